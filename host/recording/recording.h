@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Recordings of a program's allocations: the reader's and the writer's interface. The format is
+ * written down in docs/formats/recording.md.
+ */
+#ifndef EALLOC_RECORDING_H
+#define EALLOC_RECORDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define REC_FORMAT_VERSION 1
+
+typedef enum {
+    REC_ALLOC = 1,   /* malloc and what is built on it                          */
+    REC_CALLOC,
+    REC_ALIGNED,     /* posix_memalign, aligned_alloc, memalign; align is set   */
+    REC_REALLOC,     /* old_ptr (0: none) became ptr                            */
+    REC_FREE,        /* ptr                                                     */
+    REC_USABLE,      /* malloc_usable_size(ptr)                                 */
+    REC_FAIL         /* a request of size bytes (align) that returned NULL      */
+} rec_kind_t;
+
+typedef struct {
+    rec_kind_t kind;
+    uint32_t thread;  /* 0 for the first thread seen, then 1, 2 ...             */
+    uint32_t site;    /* index for rec_site(); 0: unknown                       */
+    uint64_t time_us; /* since the recording began                              */
+    uint64_t size;    /* bytes asked for                                        */
+    uint64_t align;   /* 0: the default                                         */
+    uint64_t ptr;     /* the program's address: identity only                   */
+    uint64_t old_ptr;
+} rec_event_t;
+
+typedef struct rec_reader rec_reader_t;
+
+typedef struct {
+    uint32_t version;
+    uint32_t pid, ppid;
+    uint64_t start_unix_us;
+    const char *command; /* the process's arguments, joined by spaces */
+    const char *machine; /* e.g. "x86_64"                              */
+} rec_info_t;
+
+/* Open a recording. On failure returns NULL and *error is one line naming the file and, where it
+ * applies, the offset; free it. */
+rec_reader_t *rec_open(const char *path, char **error);
+const rec_info_t *rec_info(const rec_reader_t *r);
+/* The next event: 1, or 0 at a clean end, or -1: damaged or truncated here (see rec_error). What was
+ * read before stays valid. */
+int rec_next(rec_reader_t *r, rec_event_t *event);
+/* After -1: one line naming file and byte offset. NULL otherwise. Owned by the reader. */
+const char *rec_error(const rec_reader_t *r);
+/* True after a clean end if the program ended without closing its recording (crash, _exit, kill). */
+bool rec_unclosed(const rec_reader_t *r);
+/* Return address of a site and the file and offset in it that it maps to (NULL: unknown module). Valid
+ * for every site that an event has named so far. */
+uint64_t rec_site(const rec_reader_t *r, uint32_t site, const char **module, uint64_t *module_offset);
+uint32_t rec_n_sites(const rec_reader_t *r);
+/* Bytes of the file consumed so far, and its size: for progress. */
+void rec_progress(const rec_reader_t *r, uint64_t *done, uint64_t *total);
+void rec_close(rec_reader_t *r);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Every component of ealloc. Include single headers to take single components.
+ */
+#ifndef EALLOC_EALLOC_H
+#define EALLOC_EALLOC_H
+
+#include "ealloc/config.h"
+#include "ealloc/heap.h"
+#include "ealloc/status.h"
+#include "ealloc/version.h"
+
+#endif

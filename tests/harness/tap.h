@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The test harness: small enough for a microcontroller, the same on the host. Prints TAP lines and,
+ * last, "N passed, N failed, N skipped". A test file is
+ *
+ *     #include "tap.h"
+ *     TEST(heap_free_merges_both_neighbours, 2048) { ... EXPECT(x); EXPECT_EQ(a, b); }
+ *     TEST_MAIN(heap_free_merges_both_neighbours, ...)
+ *
+ * The number is the RAM in bytes the test takes with tap_ram(); on a board with less it is skipped
+ * and says so. A failed EXPECT prints file, line and both values and marks the test failed; it does
+ * not stop it. REQUIRE returns from the test.
+ */
+#ifndef TAP_H
+#define TAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    const char *name;
+    size_t ram_bytes;
+    void (*run)(void);
+} tap_test_t;
+
+/* The test's RAM: 16-byte aligned, of the size it declared, filled with 0xA5 before each test. */
+void *tap_ram(void);
+void tap_fail(const char *file, int line, const char *text, long long got, long long want);
+int tap_main(const tap_test_t *const *tests, size_t n_tests);
+
+#define TEST(test_name, ram)                                                                       \
+    static void test_name##_run(void);                                                             \
+    static const tap_test_t test_name = {#test_name, (ram), test_name##_run};                      \
+    static void test_name##_run(void)
+
+#define TEST_MAIN(...)                                                                             \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        static const tap_test_t *const all[] = {__VA_ARGS__};                                      \
+        return tap_main(all, sizeof all / sizeof all[0]);                                          \
+    }
+/* TEST_MAIN takes the tests' addresses: TEST_MAIN(&a, &b). */
+
+#define EXPECT(cond)                                                                               \
+    do {                                                                                           \
+        if (!(cond)) tap_fail(__FILE__, __LINE__, #cond, 0, 1);                                    \
+    } while (0)
+#define EXPECT_EQ(got, want)                                                                       \
+    do {                                                                                           \
+        long long tap_g = (long long)(got), tap_w = (long long)(want);                             \
+        if (tap_g != tap_w) tap_fail(__FILE__, __LINE__, #got " == " #want, tap_g, tap_w);         \
+    } while (0)
+#define REQUIRE(cond)                                                                              \
+    do {                                                                                           \
+        if (!(cond)) {                                                                             \
+            tap_fail(__FILE__, __LINE__, #cond, 0, 1);                                             \
+            return;                                                                                \
+        }                                                                                          \
+    } while (0)
+
+#endif
