@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 # ealloc_add_test(NAME <name> SOURCES <file>... [DEFINES <x>...] [LIBS <target>...] [HOST_ONLY]
 #                 [TIMEOUT <seconds>])
-# makes a test program of SOURCES, the harness and the library, and registers it in CTest: run directly
-# on the host, in QEMU on every board of a cross tool chain. The first board's program and CTest entry
-# are called <name>, a further board's <name>_<board>; a test whose every case is skipped there for
-# want of RAM counts as skipped.
+# makes a test program of SOURCES, the harness and the library, and registers it in CTest: run
+# directly on the host, in QEMU on every board of a cross tool chain. The first board's program and
+# CTest entry are called <name>, a further board's <name>_<board>; a test whose every case is skipped
+# there for want of RAM counts as skipped.
 include_guard(GLOBAL)
 get_filename_component(EALLOC_ROOT ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
 include(${EALLOC_ROOT}/boards/boards.cmake)
@@ -29,6 +29,17 @@ function(ealloc_board_command out board program)
     else()
         set(${out} ${EALLOC_ROOT}/boards/run ${board} ${program} PARENT_SCOPE)
     endif()
+endfunction()
+
+# The names of a test's CTest entries, one per board.
+function(ealloc_test_names out name)
+    set(names ${name})
+    foreach(board IN LISTS EALLOC_BOARDS)
+        if(TARGET ${name}_${board})
+            list(APPEND names ${name}_${board})
+        endif()
+    endforeach()
+    set(${out} ${names} PARENT_SCOPE)
 endfunction()
 
 function(ealloc_add_test)

@@ -46,9 +46,22 @@ static __attribute__((naked)) void fault_entry(void)
 typedef void (*vector_t)(void);
 extern const vector_t board_vectors[16];
 __attribute__((section(".vectors"), used)) const vector_t board_vectors[16] = {
-    (vector_t)(uintptr_t)board_stack_end, reset, fault_entry, fault_entry, fault_entry, fault_entry,
-    fault_entry, fault_entry, fault_entry, fault_entry, fault_entry, fault_entry, fault_entry,
-    fault_entry, fault_entry, fault_entry,
+    (vector_t)(uintptr_t)board_stack_end,
+    reset,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
 };
 
 __attribute__((naked)) intptr_t semihost(uint32_t operation, void *block)

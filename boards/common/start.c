@@ -21,7 +21,8 @@ _Noreturn void board_start(void)
 {
     /* Everything below this frame, less what the loop itself may push, is unused as yet. */
     uint32_t *stop = (uint32_t *)__builtin_frame_address(0) - 16;
-    for (uint32_t *word = board_stack_begin; word < stop; word++) *(volatile uint32_t *)word = STACK_PAINT;
+    for (uint32_t *word = board_stack_begin; word < stop; word++)
+        *(volatile uint32_t *)word = STACK_PAINT;
     memcpy(board_data_begin, board_data_load, (size_t)(board_data_end - board_data_begin));
     memset(board_bss_begin, 0, (size_t)(board_bss_end - board_bss_begin));
     static char *argv[BOARD_MAX_ARGS + 1];
@@ -45,7 +46,8 @@ _Noreturn void board_fault(uintptr_t where)
 {
     char text[] = "Bail out! fault at 0x00000000\n";
     char *digit = text + sizeof "Bail out! fault at 0x" - 1;
-    for (int shift = 28; shift >= 0; shift -= 4) *digit++ = "0123456789abcdef"[(where >> shift) & 15u];
+    for (int shift = 28; shift >= 0; shift -= 4)
+        *digit++ = "0123456789abcdef"[(where >> shift) & 15u];
     board_write(text, sizeof text - 1);
     board_exit(BOARD_FAULT_EXIT_CODE);
 }

@@ -1,19 +1,6 @@
 # SPDX-License-Identifier: MIT
 # RV32IMAC.
-set(CMAKE_SYSTEM_NAME Generic)
-set(CMAKE_SYSTEM_PROCESSOR riscv)
-set(CMAKE_C_COMPILER riscv64-unknown-elf-gcc)
-set(CMAKE_ASM_COMPILER riscv64-unknown-elf-gcc)
-set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY) # there is no system to link a program for
-
-set(CMAKE_C_FLAGS_INIT "-march=rv32imac -mabi=ilp32 -mcmodel=medany -ffunction-sections -fdata-sections --specs=picolibc.specs")
-set(CMAKE_ASM_FLAGS_INIT "-march=rv32imac -mabi=ilp32 -mcmodel=medany")
-set(CMAKE_EXE_LINKER_FLAGS_INIT "-nostartfiles -Wl,--gc-sections -Wl,--no-warn-rwx-segments")
-
-set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
-set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
-set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
-set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
-
-# The emulated boards of this core, the one for most work first (boards/boards.cmake).
-set(EALLOC_BOARDS virt-rv32)
+set(EALLOC_TOOLS riscv64-unknown-elf)
+set(EALLOC_CPU_FLAGS "-march=rv32imac -mabi=ilp32 -mcmodel=medany")
+set(EALLOC_BOARDS virt-rv32) # the one for most work first
+include(${CMAKE_CURRENT_LIST_DIR}/bare-metal.cmake)

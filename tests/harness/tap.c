@@ -89,7 +89,8 @@ static const char *find_arg(const char *name)
 {
     size_t length = strlen(name);
     for (int i = 1; i < n_args; i++) {
-        if (strncmp(args[i], name, length) == 0 && args[i][length] == '=') return args[i] + length + 1;
+        if (strncmp(args[i], name, length) == 0 && args[i][length] == '=')
+            return args[i] + length + 1;
     }
     return NULL;
 }

@@ -12,7 +12,7 @@
  * not stop it. REQUIRE returns from the test.
  *
  * `./test` runs all, `./test NAME...` those; `./test seed=7` sets what tap_arg("seed", 1) returns.
- * Exit code 0: all passed or some skipped; 1: one failed; 2: no test of that name; 77: all skipped.
+ * Exit code 0: all passed or some skipped; 1: one failed; 2: no such test; 77: all skipped.
  */
 #ifndef TAP_H
 #define TAP_H
