@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+#
+# Install rules: headers, libraries, CMake package, pkg-config file, and the tool when it was built.
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/ealloc)
+
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ealloc DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+    FILES_MATCHING PATTERN "*.h" PATTERN config.h EXCLUDE)
+
+# The installed config.h carries the configuration the library was built with, so that an application
+# cannot be compiled against another one by forgetting a flag.
+if(EALLOC_CONFIG_HEADER)
+    file(READ ${PROJECT_SOURCE_DIR}/include/ealloc/config.h config_text)
+    string(REPLACE "#ifdef EALLOC_CONFIG_HEADER\n"
+        "#ifndef EALLOC_CONFIG_HEADER\n#define EALLOC_CONFIG_HEADER \"ealloc/config_built.h\"\n#endif\n\n#ifdef EALLOC_CONFIG_HEADER\n"
+        config_text "${config_text}")
+    file(WRITE ${PROJECT_BINARY_DIR}/installed/config.h "${config_text}")
+    install(FILES ${PROJECT_BINARY_DIR}/installed/config.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ealloc)
+    install(FILES ${EALLOC_CONFIG_HEADER}
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ealloc RENAME config_built.h)
+else()
+    install(FILES ${PROJECT_SOURCE_DIR}/include/ealloc/config.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ealloc)
+endif()
+
+install(TARGETS ealloc EXPORT eallocTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET ealloc_shared)
+    install(TARGETS ealloc_shared EXPORT eallocTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
+install(EXPORT eallocTargets NAMESPACE ealloc:: DESTINATION ${package_dir})
+
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/eallocConfig.cmake.in
+    ${PROJECT_BINARY_DIR}/eallocConfig.cmake INSTALL_DESTINATION ${package_dir})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/eallocConfigVersion.cmake
+    COMPATIBILITY SameMajorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/eallocConfig.cmake
+    ${PROJECT_BINARY_DIR}/eallocConfigVersion.cmake DESTINATION ${package_dir})
+
+# pkg-config wants paths relative to prefix unless they are absolute already (as distributions set).
+foreach(kind IN ITEMS INCLUDEDIR LIBDIR)
+    if(IS_ABSOLUTE ${CMAKE_INSTALL_${kind}})
+        set(pc_${kind} ${CMAKE_INSTALL_${kind}})
+    else()
+        set(pc_${kind} "\${prefix}/${CMAKE_INSTALL_${kind}}")
+    endif()
+endforeach()
+configure_file(${PROJECT_SOURCE_DIR}/cmake/ealloc.pc.in ${PROJECT_BINARY_DIR}/ealloc.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/ealloc.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
