@@ -214,7 +214,8 @@ static int verdict(const wishes_t *wishes, const trace_t *trace, const replay_re
 {
     if (result->n_damaged > 0) return EXIT_FAILED;
     if (trace->partial || trace->n_irregular > 0) return EXIT_BAD_INPUT;
-    if (wishes->strict && (result->n_failures > 0 || trace->unclosed)) return EXIT_FAILED;
+    bool irregular = trace->unclosed || trace->n_lost > 0;
+    if (wishes->strict && (result->n_failures > 0 || irregular)) return EXIT_FAILED;
     return EXIT_OK;
 }
 

@@ -53,8 +53,11 @@ static void print_recording(FILE *out, const replay_report_t *report)
                 ull(trace->n_irregular));
     }
     if (trace->n_inherited > 0) {
-        fprintf(out, "  inherited       %llu frees of blocks from before the recording, left out\n",
+        fprintf(out, "  inherited       %llu frees of blocks from before the fork, left out\n",
                 ull(trace->n_inherited));
+    }
+    if (trace->n_lost > 0) {
+        fprintf(out, "  lost            %llu events that the recorder missed\n", ull(trace->n_lost));
     }
     if (trace->unclosed) {
         fprintf(out, "  ended           without closing its recording (crash, _exit or kill)\n");
@@ -204,10 +207,10 @@ static json_t *json_recording(const replay_report_t *report)
 {
     const trace_t *trace = report->trace;
     return json_pack(
-        "{s:s, s:s, s:b, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "file",
+        "{s:s, s:s, s:b, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "file",
         report->file, "command", trace->command, "partial", trace->partial, "error", trace->error,
         "irregularity", trace->irregularity, "irregular", (json_int_t)trace->n_irregular,
-        "inherited", (json_int_t)trace->n_inherited, "events", (json_int_t)trace->n_events,
+        "inherited", (json_int_t)trace->n_inherited, "lost", (json_int_t)trace->n_lost, "events", (json_int_t)trace->n_events,
         "operations", (json_int_t)trace->n_ops, "allocations", (json_int_t)trace->n_allocs,
         "reallocations", (json_int_t)trace->n_reallocs, "frees", (json_int_t)trace->n_frees,
         "recorded_failures", (json_int_t)trace->n_recorded_failures, "unclosed", trace->unclosed,

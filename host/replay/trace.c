@@ -247,6 +247,7 @@ bool trace_load(trace_t *t, const char *path, trace_progress_t progress)
     rec_reader_t *reader = rec_open(path, &error);
     if (reader == NULL) return fail(t, error);
     t->command = strdup(rec_info(reader)->command != NULL ? rec_info(reader)->command : "");
+    t->eai_inherits = rec_info(reader)->forked_from != 0;
     rec_event_t event;
     int more;
     while ((more = rec_next(reader, &event)) == 1) {
@@ -263,6 +264,7 @@ bool trace_load(trace_t *t, const char *path, trace_progress_t progress)
         t->error = strdup(rec_error(reader));
     }
     t->unclosed = more == 0 && rec_unclosed(reader);
+    if (more == 0 && rec_end(reader) != NULL) t->n_lost = rec_end(reader)->n_lost;
     rec_close(reader);
     return trace_finish(t) ? true : fail(t, format("%s: no memory", path));
 }

@@ -53,7 +53,8 @@ typedef struct {
 
     uint64_t n_events; /* read from the recording                              */
     uint64_t n_allocs, n_reallocs, n_frees, n_usable_queries, n_recorded_failures;
-    uint64_t n_inherited;     /* frees of blocks from before the recording, as it announces */
+    uint64_t n_inherited;     /* frees of blocks that the process had before a fork made it */
+    uint64_t n_lost;          /* events the recorder says it missed                   */
     uint64_t n_irregular;     /* events that contradict the ones before them          */
     uint64_t peak_live_bytes; /* requested                                            */
     uint64_t peak_live_blocks;
