@@ -70,7 +70,8 @@ static void verify_block(run_t *run, const checked_slot_t *slot, size_t size_byt
     note_damage(run, slot, what);
 }
 
-/* The pointer lies in the heap, is aligned, and its block holds what was asked for. */
+/* The pointer lies in the heap, is aligned, and its block holds what was asked for. Otherwise false, and
+ * the block is not to be written to. */
 static bool block_is_sound(run_t *run, const checked_slot_t *slot, size_t align)
 {
     uintptr_t at = (uintptr_t)slot->block, arena = (uintptr_t)run->arena;
@@ -82,6 +83,7 @@ static bool block_is_sound(run_t *run, const checked_slot_t *slot, size_t align)
     if (at % align != 0) note_damage(run, slot, "block not aligned");
     if (run->options->ops->usable_size_bytes(run->heap, slot->block) < slot->size_bytes) {
         note_damage(run, slot, "usable size smaller than requested");
+        return false;
     }
     return true;
 }
