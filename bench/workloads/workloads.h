@@ -73,8 +73,8 @@ typedef struct {
     uint32_t n_queued, queue_head;
     uint32_t outage_end;
     uint32_t n_requests, n_refused, n_shed;
-    uint16_t free_entry;                        /* entries not in use, by next        */
-    uint16_t calendar[WL_CALENDAR_SECONDS];     /* newest entry of a second; 0: none  */
+    uint16_t free_entry;                    /* entries not in use, by next        */
+    uint16_t calendar[WL_CALENDAR_SECONDS]; /* newest entry of a second; 0: none  */
     struct {
         void *ptr;
         uint16_t size_bytes;

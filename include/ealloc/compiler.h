@@ -8,6 +8,8 @@
 #define EA_NODISCARD __attribute__((warn_unused_result))
 #define EA_INLINE static inline __attribute__((always_inline))
 #define EA_NOINLINE __attribute__((noinline))
+#define EA_NORETURN __attribute__((noreturn))
+#define EA_WEAK __attribute__((weak))
 #define EA_LIKELY(x) __builtin_expect(!!(x), 1)
 #define EA_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define EA_MAY_ALIAS __attribute__((may_alias))

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The port without an operating system: one core, ARMv6-M to ARMv8-M or RISC-V machine mode. The
+ * clock is what the application's tick interrupt adds up; the mask is the core's global interrupt
+ * enable.
+ *
+ * I1  latest_us >= ticks_us, and neither ever decreases.
+ * I2  Both are touched with interrupts masked only: 64 bits are two loads on these cores.
+ */
+#include "ealloc/port_baremetal.h"
+#include "ealloc/port.h"
+
+static uint64_t ticks_us;  /* the sum of all ticks                        */
+static uint64_t latest_us; /* the largest value the precise clock returned */
+
+/* --- interrupt mask: the "memory" clobbers keep the section's accesses inside it ----------------- */
+
+#if defined(__arm__)
+
+ea_port_irq_t ea_port_irq_mask(void)
+{
+    uint32_t primask;
+
+    __asm volatile("mrs %0, primask\n\tcpsid i" : "=r"(primask) : : "memory");
+    return (ea_port_irq_t){.eai_state = primask};
+}
+
+void ea_port_irq_restore(ea_port_irq_t state)
+{
+    __asm volatile("msr primask, %0" : : "r"(state.eai_state) : "memory");
+}
+
+#elif defined(__riscv)
+
+#define MSTATUS_MIE 8u
+
+ea_port_irq_t ea_port_irq_mask(void)
+{
+    uintptr_t mstatus;
+
+    /* .option: the toolchains of before and after the split of zicsr out of the base set both agree */
+    __asm volatile(".option push\n\t"
+                   ".option arch, +zicsr\n\t"
+                   "csrrci %0, mstatus, 8\n\t"
+                   ".option pop"
+                   : "=r"(mstatus)
+                   :
+                   : "memory");
+    return (ea_port_irq_t){.eai_state = mstatus & MSTATUS_MIE};
+}
+
+void ea_port_irq_restore(ea_port_irq_t state)
+{
+    __asm volatile(".option push\n\t"
+                   ".option arch, +zicsr\n\t"
+                   "csrs mstatus, %0\n\t"
+                   ".option pop"
+                   :
+                   : "r"(state.eai_state)
+                   : "memory");
+}
+
+#else
+#error "The bare-metal port knows Cortex-M and RISC-V; write a port for this core against port.h."
+#endif
+
+/* --- time -------------------------------------------------------------------------------------- */
+
+EA_WEAK uint32_t ea_baremetal_since_tick_us(void)
+{
+    return 0;
+}
+
+void ea_baremetal_tick(uint32_t elapsed_us)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+
+    ticks_us += elapsed_us;
+    ea_port_irq_restore(irq);
+}
+
+uint64_t ea_port_time_coarse_us(void)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    uint64_t now_us = ticks_us;
+
+    ea_port_irq_restore(irq);
+    return now_us;
+}
+
+uint64_t ea_port_time_us(void)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    uint64_t now_us = ticks_us + ea_baremetal_since_tick_us();
+
+    /* A tick reported late, or a timer a little faster than its tick, must not turn time back. */
+    if (now_us < latest_us) now_us = latest_us;
+    latest_us = now_us;
+    ea_port_irq_restore(irq);
+    return now_us;
+}
+
+/* --- the end ----------------------------------------------------------------------------------- */
+
+/* The fault handler, and with it the application's dump, runs with the reason in the first register.
+ * Weak: a product that must reset replaces it. */
+EA_WEAK EA_NORETURN void ea_port_panic(const char *reason)
+{
+    __asm volatile("" : : "r"(reason));
+    __builtin_trap();
+}
