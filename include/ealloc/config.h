@@ -47,4 +47,21 @@
 #define EA_CFG_CHECK_LEVEL 1
 #endif
 
+/* A value out of range stops here, not in a component that happens to use it. */
+#if EA_CFG_HEAP_PROFILE < 0 || EA_CFG_HEAP_PROFILE > 3
+#error "EA_CFG_HEAP_PROFILE is 0 (default), 1 (fast), 2 (throughput) or 3 (tiny)"
+#endif
+#if EA_CFG_HEAP_LINK_BITS != 0 && EA_CFG_HEAP_LINK_BITS != 16 && EA_CFG_HEAP_LINK_BITS != 32
+#error "EA_CFG_HEAP_LINK_BITS is 0 (by machine), 16 or 32"
+#endif
+#if EA_CFG_HEAP_ALIGN != 0 && EA_CFG_HEAP_ALIGN != 8 && EA_CFG_HEAP_ALIGN != 16
+#error "EA_CFG_HEAP_ALIGN is 0 (by machine), 8 or 16"
+#endif
+#if EA_CFG_HEAP_STATS != 0 && EA_CFG_HEAP_STATS != 1
+#error "EA_CFG_HEAP_STATS is 0 or 1"
+#endif
+#if EA_CFG_CHECK_LEVEL < 0 || EA_CFG_CHECK_LEVEL > 3
+#error "EA_CFG_CHECK_LEVEL is 0 to 3"
+#endif
+
 #endif
