@@ -41,11 +41,30 @@ typedef struct {
     uint64_t start_unix_us;
     const char *command; /* the process's arguments, joined by spaces */
     const char *machine; /* e.g. "x86_64"                              */
+    uint32_t forked_from; /* 0, or the pid this process was forked from without exec: it may then
+                           * free blocks of that process which this recording never saw allocated */
 } rec_info_t;
+
+typedef struct {
+    bool closed;          /* the program ran to its exit handlers                        */
+    bool exit_known;      /* exit_status holds: 0..255, or 128 + signal                  */
+    uint32_t exit_status;
+    uint64_t duration_us; /* from the start to the last event                            */
+    uint64_t n_events;
+    uint64_t n_lost;      /* events the recorder knows it missed; 0 in a sound recording */
+} rec_end_t;
+
+typedef struct {
+    const char *path;     /* of the program or library                                   */
+    const char *build_id; /* lower-case hexadecimal, "" if it has none                   */
+    uint64_t base;        /* where its first byte was mapped                             */
+} rec_module_t;
 
 /* Open a recording. On failure returns NULL and *error is one line naming the file and, where it
  * applies, the offset; free it. */
 rec_reader_t *rec_open(const char *path, char **error);
+/* The same for size bytes at data, which must outlive the reader; name stands for the file's. */
+rec_reader_t *rec_open_memory(const void *data, size_t size, const char *name, char **error);
 const rec_info_t *rec_info(const rec_reader_t *r);
 /* The next event: 1, or 0 at a clean end, or -1: damaged or truncated here (see rec_error). What was
  * read before stays valid. */
@@ -58,8 +77,29 @@ bool rec_unclosed(const rec_reader_t *r);
  * for every site that an event has named so far. */
 uint64_t rec_site(const rec_reader_t *r, uint32_t site, const char **module, uint64_t *module_offset);
 uint32_t rec_n_sites(const rec_reader_t *r);
+/* The program files named so far; a module_offset above is an offset in such a file. */
+uint32_t rec_n_modules(const rec_reader_t *r);
+rec_module_t rec_module(const rec_reader_t *r, uint32_t module);
+/* How it ended; NULL before the clean end. */
+const rec_end_t *rec_end(const rec_reader_t *r);
 /* Bytes of the file consumed so far, and its size: for progress. */
 void rec_progress(const rec_reader_t *r, uint64_t *done, uint64_t *total);
 void rec_close(rec_reader_t *r);
+
+/* Writing. Every call returns 0, or -1 once the file cannot be written (errno says why). */
+typedef struct rec_writer rec_writer_t;
+
+rec_writer_t *rec_writer_open(const char *path, const rec_info_t *info);
+/* Define a module; the first is number 0, the next 1, ... */
+int rec_write_module(rec_writer_t *w, const rec_module_t *module);
+/* Define a site; the first is number 1, the next 2, ... module: its number, or -1 for unknown. */
+int rec_write_site(rec_writer_t *w, uint64_t address, int32_t module, uint64_t module_offset);
+/* Sites must be defined before an event names them; time never runs backwards. */
+int rec_write(rec_writer_t *w, const rec_event_t *event);
+/* Put what was gathered so far into the file. Frequent use costs compression. */
+int rec_writer_flush(rec_writer_t *w);
+uint64_t rec_writer_bytes(const rec_writer_t *w);
+/* n_events and duration_us are filled in from what was written. Frees w in any case. */
+int rec_writer_close(rec_writer_t *w, const rec_end_t *end);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bit scans. One instruction where the core has it; ARMv6-M and RV32 without Zbb have none, and
- * there the library call the compiler would make is slower than a few shifts.
+ * Bit scans and bitmaps whose words are scanned for the first set bit. Which end of a word counts as
+ * its first bit is the machine's choice: the top on Arm (one clz), the bottom elsewhere (one ctz, or
+ * a multiplication and a table where the core has no scan instruction).
  */
 #ifndef EALLOC_BASE_BITS_H
 #define EALLOC_BASE_BITS_H
@@ -16,10 +17,46 @@
 #define EAI_HAS_CLZ 1
 #endif
 
+#if EAI_HAS_CLZ && defined(__arm__)
+#define EAI_FIRST_IS_TOP 1
+#else
+#define EAI_FIRST_IS_TOP 0
+#endif
+
 /* Leading zeros of x, which must not be 0. */
 EA_INLINE uint32_t eai_clz32(uint32_t x)
 {
     return (uint32_t)__builtin_clz(x);
+}
+
+/* The mask of bit i, 0 <= i < 32. */
+EA_INLINE uint32_t eai_bit(uint32_t i)
+{
+    return EAI_FIRST_IS_TOP ? 0x80000000u >> i : 1u << i;
+}
+
+/* The word without its first i bits, moved so that bit i is first; 0 <= i < 32. */
+EA_INLINE uint32_t eai_bits_from(uint32_t word, uint32_t i)
+{
+    return EAI_FIRST_IS_TOP ? word << i : word >> i;
+}
+
+#if !EAI_HAS_CLZ
+extern const uint8_t eai_de_bruijn[32];
+#endif
+
+/* Index of the first set bit of word, which must not be 0. Without a scan instruction: the lowest bit
+ * alone times a de Bruijn sequence has a different value in its top 5 bits for each position
+ * (Leiserson, Prokop, Randall 1998). */
+EA_INLINE uint32_t eai_bits_first(uint32_t word)
+{
+#if EAI_FIRST_IS_TOP
+    return (uint32_t)__builtin_clz(word);
+#elif EAI_HAS_CLZ
+    return (uint32_t)__builtin_ctz(word);
+#else
+    return eai_de_bruijn[((word & (0u - word)) * 0x077CB531u) >> 27];
+#endif
 }
 
 #endif

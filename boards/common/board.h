@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the tests, benches and examples ask of the machine they run on. The emulated boards answer
+ * through semihosting, the host through libc.
+ */
+#ifndef BOARD_H
+#define BOARD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+void board_write(const char *text, size_t n_bytes);
+_Noreturn void board_exit(int code);
+
+/* --- emulated boards only ---------------------------------------------------------------------- */
+
+/* Most bytes of stack used since reset; the stack is painted by the start-up code. */
+size_t board_stack_used_bytes(void);
+size_t board_stack_size_bytes(void);
+
+/* Split the command line QEMU was given into at most max_args words, which live in static storage. */
+int board_args(char **argv, int max_args);
+
+#define BOARD_MAX_ARGS 8
+
+/* Call function(a, b, c) and count the instructions from the call to the return, both included.
+ * Exact only under `boards/run --icount`; a count wraps beyond two million. */
+typedef struct {
+    uintptr_t result;
+    uint32_t instructions;
+} board_call_t;
+typedef void (*board_function_t)(void); /* convert any function of at most three words to this */
+board_call_t board_count_call(board_function_t function, uintptr_t a, uintptr_t b, uintptr_t c);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Cortex-M: vectors, reset, semihosting trap. The boards use no interrupt, so all vectors but reset
+ * are faults.
+ */
+#include "semihost.h"
+#include "start.h"
+
+#define SCB_CPACR (*(volatile uint32_t *)0xE000ED88u)
+#define CPACR_FPU_FULL_ACCESS (0xFu << 20)
+#define SYSTICK_CONTROL (*(volatile uint32_t *)0xE000E010u)
+#define SYSTICK_RELOAD (*(volatile uint32_t *)0xE000E014u)
+#define SYSTICK_VALUE (*(volatile uint32_t *)0xE000E018u)
+#define SYSTICK_CORE_CLOCK_ON 5u
+
+extern uint32_t board_stack_end[];
+
+static _Noreturn void reset(void)
+{
+#ifdef __ARM_FP
+    SCB_CPACR |= CPACR_FPU_FULL_ACCESS;
+    __asm volatile("dsb\n isb" ::: "memory");
+#endif
+    SYSTICK_RELOAD = 0xFFFFFFu;
+    SYSTICK_VALUE = 0;
+    SYSTICK_CONTROL = SYSTICK_CORE_CLOCK_ON;
+    board_start();
+}
+
+/* frame is what the core pushed; its seventh word is the address to return to. */
+__attribute__((used)) static _Noreturn void fault(const uint32_t *frame)
+{
+    board_fault(frame[6]);
+}
+
+/* A fault may come from a stack that has run over, so the handler takes the stack's top anew. */
+static __attribute__((naked)) void fault_entry(void)
+{
+    __asm volatile("mrs r0, msp\n"
+                   "ldr r1, =board_stack_end\n"
+                   "mov sp, r1\n"
+                   "bl fault\n"
+                   ".ltorg\n");
+}
+
+typedef void (*vector_t)(void);
+extern const vector_t board_vectors[16];
+__attribute__((section(".vectors"), used)) const vector_t board_vectors[16] = {
+    (vector_t)(uintptr_t)board_stack_end,
+    reset,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+    fault_entry,
+};
+
+__attribute__((naked)) intptr_t semihost(uint32_t operation, void *block)
+{
+    (void)operation; /* in r0 and r1 already, by the calling convention */
+    (void)block;
+    __asm volatile("bkpt 0xAB\n"
+                   "bx lr\n");
+}

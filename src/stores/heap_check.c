@@ -1,0 +1,389 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What looks at a heap: numbers, the walk and the checker. heap.c states the layout and I1 to I9.
+ *
+ * The walk survives changes between its steps because it always rests on a used block, whose header it
+ * marks: the flag that makes free() look twice. When that block is freed or moved, the mark goes on to the
+ * next used block. A region's end header counts as one. So there is one walk at a time, and it costs the
+ * other operations nothing.
+ */
+#include "stores/heap_internal.h"
+
+/* --- numbers ----------------------------------------------------------------------------------------- */
+
+void ea_heap_stats(const ea_heap_t *heap, ea_heap_stats_t *stats)
+{
+    memset(stats, 0, sizeof *stats);
+#if EA_CFG_HEAP_STATS
+    stats->free_bytes = heap->free_bytes;
+    stats->min_free_bytes = heap->free_bytes - (size_t)heap->slack_bytes;
+    stats->n_allocs = heap->n_allocs;
+    stats->n_frees = heap->n_frees;
+    stats->n_live = heap->n_allocs - heap->n_frees;
+    stats->n_failures = heap->n_failures;
+    stats->n_corruptions = heap->n_corruptions;
+#endif
+    stats->largest_free_bytes = ea_heap_largest_free_bytes(heap);
+    stats->control_bytes = heap->region.first - EA_HEAP_OVERHEAD_BYTES;
+    for (const eai_region_t *r = &heap->region; r; r = region_next(heap, r)) {
+        stats->n_regions++;
+        stats->total_bytes += r->end - r->first;
+    }
+}
+
+void ea_heap_reset_min_free(ea_heap_t *heap)
+{
+    (void)heap;
+#if EA_CFG_HEAP_STATS
+    heap->slack_bytes = 0;
+#endif
+}
+
+/* The highest bin with a block; 0: none. */
+static uint32_t top_bin(const ea_heap_t *heap)
+{
+    for (uint32_t bin = heap->guard - 1u; bin >= EAI_FIRST_BIN; bin--) { /* a constant per configuration */
+        if (bin % 32u == 31u && !heap->words[bin >> 5])
+            bin -= bin >= 31u ? 31u : bin;
+        else if (heap->words[bin >> 5] & eai_bit(bin & 31u))
+            return bin;
+    }
+    return 0;
+}
+
+size_t ea_heap_largest_free_bytes(const ea_heap_t *heap)
+{
+    uint32_t bin = top_bin(heap);
+    if (!bin) return 0;
+    const links_t *list = at(heap, sentinel(heap, bin));
+    uint32_t first = size_of(*header(at(heap, list->next))), last = size_of(*header(at(heap, list->prev)));
+    uint32_t size = first > last ? first : last;
+    if (heap->fit == EA_FIT_HALF)
+        while (size & (size - 1u)) size &= size - 1u; /* the power of two below: <= 31 steps */
+    return size - EA_HEAP_OVERHEAD_BYTES;
+}
+
+size_t ea_heap_max_alloc_bytes(const ea_heap_t *heap)
+{
+    uint32_t largest = 0;
+    for (const eai_region_t *r = &heap->region; r; r = region_next(heap, r))
+        if (r->end - r->first > largest) largest = r->end - r->first;
+    if (heap->fit == EA_FIT_HALF)
+        while (largest & (largest - 1u)) largest &= largest - 1u;
+    return largest < EAI_MIN_BLOCK ? 0 : largest - EA_HEAP_OVERHEAD_BYTES;
+}
+
+size_t ea_heap_histogram(const ea_heap_t *heap, ea_heap_bin_t *bins, size_t n_bins)
+{
+    size_t n = heap->guard - 1u - EAI_FIRST_BIN;
+    for (size_t i = 0; i < n && i < n_bins; i++) {
+        ref_t head = sentinel(heap, (uint32_t)i + EAI_FIRST_BIN);
+        bins[i] = (ea_heap_bin_t){bin_floor((uint32_t)i + EAI_FIRST_BIN), 0, 0};
+        for (ref_t ref = at(heap, head)->next; ref != head; ref = at(heap, ref)->next) {
+            bins[i].n_blocks++;
+            bins[i].bytes += size_of(*header(at(heap, ref)));
+        }
+    }
+    return n;
+}
+
+/* --- walk -------------------------------------------------------------------------------------------- */
+
+static eai_region_t *region_ending_at(ea_heap_t *heap, uint32_t end)
+{
+    eai_region_t *r = &heap->region;
+    while (r && r->end != end) r = region_next(heap, r);
+    return r;
+}
+
+/* Does a walk have nothing to rest on here? A free block may vanish; a quick-listed one has the mark for
+ * a reason of its own. */
+static bool is_loose(const char *payload)
+{
+    uint32_t head = *header(payload);
+    return head & EAI_FREE || (EAI_QUICK && head & EAI_MARK);
+}
+
+static void rest_at(ea_heap_t *heap, char *payload)
+{
+    *header(payload) |= EAI_MARK;
+    heap->cursor = offset_of(heap, payload);
+}
+
+static void leave(ea_heap_t *heap)
+{
+    if (heap->cursor) *header(base_of(heap) + heap->cursor) &= ~EAI_MARK;
+    heap->cursor = 0;
+}
+
+void eai_heap_move_cursor(ea_heap_t *heap, char *payload)
+{
+    eai_region_t *r = region_ending_at(heap, offset_of(heap, payload));
+    leave(heap);
+    if (r) { /* its region goes: on to the next one */
+        r = region_next(heap, r);
+        if (!r) return;
+        payload = region_first(heap, r);
+    } else {
+        payload += size_of(*header(payload));
+    }
+    while (is_loose(payload)) payload += size_of(*header(payload)); /* 1 step; quick lists: their depth */
+    rest_at(heap, payload);
+}
+
+void ea_heap_walk_end(ea_heap_t *heap)
+{
+    leave(heap);
+}
+
+/* The common part of walk and check: begin, or resume. Returns EA_ERR_AGAIN with the position, EA_OK when
+ * there is nothing left, EA_ERR_BUSY. */
+static ea_status_t walk_resume(ea_heap_t *heap, ea_heap_cursor_t *cursor, eai_region_t **region, char **payload)
+{
+    if (cursor->eai_state == 0) {
+        if (heap->cursor) return EA_ERR_BUSY;
+        heap->walk_serial = (uint16_t)(heap->walk_serial + 1u ? heap->walk_serial + 1u : 1u);
+        if (heap->walk_serial == 0) heap->walk_serial = 1;
+        cursor->eai_state = heap->walk_serial;
+        *region = &heap->region;
+        *payload = region_first(heap, *region);
+        return EA_ERR_AGAIN;
+    }
+    if (cursor->eai_state != heap->walk_serial || !heap->cursor) return EA_OK;
+    *payload = base_of(heap) + heap->cursor;
+    for (*region = &heap->region; *region; *region = region_next(heap, *region))
+        if (heap->cursor >= (*region)->first && heap->cursor <= (*region)->end) break;
+    leave(heap);
+    return *region ? EA_ERR_AGAIN : EA_ERR_CORRUPT;
+}
+
+ea_status_t ea_heap_walk(ea_heap_t *heap, ea_heap_cursor_t *cursor, size_t max_steps, ea_heap_visit_t visit,
+                         void *context)
+{
+    eai_region_t *r;
+    char *payload;
+    ea_status_t status = walk_resume(heap, cursor, &r, &payload);
+    if (status != EA_ERR_AGAIN) return status;
+    for (size_t steps = 0;; steps++) {
+        char *end = region_end(heap, r);
+        if (payload == end) {
+            r = region_next(heap, r);
+            if (!r) return EA_OK;
+            payload = region_first(heap, r);
+            continue;
+        }
+        if (steps >= max_steps && !is_loose(payload)) break;
+        uint32_t head = *header(payload), size = size_of(head);
+        if (size < EAI_MIN_BLOCK || size > (size_t)(end - payload)) return EA_ERR_CORRUPT;
+        ea_heap_block_t block = {payload, size - EA_HEAP_OVERHEAD_BYTES, !is_loose(payload),
+                                 r == &heap->region ? (const void *)heap : (const void *)r};
+        visit(context, &block);
+        payload += size;
+    }
+    rest_at(heap, payload);
+    return EA_ERR_AGAIN;
+}
+
+/* --- check ------------------------------------------------------------------------------------------- */
+
+#define BROKEN(text, place) return ((ea_heap_fault_t){(text), (place)})
+#define SOUND ((ea_heap_fault_t){NULL, NULL})
+
+static ea_heap_fault_t check_control(const ea_heap_t *heap)
+{
+    if (heap->seal != eai_heap_seal(heap)) BROKEN("I1 the control structure's constants match their seal", heap);
+    uint32_t from = 0;
+    for (const eai_region_t *r = &heap->region;;) {
+        uint32_t self = offset_of(heap, r);
+        if (r->seal != eai_region_seal(r)) BROKEN("I2 regions match their seals", r);
+        if (r->first < from || r->first < self || (r->first & EAI_MASK) || (r->end & EAI_MASK) ||
+            r->end < r->first || r->end > heap->span_bytes)
+            BROKEN("I2 regions ascend and lie inside the span", r);
+        from = r->end;
+        if (!r->next) return SOUND;
+        if (r->next < r->end || (r->next & EAI_MASK) ||
+            r->next > heap->span_bytes - (uint32_t)sizeof(eai_region_t))
+            BROKEN("I2 regions ascend and lie inside the span", r);
+        r = region_next(heap, r);
+    }
+}
+
+/* Is ref the address of a bin's sentinel, or could it be of a block? Only then may it be read. */
+static bool ref_is_readable(const ea_heap_t *heap, ref_t ref)
+{
+    uintptr_t address = (uintptr_t)at(heap, ref), base = (uintptr_t)heap;
+    if (address < base || address - base >= heap->span_bytes) return false;
+    uintptr_t offset = address - base;
+    if (offset < heap->region.first - EA_HEAP_OVERHEAD_BYTES) {
+        if (offset < EAI_BINS_OFFSET || (offset - EAI_BINS_OFFSET) % sizeof(links_t)) return false;
+        return (offset - EAI_BINS_OFFSET) / sizeof(links_t) <= (uintptr_t)heap->guard - EAI_FIRST_BIN;
+    }
+    if (offset & EAI_MASK) return false;
+    for (const eai_region_t *r = &heap->region; r; r = region_next(heap, r))
+        if (offset >= r->first && offset + EAI_MIN_BLOCK - EA_HEAP_OVERHEAD_BYTES <= r->end) return true;
+    return false;
+}
+
+typedef struct {
+    size_t n_free, n_live, free_bytes;
+} tally_t;
+
+/* One block; its region is known to be sound, and that the block begins inside it. */
+static ea_heap_fault_t check_block(const ea_heap_t *heap, const eai_region_t *r, const char *p, tally_t *tally)
+{
+    const char *first = region_first(heap, r), *end = region_end(heap, r);
+    uint32_t head = *header(p), size = size_of(head);
+    if (p == end) {
+        if (size || head & EAI_FREE) BROKEN("I3 a region closes with a used header of size 0", p);
+        return SOUND;
+    }
+    if (size < EAI_MIN_BLOCK || size & EAI_MASK || size > (size_t)(end - p))
+        BROKEN("I3 blocks tile their region", p);
+    if (p == first && head & EAI_PREV_FREE) BROKEN("I4 PF is set exactly when the block below is free", p);
+    uint32_t above = *header(p + size);
+    if (!(head & EAI_FREE) != !(above & EAI_PREV_FREE))
+        BROKEN("I4 PF is set exactly when the block below is free", p + size);
+    if (head & EAI_MARK && !EAI_QUICK && heap->cursor != offset_of(heap, p))
+        BROKEN("I4 only the block a walk stands on is marked", p);
+    if (!(head & EAI_FREE)) {
+        bool quick = EAI_QUICK && head & EAI_MARK && heap->cursor != offset_of(heap, p);
+        if (quick)
+            tally->free_bytes += size;
+        else
+            tally->n_live++;
+        return SOUND;
+    }
+    tally->n_free++;
+    tally->free_bytes += size;
+    if (head & (EAI_PREV_FREE | EAI_MARK) || above & EAI_FREE) BROKEN("I5 no two free blocks touch", p);
+    if (*tail(p, size) != size) BROKEN("I5 a free block carries its size at its end", p);
+    const links_t *links = (const links_t *)(const void *)p;
+    ref_t self = ref_of(heap, p);
+    if (!ref_is_readable(heap, links->next) || !ref_is_readable(heap, links->prev) ||
+        at(heap, links->next)->prev != self || at(heap, links->prev)->next != self)
+        BROKEN("I6 a free block's list neighbours point back at it", p);
+    uint32_t bin = bin_of(size);
+    if (!(heap->words[bin >> 5] & eai_bit(bin & 31u))) BROKEN("I7 a bin with a block has its bit set", p);
+    return SOUND;
+}
+
+/* Lists against bitmap; n_free bounds the work. */
+static ea_heap_fault_t check_bins(const ea_heap_t *heap, const tally_t *tally)
+{
+    size_t n = 0;
+    for (uint32_t bin = 0; bin < EAI_WORDS * 32u; bin++) {
+        bool set = heap->words[bin >> 5] & eai_bit(bin & 31u);
+        if (bin < EAI_FIRST_BIN || bin > heap->guard || bin == heap->guard - 1u) {
+            if (set) BROKEN("I7 only real bins have bits", &heap->words[bin >> 5]);
+            continue;
+        }
+        ref_t head = sentinel(heap, bin), before = head;
+        const links_t *list = at(heap, head);
+        if (bin == heap->guard) {
+            if (!set || list->next != head || list->prev != head || *header(list) != 0)
+                BROKEN("I7 the guard is set and empty", list);
+            continue;
+        }
+        if (set == (list->next == head)) BROKEN("I7 a bit is set exactly when its list is not empty", list);
+        for (ref_t ref = list->next; ref != head; ref = at(heap, ref)->next) {
+            if (n++ >= tally->n_free) BROKEN("I8 the lists hold as many blocks as the regions", list);
+            if (!ref_is_readable(heap, ref)) BROKEN("I6 links lead to blocks", list);
+            const links_t *block = at(heap, ref);
+            if (offset_of(heap, block) < heap->region.first) BROKEN("I6 links lead to blocks", list);
+            uint32_t header_word = *header(block);
+            if ((header_word & EAI_FLAGS) != EAI_FREE || bin_of(size_of(header_word)) != bin)
+                BROKEN("I6 a free block is linked into the bin of its size", block);
+            if (block->prev != before) BROKEN("I6 a free block's list neighbours point back at it", block);
+            before = ref;
+        }
+        if (list->prev != before) BROKEN("I6 a sentinel points at its list's last block", list);
+    }
+    if (n != tally->n_free) BROKEN("I8 the lists hold as many blocks as the regions", heap);
+    return SOUND;
+}
+
+#if EAI_QUICK
+static ea_heap_fault_t check_quick(const ea_heap_t *heap)
+{
+    uint32_t bytes = 0;
+    for (uint32_t g = 0; g < EAI_QUICK_GRANULES; g++) {
+        uint32_t n = 0;
+        for (ref_t ref = heap->quick[g]; ref; ref = at(heap, ref)->next) {
+            if (n++ >= EAI_QUICK_DEPTH || !ref_is_readable(heap, ref) ||
+                offset_of(heap, at(heap, ref)) < heap->region.first)
+                BROKEN("I6 quick lists hold as many blocks as they count", &heap->quick[g]);
+            uint32_t head = *header(at(heap, ref));
+            if (!(head & EAI_MARK) || head & EAI_FREE || size_of(head) != g << EAI_GRANULE_SHIFT)
+                BROKEN("I6 a block in a quick list is marked and of its size", at(heap, ref));
+        }
+        if (n != heap->n_quick[g])
+            BROKEN("I6 quick lists hold as many blocks as they count", &heap->quick[g]);
+        bytes += n * (g << EAI_GRANULE_SHIFT);
+    }
+    if (bytes != heap->quick_bytes) BROKEN("I9 the quick lists' bytes are counted", heap);
+    return SOUND;
+}
+#endif
+
+static ea_heap_fault_t check_totals(const ea_heap_t *heap, const tally_t *tally)
+{
+    ea_heap_fault_t fault = check_bins(heap, tally);
+#if EAI_QUICK
+    if (!fault.invariant) fault = check_quick(heap);
+#endif
+#if EA_CFG_HEAP_STATS
+    if (!fault.invariant && heap->free_bytes != tally->free_bytes)
+        BROKEN("I9 free_bytes is the sum of the free blocks", heap);
+    if (!fault.invariant && heap->n_allocs - heap->n_frees != tally->n_live)
+        BROKEN("I9 n_live is the number of used blocks", heap);
+#endif
+    return fault;
+}
+
+static ea_status_t report(ea_heap_fault_t found, ea_heap_fault_t *fault)
+{
+    if (fault) *fault = found;
+    return found.invariant ? EA_ERR_CORRUPT : EA_OK;
+}
+
+ea_status_t ea_heap_check(const ea_heap_t *heap, ea_heap_fault_t *fault)
+{
+    tally_t tally = {0, 0, 0};
+    ea_heap_fault_t found = check_control(heap);
+    if (found.invariant) return report(found, fault);
+    for (const eai_region_t *r = &heap->region; r; r = region_next(heap, r)) {
+        const char *end = region_end(heap, r);
+        for (const char *p = region_first(heap, r);; p += size_of(*header(p))) {
+            found = check_block(heap, r, p, &tally);
+            if (found.invariant) return report(found, fault);
+            if (p == end) break;
+        }
+    }
+    return report(check_totals(heap, &tally), fault);
+}
+
+ea_status_t ea_heap_check_step(ea_heap_t *heap, ea_heap_cursor_t *cursor, size_t max_steps, ea_heap_fault_t *fault)
+{
+    tally_t tally = {0, 0, 0};
+    eai_region_t *r;
+    char *payload;
+    ea_heap_fault_t found = check_control(heap);
+    if (found.invariant) return report(found, fault);
+    ea_status_t status = walk_resume(heap, cursor, &r, &payload);
+    if (fault) *fault = SOUND;
+    if (status != EA_ERR_AGAIN) return status;
+    for (size_t steps = 0;; steps++) {
+        if (steps >= max_steps && payload != region_end(heap, r) && !is_loose(payload)) break;
+        found = check_block(heap, r, payload, &tally);
+        if (found.invariant) return report(found, fault);
+        if (payload == region_end(heap, r)) {
+            r = region_next(heap, r);
+            if (!r) return EA_OK;
+            payload = region_first(heap, r);
+        } else {
+            payload += size_of(*header(payload));
+        }
+    }
+    rest_at(heap, payload);
+    return EA_ERR_AGAIN;
+}

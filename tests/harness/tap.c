@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The test harness. Formats by hand and keeps no list, so that it takes about 1 KB of code; output
+ * goes through board.h, so the same file serves the host and the boards.
+ */
+#include "tap.h"
+
+#include <string.h>
+
+#include "board.h"
+
+#define RAM_ALIGN 16u
+#define FILL 0xA5
+#define GUARD_BYTES 16u
+
+#define EXIT_FAILED 1
+#define EXIT_USAGE 2
+#define EXIT_ALL_SKIPPED 77 /* what CTest and Automake take for "skipped" */
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
+/* The guard behind the RAM a test declared shows when it wrote past that. */
+static _Alignas(RAM_ALIGN) unsigned char ram[TAP_RAM_BYTES + GUARD_BYTES];
+
+static unsigned n_test_failures; /* of the test under way */
+static int n_args;
+static char **args;
+
+static void put(const char *text)
+{
+    board_write(text, strlen(text));
+}
+
+static void put_number(long long value)
+{
+    char digits[24];
+    char *at = digits + sizeof digits - 1;
+    /* Through unsigned, where negating the smallest number is defined. */
+    unsigned long long rest = (unsigned long long)value;
+    if (value < 0) rest = 0 - rest;
+    *at = '\0';
+    do {
+        *--at = (char)('0' + (int)(rest % 10));
+        rest /= 10;
+    } while (rest != 0);
+    if (value < 0) *--at = '-';
+    put(at);
+}
+
+static void put_count(unsigned n, const char *what)
+{
+    put_number(n);
+    put(what);
+}
+
+void *tap_ram(void)
+{
+    return ram;
+}
+
+void tap_note(const char *text, long long value)
+{
+    put("# ");
+    put(text);
+    put(" ");
+    put_number(value);
+    put("\n");
+}
+
+void tap_fail(const char *file, int line, const char *text, long long got, long long want)
+{
+    n_test_failures++;
+    put("# ");
+    put(file);
+    put(":");
+    put_number(line);
+    put(": ");
+    put(text);
+    put(": got ");
+    put_number(got);
+    put(", want ");
+    put_number(want);
+    put("\n");
+}
+
+/* The value of argument "name=value", or NULL. */
+static const char *find_arg(const char *name)
+{
+    size_t length = strlen(name);
+    for (int i = 1; i < n_args; i++) {
+        if (strncmp(args[i], name, length) == 0 && args[i][length] == '=')
+            return args[i] + length + 1;
+    }
+    return NULL;
+}
+
+unsigned long tap_arg(const char *name, unsigned long otherwise)
+{
+    const char *text = find_arg(name);
+    if (text == NULL) return otherwise;
+    unsigned long value = 0;
+    while (*text >= '0' && *text <= '9') value = value * 10 + (unsigned long)(*text++ - '0');
+    return value;
+}
+
+static bool is_chosen(const char *name)
+{
+    bool any_name = false;
+    for (int i = 1; i < n_args; i++) {
+        if (strchr(args[i], '=') != NULL) continue;
+        any_name = true;
+        if (strcmp(args[i], name) == 0) return true;
+    }
+    return !any_name;
+}
+
+static void check_guard(size_t ram_bytes)
+{
+    for (size_t i = 0; i < GUARD_BYTES; i++) {
+        if (ram[ram_bytes + i] != FILL) {
+            tap_fail(__FILE__, __LINE__, "byte behind tap_ram()", ram[ram_bytes + i], FILL);
+            return;
+        }
+    }
+}
+
+int tap_main(int argc, char **argv, const tap_test_t *const *tests, size_t n_tests)
+{
+    unsigned n_run = 0, n_passed = 0, n_failed = 0, n_skipped = 0;
+    n_args = argc;
+    args = argv;
+    for (size_t i = 0; i < n_tests; i++) {
+        const tap_test_t *test = tests[i];
+        if (!is_chosen(test->name)) continue;
+        bool fits = test->ram_bytes <= TAP_RAM_BYTES;
+        n_test_failures = 0;
+        if (fits) {
+            memset(ram, FILL, test->ram_bytes + GUARD_BYTES);
+            test->run();
+            check_guard(test->ram_bytes);
+        }
+        put(n_test_failures == 0 ? "ok " : "not ok ");
+        put_number(++n_run);
+        put(" - ");
+        put(test->name);
+        if (!fits) {
+            put(" # SKIP needs ");
+            put_number((long long)test->ram_bytes);
+            put(" bytes of RAM, the board has " TEXT(TAP_RAM_BYTES));
+            n_skipped++;
+        } else if (n_test_failures == 0) {
+            n_passed++;
+        } else {
+            n_failed++;
+        }
+        put("\n");
+    }
+    if (n_run == 0) {
+        put("Bail out! no test of that name\n");
+        return EXIT_USAGE;
+    }
+    put("1..");
+    put_count(n_run, "\n");
+    put_count(n_passed, " passed, ");
+    put_count(n_failed, " failed, ");
+    put_count(n_skipped, " skipped\n");
+    if (n_failed != 0) return EXIT_FAILED;
+    return n_passed == 0 ? EXIT_ALL_SKIPPED : 0;
+}
