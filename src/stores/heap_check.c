@@ -42,11 +42,9 @@ void ea_heap_reset_min_free(ea_heap_t *heap)
 /* The highest bin with a block; 0: none. */
 static uint32_t top_bin(const ea_heap_t *heap)
 {
-    for (uint32_t bin = heap->guard - 1u; bin >= EAI_FIRST_BIN; bin--) { /* a constant per configuration */
-        if (bin % 32u == 31u && !heap->words[bin >> 5])
-            bin -= bin >= 31u ? 31u : bin;
-        else if (heap->words[bin >> 5] & eai_bit(bin & 31u))
-            return bin;
+    for (uint32_t bin = heap->guard; bin-- > EAI_FIRST_BIN;) { /* a constant per configuration */
+        if (heap->words[bin >> 5] & eai_bit(bin & 31u)) return bin;
+        if (!heap->words[bin >> 5]) bin &= ~31u;
     }
     return 0;
 }
