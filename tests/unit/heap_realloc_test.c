@@ -270,6 +270,7 @@ static void interrupted(bool below_free, bool above_free, size_t size, size_t al
     EXPECT(holds(row.block[2], BIG, 2));
     EXPECT_SOUND(heap);
     EXPECT(ea_heap_usable_size_bytes(heap, move.to) >= size);
+    EXPECT(stats_of(heap).min_free_bytes <= stats_of(heap).free_bytes);
 
     EXPECT_EQ(ea_heap_free(heap, row.block[0]), EA_OK);
     EXPECT_EQ(ea_heap_free(heap, row.block[4]), EA_OK);
