@@ -8,6 +8,7 @@
  * somebody did, the release must stand before that: the realloc is told as a free of old there and an
  * allocation of new at its end.
  */
+#define _GNU_SOURCE
 #include "collect.h"
 
 #include <fcntl.h>

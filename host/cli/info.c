@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#include "commands.h"
+#define _GNU_SOURCE
+#include "cli.h"
 #include "recording.h"
 #include <stdio.h>
 #include <inttypes.h>

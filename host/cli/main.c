@@ -2,12 +2,13 @@
  *
  * ealloc: picks the command and hands it the rest of the arguments.
  */
+#define _GNU_SOURCE
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "commands.h"
+#include "cli.h"
 #include "ealloc/version.h"
 
 typedef struct {

@@ -6,6 +6,7 @@
  * One thread, one poll: the bell (a program has something), signals (a child ended, the user wants an
  * end), and one pidfd per recorded process (it ended, whoever its parent is).
  */
+#define _GNU_SOURCE
 #include <argp.h>
 #include <dirent.h>
 #include <errno.h>
@@ -26,7 +27,7 @@
 #include <unistd.h>
 
 #include "collect.h"
-#include "commands.h"
+#include "cli.h"
 #include "launch.h"
 #include "manifest.h"
 
