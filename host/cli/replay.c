@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "choice.h"
 #include "cli.h"
 #include "heaps.h"
 #include "report.h"
@@ -219,7 +220,7 @@ static int verdict(const wishes_t *wishes, const trace_t *trace, const replay_re
     return EXIT_OK;
 }
 
-static int replay_and_report(const wishes_t *wishes, const trace_t *trace)
+static int replay_and_report(const wishes_t *wishes, const choice_t *choice, const trace_t *trace)
 {
     find_min_result_t smallest;
     replay_result_t result;
@@ -231,7 +232,8 @@ static int replay_and_report(const wishes_t *wishes, const trace_t *trace)
         .n_samples = trace->n_ops < TIMELINE_SAMPLES ? trace->n_ops : TIMELINE_SAMPLES,
     };
     replay_report_t report = {
-        .file = wishes->file,
+        .file = choice->path,
+        .manifest = choice->from_manifest ? wishes->file : NULL,
         .profile = wishes->profile,
         .trace = trace,
         .options = &options,
@@ -266,19 +268,50 @@ static int replay_and_report(const wishes_t *wishes, const trace_t *trace)
     return status;
 }
 
+/* Who records a command that starts others often has the one that matters in another file. */
+static void hint_at_larger(const char *file, const trace_t *trace)
+{
+    char *manifest = NULL;
+    choice_t larger;
+    if (asprintf(&manifest, "%s.manifest.json", file) < 0) return;
+    bool exists = access(manifest, R_OK) == 0;
+    if (exists && choice_make(&larger, manifest)) {
+        if (larger.n_events > trace->n_events) {
+            printf("\n  %s has more events (%llu): ealloc replay %s\n", larger.path,
+                   (unsigned long long)larger.n_events, manifest);
+        }
+        choice_release(&larger);
+    }
+    free(manifest);
+}
+
+static int replay_file(const wishes_t *wishes, const choice_t *choice)
+{
+    trace_t trace;
+    bool loaded = trace_load(&trace, choice->path, show_loading);
+    clear_progress();
+    if (trace.error != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.error);
+    if (trace.irregularity != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.irregularity);
+    int status = loaded ? replay_and_report(wishes, choice, &trace) : EXIT_BAD_INPUT;
+    if (loaded && !wishes->json && !choice->from_manifest) hint_at_larger(choice->path, &trace);
+    trace_release(&trace);
+    return status;
+}
+
 int cmd_replay(int argc, char **argv)
 {
     static const struct argp argp = {option_list, parse_option, "FILE", doc, NULL, NULL, NULL};
     wishes_t wishes = {.profile = "default", .align = 8, .link_bits = 32};
-    trace_t trace;
+    choice_t choice;
     setlocale(LC_CTYPE, "");
     argp_err_exit_status = EXIT_USAGE;
     if (argp_parse(&argp, argc, argv, 0, NULL, &wishes) != 0) return EXIT_USAGE;
-    bool loaded = trace_load(&trace, wishes.file, show_loading);
-    clear_progress();
-    if (trace.error != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.error);
-    if (trace.irregularity != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.irregularity);
-    int status = loaded ? replay_and_report(&wishes, &trace) : EXIT_BAD_INPUT;
-    trace_release(&trace);
+    int status = EXIT_BAD_INPUT;
+    if (choice_make(&choice, wishes.file)) {
+        status = replay_file(&wishes, &choice);
+    } else {
+        fprintf(stderr, "ealloc replay: %s\n", choice.error != NULL ? choice.error : "no memory");
+    }
+    choice_release(&choice);
     return status;
 }

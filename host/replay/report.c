@@ -38,6 +38,9 @@ static void print_recording(FILE *out, const replay_report_t *report)
     const trace_t *trace = report->trace;
     int room = (int)chart_columns(out) - 18;
     fprintf(out, "  recording       %s%s\n", report->file, trace->partial ? " (partial)" : "");
+    if (report->manifest != NULL) {
+        fprintf(out, "                  the process with the most events in %s\n", report->manifest);
+    }
     if (trace->command[0] != '\0') {
         bool cut = strlen(trace->command) > (size_t)room;
         fprintf(out, "  command         %.*s%s\n", cut ? room - 3 : room, trace->command,
@@ -98,9 +101,12 @@ static void print_figures(FILE *out, const replay_report_t *report)
     const trace_t *trace = report->trace;
     fprintf(out, "  peak live       %llu bytes requested, at most %llu blocks at once\n",
             ull(trace->peak_live_bytes), ull(trace->peak_live_blocks));
-    fprintf(out, "  peak used       %llu bytes in blocks: overhead %.2f %%\n",
-            ull(result->peak_used_bytes),
-            percent_above(result->peak_used_bytes, trace->peak_live_bytes));
+    fprintf(out, "  peak used       %llu bytes in blocks", ull(result->peak_used_bytes));
+    if (result->n_failures == 0) { /* otherwise it is less than what was asked for */
+        fprintf(out, ": overhead %.2f %%",
+                percent_above(result->peak_used_bytes, trace->peak_live_bytes));
+    }
+    fputc('\n', out);
     fprintf(out, "  perfect packing %zu bytes (control structure: %zu)\n", report->perfect_bytes,
             result->stats.control_bytes);
     const find_min_result_t *smallest = report->smallest;
@@ -175,6 +181,14 @@ static json_t *json_first_failure(const replay_result_t *result)
                      (json_int_t)result->first_failure.largest_free_bytes);
 }
 
+/* Only where everything was granted is what is used comparable with what was asked for. */
+static json_t *json_overhead(const replay_report_t *report)
+{
+    if (report->result->n_failures > 0) return json_null();
+    return json_real(
+        percent_above(report->result->peak_used_bytes, report->trace->peak_live_bytes));
+}
+
 static json_t *json_smallest(const replay_report_t *report)
 {
     const find_min_result_t *smallest = report->smallest;
@@ -207,8 +221,8 @@ static json_t *json_recording(const replay_report_t *report)
 {
     const trace_t *trace = report->trace;
     return json_pack(
-        "{s:s, s:s, s:b, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "file",
-        report->file, "command", trace->command, "partial", trace->partial, "error", trace->error,
+        "{s:s, s:s?, s:s, s:b, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "file",
+        report->file, "manifest", report->manifest, "command", trace->command, "partial", trace->partial, "error", trace->error,
         "irregularity", trace->irregularity, "irregular", (json_int_t)trace->n_irregular,
         "inherited", (json_int_t)trace->n_inherited, "lost", (json_int_t)trace->n_lost, "events", (json_int_t)trace->n_events,
         "operations", (json_int_t)trace->n_ops, "allocations", (json_int_t)trace->n_allocs,
@@ -232,15 +246,15 @@ bool report_json(FILE *out, const replay_report_t *report)
     const replay_result_t *result = report->result;
     const trace_t *trace = report->trace;
     json_t *root = json_pack(
-        "{s:o, s:o, s:I, s:o, s:b, s:I, s:s?, s:I, s:I, s:I, s:f, s:I, s:o, s:o, s:f}", "recording",
+        "{s:o, s:o, s:I, s:o, s:b, s:I, s:s?, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:f}", "recording",
         json_recording(report), "heap", json_heap(report), "failures",
         (json_int_t)result->n_failures, "first_failure", json_first_failure(result),
         "contents_checked", report->options->check_contents, "damaged",
         (json_int_t)result->n_damaged, "damage", result->n_damaged > 0 ? result->damage : NULL,
         "peak_live_bytes", (json_int_t)trace->peak_live_bytes, "peak_live_blocks",
         (json_int_t)trace->peak_live_blocks, "peak_used_bytes",
-        (json_int_t)result->peak_used_bytes, "overhead_percent",
-        percent_above(result->peak_used_bytes, trace->peak_live_bytes), "perfect_packing_bytes",
+        (json_int_t)result->peak_used_bytes, "overhead_percent", json_overhead(report),
+        "perfect_packing_bytes",
         (json_int_t)report->perfect_bytes, "find_min", json_smallest(report), "fragmentation",
         json_fragmentation(result), "ns_per_operation", ns_per_op(result));
     if (root == NULL) return false;

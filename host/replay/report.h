@@ -13,6 +13,7 @@
 
 typedef struct {
     const char *file;    /* the recording                                             */
+    const char *manifest; /* that it was chosen from; NULL: none                      */
     const char *profile; /* the heap's                                                */
     const trace_t *trace;
     const replay_options_t *options;
