@@ -66,7 +66,7 @@ typedef struct {
 
 typedef struct {
     uint64_t n_ops; /* operations run */
-    uint64_t elapsed_ns;
+    uint64_t elapsed_ns; /* processor time of the operations */
     uint64_t n_failures; /* requests refused */
     struct {
         uint64_t event, size_bytes, free_bytes, largest_free_bytes;
