@@ -2,6 +2,7 @@
  *
  * ealloc replay: run a recording on the real heap code.
  */
+#define _GNU_SOURCE
 #include <argp.h>
 #include <errno.h>
 #include <locale.h>
@@ -10,7 +11,7 @@
 #include <unistd.h>
 
 #include "choice.h"
-#include "commands.h"
+#include "cli.h"
 #include "heaps.h"
 #include "report.h"
 
