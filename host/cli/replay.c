@@ -2,7 +2,6 @@
  *
  * ealloc replay: run a recording on the real heap code.
  */
-#define _GNU_SOURCE
 #include <argp.h>
 #include <errno.h>
 #include <locale.h>
@@ -10,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "commands.h"
 #include "heaps.h"
 #include "report.h"
 
