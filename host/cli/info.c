@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "census.h"
-#include "cli.h"
+#include "commands.h"
 #include "recording.h"
 #include "symbols.h"
 

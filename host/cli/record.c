@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "collect.h"
-#include "cli.h"
+#include "commands.h"
 #include "launch.h"
 #include "manifest.h"
 
@@ -337,12 +337,19 @@ static const struct argp parser = {
            "Example: ealloc record -o gcc.rec -- gcc -O2 -c main.c",
 };
 
+/* The file that was made to see whether it can be; never a device or a pipe. */
+static void remove_empty(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) unlink(path);
+}
+
 static int finish(session_t *s)
 {
     const options_t *options = s->options;
     if (s->failed) return 125;
     if (s->n_images == 0) {
-        unlink(options->output);
+        remove_empty(options->output);
         fprintf(stderr, "ealloc record: nothing recorded: %s %s\n", options->command[0],
                 launch_why_not(options->command[0]));
         return s->child_status != 0 ? (int)s->child_status : 125;
@@ -387,7 +394,7 @@ int cmd_record(int argc, char **argv)
             wait_for_all(&session);
             status = finish(&session);
         } else {
-            unlink(options.output);
+            remove_empty(options.output);
         }
     }
     if (session.directory[0] != '\0') remove_directory(session.directory);
