@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "choice.h"
-#include "cli.h"
+#include "commands.h"
 #include "heaps.h"
 #include "report.h"
 

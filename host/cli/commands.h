@@ -3,8 +3,8 @@
  * The tool's commands. Each takes its own arguments, argv[0] being "ealloc NAME", and returns the
  * process's exit status.
  */
-#ifndef EALLOC_CLI_H
-#define EALLOC_CLI_H
+#ifndef EALLOC_COMMANDS_H
+#define EALLOC_COMMANDS_H
 
 int cmd_record(int argc, char **argv);
 int cmd_info(int argc, char **argv);
