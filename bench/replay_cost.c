@@ -4,7 +4,8 @@
  *     plain   by a plain C loop over an array in memory that calls the heap's functions by name,
  *     replay  by the engine without content checks, samples for the timeline included,
  *     checked by the engine with every block's contents written and verified,
- * and reading the recording into memory (load). Interleaved, the median of the rounds, ratios to plain.
+ * and reading the recording into memory (load). Interleaved, the median of the rounds, ratios to
+ * plain.
  *
  *     replay_cost [--rounds N] [--json FILE] RECORDING...
  */
@@ -60,7 +61,8 @@ static plain_op_t *write_down(const trace_t *trace)
         ops[i].kind = op_kind(trace->ops[i]);
         ops[i].slot = op_slot(trace->ops[i]);
         ops[i].size_bytes = op_request_bytes(trace->ops[i]);
-        if (ops[i].kind == OP_ALIGNED) ops[i].align_bytes = (size_t)1 << trace->align_log2[aligned++];
+        if (ops[i].kind == OP_ALIGNED)
+            ops[i].align_bytes = (size_t)1 << trace->align_log2[aligned++];
     }
     return ops;
 }
@@ -82,7 +84,8 @@ static double run_plain(const plain_op_t *ops, size_t n_ops, ea_heap_t *heap, vo
     return now_ns() - start;
 }
 
-static double run_engine(const trace_t *trace, size_t heap_bytes, bool check, replay_memory_t *memory)
+static double run_engine(const trace_t *trace, size_t heap_bytes, bool check,
+                         replay_memory_t *memory)
 {
     replay_result_t result;
     replay_options_t options = {.ops = &eai_heap_ops_default8,

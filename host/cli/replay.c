@@ -33,18 +33,18 @@ static const char doc[] =
     "Run a recording on the real heap code and report what it needs."
     "\v"
     "Sizes take the suffixes K, M and G (1024). Without --heap the heap is a quarter larger than"
-    " perfect packing, the least that any heap with a 4-byte header could do with; with --find-min it"
-    " is the smallest that completes the recording.\n"
+    " perfect packing, the least that any heap with a 4-byte header could do with; with --find-min"
+    " it is the smallest that completes the recording.\n"
     "\n"
     "The heap has 4-byte headers here as on a 32-bit device, so its overhead is the device's. The"
-    " requested sizes are those of the recorded program: if that is a 64-bit program, its structures"
-    " with pointers in them are larger than they would be on the device.\n"
+    " requested sizes are those of the recorded program: if that is a 64-bit program, its"
+    " structures with pointers in them are larger than they would be on the device.\n"
     "\n"
     "FILE may be a manifest of several processes: the one with the most events is replayed.\n"
     "\n"
-    "Exit status: 0 all went well; 1 contents were damaged, or with --strict a request was refused or"
-    " the recording is irregular; 2 wrong usage; 3 the recording cannot be read, is damaged (what was"
-    " readable is still replayed), or frees a block it never allocated.\n"
+    "Exit status: 0 all went well; 1 contents were damaged, or with --strict a request was refused"
+    " or the recording is irregular; 2 wrong usage; 3 the recording cannot be read, is damaged"
+    " (what was readable is still replayed), or frees a block it never allocated.\n"
     "\n"
     "Example: ealloc record -o app.rec -- ./app; ealloc replay --find-min app.rec";
 
@@ -54,7 +54,8 @@ static const struct argp_option option_list[] = {
     {"heap", 'H', "BYTES", 0, "size of the heap", 0},
     {"find-min", 'm', NULL, 0, "find the smallest heap that completes the recording", 0},
     {"fit", KEY_FIT, "good|half", 0,
-     "good: least memory in practice (default); half: blocks of powers of two, with a proven bound", 1},
+     "good: least memory in practice (default); half: blocks of powers of two, with a proven bound",
+     1},
     {"profile", KEY_PROFILE, "NAME", 0, "default, fast, throughput or tiny", 1},
     {"quick", KEY_QUICK, NULL, 0, "with quick lists: the same as --profile throughput", 1},
     {"align", KEY_ALIGN, "8|16", 0, "alignment of blocks (default 8)", 1},
@@ -145,7 +146,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-/* --- progress ------------------------------------------------------------------------------------ */
+/* --- progress --------------------------------------------------------------------------------- */
 
 static void clear_progress(void)
 {
@@ -169,7 +170,7 @@ static void show_search(const char *phase, size_t low, size_t high)
     }
 }
 
-/* --- the steps ----------------------------------------------------------------------------------- */
+/* --- the steps -------------------------------------------------------------------------------- */
 
 static unsigned default_jobs(void)
 {
@@ -196,8 +197,8 @@ static size_t default_heap_bytes(const wishes_t *wishes, size_t perfect_bytes)
     return (perfect_bytes * percent / 100 / 1024 + 1) * 1024;
 }
 
-static bool run_replay(const wishes_t *wishes, const trace_t *trace, const replay_options_t *options,
-                       replay_result_t *result)
+static bool run_replay(const wishes_t *wishes, const trace_t *trace,
+                       const replay_options_t *options, replay_result_t *result)
 {
     replay_memory_t memory = {0};
     replay_status_t status = replay_run(trace, options, &memory, result);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which recording is meant: a manifest of several processes stands for the one with the most events.
+ * Which recording is meant: a manifest of several processes stands for the one with the most
+ * events.
  */
 #ifndef EALLOC_REPLAY_CHOICE_H
 #define EALLOC_REPLAY_CHOICE_H

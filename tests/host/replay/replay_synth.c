@@ -9,8 +9,8 @@
  *     f PTR             free          u PTR             malloc_usable_size
  *     x PTR SIZE        a request that failed
  *
- * Numbers are decimal; each event comes 10 us after the one before. "forked" says that the process was
- * forked and may free what it inherited; "unclosed" that it ended by a signal.
+ * Numbers are decimal; each event comes 10 us after the one before. "forked" says that the process
+ * was forked and may free what it inherited; "unclosed" that it ended by a signal.
  */
 #include <stdio.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #include "tap.h"
 #include "trace.h"
 
-/* --- building traces ----------------------------------------------------------------------------- */
+/* --- building traces -------------------------------------------------------------------------- */
 
 static bool add(trace_t *trace, rec_kind_t kind, uint64_t ptr, uint64_t size, uint64_t old_ptr)
 {
@@ -33,7 +33,11 @@ static void build_churn(trace_t *trace, uint32_t n_events, uint32_t n_blocks)
         uint32_t k = (seed >> 8) % n_blocks, size = (seed >> 20) % 500;
         uint64_t ptr = (k + 1) * 4096;
         if (!live[k]) {
-            add(trace, i % 7 == 0 ? REC_CALLOC : i % 11 == 0 ? REC_ALIGNED : REC_ALLOC, ptr, size, 0);
+            add(trace,
+                i % 7 == 0    ? REC_CALLOC
+                : i % 11 == 0 ? REC_ALIGNED
+                              : REC_ALLOC,
+                ptr, size, 0);
         } else if (i % 5 == 0) {
             add(trace, REC_REALLOC, ptr, size + 1, ptr);
         } else {
@@ -56,7 +60,7 @@ static replay_status_t replay(const trace_t *trace, const eai_heap_ops_t *ops, s
     return status;
 }
 
-/* --- the parts ----------------------------------------------------------------------------------- */
+/* --- the parts -------------------------------------------------------------------------------- */
 
 TEST(idmap_agrees_with_a_table, 0)
 {
@@ -103,10 +107,10 @@ TEST(pattern_sees_every_byte_and_every_shift, 0)
 TEST(trace_computes_peaks_and_perfect_packing, 0)
 {
     trace_t t = {0};
-    add(&t, REC_ALLOC, 0x1000, 100, 0);   /* gross 104 */
-    add(&t, REC_CALLOC, 0x2000, 0, 0);    /* gross 16  */
-    add(&t, REC_USABLE, 0x1000, 0, 0);    /* not an operation */
-    add(&t, REC_ALIGNED, 0x3000, 13, 0);  /* gross 24  */
+    add(&t, REC_ALLOC, 0x1000, 100, 0);         /* gross 104 */
+    add(&t, REC_CALLOC, 0x2000, 0, 0);          /* gross 16  */
+    add(&t, REC_USABLE, 0x1000, 0, 0);          /* not an operation */
+    add(&t, REC_ALIGNED, 0x3000, 13, 0);        /* gross 24  */
     add(&t, REC_REALLOC, 0x4000, 1000, 0x1000); /* gross 1008 */
     add(&t, REC_FREE, 0x2000, 0, 0);
     add(&t, REC_FAIL, 0, 1 << 30, 0);
@@ -172,7 +176,7 @@ TEST(trace_of_a_forked_process_may_free_what_it_inherited, 0)
     trace_release(&t);
 }
 
-/* --- whole replays ------------------------------------------------------------------------------- */
+/* --- whole replays ---------------------------------------------------------------------------- */
 
 TEST(replay_of_churn_is_intact_on_every_instance, 0)
 {
@@ -206,11 +210,11 @@ TEST(replay_counts_failures_and_describes_the_first, 0)
     trace_t t = {0};
     add(&t, REC_ALLOC, 0x1000, 500, 0);
     add(&t, REC_USABLE, 0x1000, 0, 0);
-    add(&t, REC_ALLOC, 0x2000, 5000, 0);       /* event 3: refused      */
-    add(&t, REC_REALLOC, 0x3000, 40, 0x2000);  /* asks anew             */
+    add(&t, REC_ALLOC, 0x2000, 5000, 0);        /* event 3: refused      */
+    add(&t, REC_REALLOC, 0x3000, 40, 0x2000);   /* asks anew             */
     add(&t, REC_REALLOC, 0x4000, 7000, 0x1000); /* refused, block stays */
-    add(&t, REC_ALLOC, 0x5000, 6000, 0);       /* refused               */
-    add(&t, REC_FREE, 0x5000, 0, 0);           /* does nothing          */
+    add(&t, REC_ALLOC, 0x5000, 6000, 0);        /* refused               */
+    add(&t, REC_FREE, 0x5000, 0, 0);            /* does nothing          */
     add(&t, REC_FREE, 0x4000, 0, 0);
     trace_finish(&t);
     for (int check = 0; check < 2; check++) {
@@ -242,7 +246,7 @@ TEST(replay_of_nothing_is_nothing, 0)
     replay_result_release(&r);
 }
 
-/* --- heaps that are broken on purpose ------------------------------------------------------------ */
+/* --- heaps that are broken on purpose --------------------------------------------------------- */
 
 static const eai_heap_ops_t *const good = &eai_heap_ops_default8;
 static void *victim;
@@ -380,7 +384,7 @@ TEST(replay_without_checks_still_sees_a_refused_free, 0)
     trace_release(&t);
 }
 
-/* --- the smallest heap --------------------------------------------------------------------------- */
+/* --- the smallest heap ------------------------------------------------------------------------ */
 
 TEST(find_min_is_exact_without_fragmentation, 0)
 {
@@ -445,5 +449,6 @@ TEST_MAIN(&idmap_agrees_with_a_table, &pattern_sees_every_byte_and_every_shift,
           &replay_of_churn_is_intact_on_every_instance,
           &replay_counts_failures_and_describes_the_first, &replay_of_nothing_is_nothing,
           &replay_catches_every_kind_of_broken_heap,
-          &replay_without_checks_still_sees_a_refused_free, &find_min_is_exact_without_fragmentation,
-          &find_min_reports_larger_sizes_that_fail, &find_min_says_when_no_heap_will_do)
+          &replay_without_checks_still_sees_a_refused_free,
+          &find_min_is_exact_without_fragmentation, &find_min_reports_larger_sizes_that_fail,
+          &find_min_says_when_no_heap_will_do)
