@@ -24,13 +24,15 @@ static bool refuse(choice_t *choice, const char *path, int offset, const char *w
     return false;
 }
 
-/* Recordings lie where their manifest lies. */
+/* A recording lies beside its manifest, wherever the two are now: of the path that the manifest was
+ * given, only the last part counts. */
 static char *beside(const char *manifest, const char *file)
 {
-    const char *slash = strrchr(manifest, '/');
-    int folder = slash != NULL && file[0] != '/' ? (int)(slash - manifest) + 1 : 0;
+    const char *folder_end = strrchr(manifest, '/'), *name = strrchr(file, '/');
+    int folder = folder_end != NULL ? (int)(folder_end - manifest) + 1 : 0;
     char *path = NULL;
-    return asprintf(&path, "%.*s%s", folder, manifest, file) < 0 ? NULL : path;
+    return asprintf(&path, "%.*s%s", folder, manifest, name != NULL ? name + 1 : file) < 0 ? NULL
+                                                                                           : path;
 }
 
 static bool choose(choice_t *choice, const char *path, const json_t *root)

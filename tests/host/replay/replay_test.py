@@ -281,7 +281,8 @@ class Manifests(Case):
         os.mkdir("sub")
         synth("sub/small.rec", blocks(3, 100))
         synth("sub/large.rec", blocks(30, 100))
-        name = self.manifest([("small.rec", 3), ("large.rec", 30)], "sub/x.manifest.json")
+        name = self.manifest([("small.rec", 3), ("old/place/large.rec", 30)],
+                             "sub/x.manifest.json")
         found = report(name)
         self.assertEqual(found["recording"]["file"], "sub/large.rec")
         self.assertEqual(found["recording"]["manifest"], name)
