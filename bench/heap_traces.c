@@ -53,6 +53,7 @@ static const subject_t subjects[] = {
     {"mimalloc", NULL, 0, "libmimalloc.so.2.0"},
     {"jemalloc", NULL, 0, "libjemalloc.so.2"},
     {"tcmalloc", NULL, 0, "libtcmalloc_minimal.so.4"},
+    {"floor", NULL, 0, NULL}, /* the loop with calls that do nothing */
 };
 #define N_SUBJECTS (sizeof subjects / sizeof subjects[0])
 
@@ -120,19 +121,49 @@ static void require_library(const subject_t *subject)
     }
 }
 
+static char nothing[64];
+
+static void *give_nothing(size_t size)
+{
+    (void)size;
+    return nothing;
+}
+
+static void *give_nothing_of_two(size_t a, size_t b)
+{
+    (void)a;
+    (void)b;
+    return nothing;
+}
+
+static void *keep_nothing(void *ptr, size_t size)
+{
+    (void)size;
+    return ptr != NULL ? ptr : nothing;
+}
+
+static void take_nothing(void *ptr)
+{
+    (void)ptr;
+}
+
 static double run_pass(const trace_t *trace, const subject_t *subject, const eai_heap_ops_t *ops,
                        ea_heap_t *heap, void **slots)
 {
-    const replay_malloc_t host = {malloc, calloc, realloc, memalign, free};
+    static const replay_malloc_t libc = {malloc, calloc, realloc, memalign, free};
+    static const replay_malloc_t floor = {give_nothing, give_nothing_of_two, keep_nothing,
+                                          give_nothing_of_two, take_nothing};
+    bool is_floor = strcmp(subject->name, "floor") == 0;
+    const replay_malloc_t *host = is_floor ? &floor : &libc;
     replay_cursor_t cursor = {0};
     double start = now_ns();
     bool complete = ops != NULL ? replay_loop_heap(trace, &cursor, trace->n_ops, ops, heap, slots)
-                                : replay_loop_malloc(trace, &cursor, trace->n_ops, &host, slots);
+                                : replay_loop_malloc(trace, &cursor, trace->n_ops, host, slots);
     double elapsed = now_ns() - start;
     if (!complete || cursor.refused) die("a request was refused", subject->name);
     for (uint32_t i = 0; i < trace->n_slots; i++) {
         if (ops == NULL) {
-            free(slots[i]);
+            host->free(slots[i]);
         } else if (ops->free(heap, slots[i]) != EA_OK) {
             die("free refused", subject->name);
         }
