@@ -244,6 +244,7 @@ TEST(replay_of_nothing_is_nothing, 0)
     EXPECT_EQ(r.n_damaged, 0);
     EXPECT_EQ(r.peak_used_bytes, 0);
     replay_result_release(&r);
+    trace_release(&t);
 }
 
 /* --- heaps that are broken on purpose --------------------------------------------------------- */
