@@ -16,7 +16,8 @@ void ea_heap_stats(const ea_heap_t *heap, ea_heap_stats_t *stats)
     memset(stats, 0, sizeof *stats);
 #if EA_CFG_HEAP_STATS
     stats->free_bytes = heap->free_bytes;
-    stats->min_free_bytes = heap->free_bytes - (size_t)heap->slack_bytes;
+    /* Between the parts of a realloc the slack may be below 0: what finish gives back is taken. */
+    stats->min_free_bytes = heap->free_bytes - (heap->slack_bytes > 0 ? (size_t)heap->slack_bytes : 0);
     stats->n_allocs = heap->n_allocs;
     stats->n_frees = heap->n_frees;
     stats->n_live = heap->n_allocs - heap->n_frees;
@@ -42,13 +43,10 @@ void ea_heap_reset_min_free(ea_heap_t *heap)
 /* The highest bin with a block; 0: none. */
 static uint32_t top_bin(const ea_heap_t *heap)
 {
-    for (uint32_t bin = heap->guard - 1u; bin >= EAI_FIRST_BIN; bin--) { /* a constant per configuration */
-        if (bin % 32u == 31u && !heap->words[bin >> 5])
-            bin -= bin >= 31u ? 31u : bin;
-        else if (heap->words[bin >> 5] & eai_bit(bin & 31u))
-            return bin;
-    }
-    return 0;
+    uint32_t i = heap->guard >> 5;
+    uint32_t word = heap->words[i] & ~eai_bit(heap->guard & 31u);
+    while (!word && i > 0) word = heap->words[--i]; /* at most EAI_WORDS */
+    return word ? 32u * i + eai_bits_last(word) : 0;
 }
 
 size_t ea_heap_largest_free_bytes(const ea_heap_t *heap)
