@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * An application that uses the installed library: takes a block, gives it back, and says what it was
- * built with. Exit status 0 if all of that went as the headers promise.
+ * An application that uses the installed library: takes a block, gives it back, and says what it
+ * was built with. Exit status 0 if all of that went as the headers promise.
  */
 #include <ealloc/ealloc.h>
 #include <ealloc/port.h>
