@@ -9,7 +9,7 @@ set(EALLOC_BOARDS_COMMON ${EALLOC_BOARDS_DIR}/common)
 #   TEST_RAM  the RAM a test may ask for; TICK_PS  the period of SysTick.
 function(ealloc_add_board name)
     cmake_parse_arguments(ARG "" "TEST_RAM;TICK_PS;SCRIPT" "SOURCES" ${ARGN})
-    add_library(board_${name}_objects OBJECT ${EALLOC_BOARDS_COMMON}/put.c ${ARG_SOURCES})
+    add_library(board_${name}_objects OBJECT ${ARG_SOURCES})
     target_include_directories(board_${name}_objects PRIVATE ${EALLOC_BOARDS_COMMON})
     target_compile_features(board_${name}_objects PRIVATE c_std_11)
     if(ARG_TICK_PS)
@@ -30,13 +30,16 @@ function(ealloc_add_board name)
     endif()
 endfunction()
 
-set(cortex_m ${EALLOC_BOARDS_COMMON}/cortex-m.c ${EALLOC_BOARDS_COMMON}/count_call_arm.c ${EALLOC_BOARDS_COMMON}/count_call_arm.S
-    ${EALLOC_BOARDS_COMMON}/start.c ${EALLOC_BOARDS_COMMON}/semihost.c)
-set(riscv ${EALLOC_BOARDS_COMMON}/riscv.S ${EALLOC_BOARDS_COMMON}/count_call_rv32.S ${EALLOC_BOARDS_COMMON}/start.c ${EALLOC_BOARDS_COMMON}/semihost.c)
+set(every ${EALLOC_BOARDS_COMMON}/put.c ${EALLOC_BOARDS_COMMON}/start.c
+    ${EALLOC_BOARDS_COMMON}/stdio.c ${EALLOC_BOARDS_COMMON}/semihost.c)
+set(cortex_m ${every} ${EALLOC_BOARDS_COMMON}/cortex-m.c
+    ${EALLOC_BOARDS_COMMON}/count_call_arm.c ${EALLOC_BOARDS_COMMON}/count_call_arm.S)
+set(riscv ${every} ${EALLOC_BOARDS_COMMON}/riscv.S ${EALLOC_BOARDS_COMMON}/count_call_rv32.S)
 
 if(NOT CMAKE_CROSSCOMPILING)
     set(EALLOC_BOARDS host)
-    ealloc_add_board(host TEST_RAM 4194304 SOURCES ${EALLOC_BOARDS_DIR}/host/board.c)
+    ealloc_add_board(host TEST_RAM 4194304 SOURCES ${EALLOC_BOARDS_DIR}/host/board.c
+        ${EALLOC_BOARDS_COMMON}/put.c)
 else()
     enable_language(ASM)
 endif()
@@ -44,6 +47,9 @@ foreach(board IN LISTS EALLOC_BOARDS)
     set(script SCRIPT ${EALLOC_BOARDS_DIR}/${board}/link.ld)
     if(board STREQUAL "microbit")
         ealloc_add_board(${board} TEST_RAM 12288 TICK_PS 62500 ${script} SOURCES ${cortex_m})
+        # The same machine for programs that promise to live in half of its RAM.
+        ealloc_add_board(microbit_8k TEST_RAM 0 TICK_PS 62500
+            SCRIPT ${EALLOC_BOARDS_DIR}/microbit/link-8k.ld SOURCES ${cortex_m})
     elseif(board MATCHES "^mps2-an38[56]$")
         ealloc_add_board(${board} TEST_RAM 2097152 TICK_PS 40000 ${script} SOURCES ${cortex_m})
     elseif(board STREQUAL "mps2-an505")

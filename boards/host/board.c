@@ -17,3 +17,13 @@ _Noreturn void board_exit(int code)
 {
     exit(code);
 }
+
+size_t board_stack_used_bytes(void)
+{
+    return 0; /* not known */
+}
+
+size_t board_stack_size_bytes(void)
+{
+    return 0;
+}
