@@ -3,8 +3,8 @@
 #                 [TIMEOUT <seconds>])
 # makes a test program of SOURCES, the harness and the library, and registers it in CTest: run
 # directly on the host, in QEMU on every board of a cross tool chain. The first board's program and
-# CTest entry are called <name>, a further board's <name>_<board>; a test whose every case is skipped
-# there for want of RAM counts as skipped.
+# CTest entry are called <name>, a further board's <name>_<board>; a test whose every case is
+# skipped there for want of RAM counts as skipped.
 include_guard(GLOBAL)
 get_filename_component(EALLOC_ROOT ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
 include(${EALLOC_ROOT}/boards/boards.cmake)

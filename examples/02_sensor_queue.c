@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A sensor node that has 8 KB of RAM in all, stack included: it queues readings for an uplink that is
- * sometimes down for hours. Messages vary in size, so they come from a heap; when memory ends the
+ * A sensor node that has 8 KB of RAM in all, stack included: it queues readings for an uplink that
+ * is sometimes down for hours. Messages vary in size, so they come from a heap; when memory ends the
  * oldest message goes, which is this application's policy and nobody else's. A day passes in a
  * moment: one step of the loop is one minute.
  */
@@ -29,7 +29,7 @@ typedef struct {
 
 static unsigned char memory[HEAP_BYTES];
 
-/* --- the world outside ---------------------------------------------------------------------------- */
+/* --- the world outside ------------------------------------------------------------------------ */
 
 static uint32_t random_below(uint32_t n)
 {
@@ -46,7 +46,7 @@ static bool uplink_is_up(unsigned minute)
     return !(minute >= 180 && minute < 420) && random_below(10) != 0;
 }
 
-/* --- the queue ------------------------------------------------------------------------------------ */
+/* --- the queue -------------------------------------------------------------------------------- */
 
 static void take_oldest(ea_heap_t *heap, queue_t *queue)
 {
@@ -103,7 +103,7 @@ static void send(ea_heap_t *heap, queue_t *queue)
     }
 }
 
-/* --- report --------------------------------------------------------------------------------------- */
+/* --- report ----------------------------------------------------------------------------------- */
 
 static void print(const char *text, size_t number)
 {

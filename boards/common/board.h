@@ -20,9 +20,9 @@ void board_put_number(long long value);
 size_t board_stack_used_bytes(void);
 size_t board_stack_size_bytes(void);
 
-/* --- emulated boards only ------------------------------------------------------------------------ */
+/* --- emulated boards only --------------------------------------------------------------------- */
 
-/* Split the command line QEMU was given into at most max_args words, which live in static storage. */
+/* Split the command line QEMU was given into at most max_args words; they live in static storage. */
 int board_args(char **argv, int max_args);
 
 #define BOARD_MAX_ARGS 8

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The test harness. Keeps no list and uses no printf, so that it takes about 1 KB of code; output goes
- * through board.h, so the same file serves the host and the boards.
+ * The test harness. Keeps no list and uses no printf, so that it takes about 1 KB of code; output
+ * goes through board.h, so the same file serves the host and the boards.
  */
 #include "tap.h"
 
