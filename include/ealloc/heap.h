@@ -115,8 +115,8 @@ typedef struct {
  * Cost     O(bins): a constant per configuration. */
 EA_NODISCARD ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *options);
 
-/* Give the heap up. The memory returns to the caller, live blocks and all; afterwards every call but
- * ea_heap_init() refuses the heap where checks are compiled in.
+/* Give the heap up. The memory returns to the caller, live blocks and all; afterwards allocating
+ * returns NULL and ea_heap_check() says EA_ERR_CORRUPT, until ea_heap_init() makes a new heap.
  * Returns  the number of blocks still allocated (0: nothing leaked).
  * Cost     O(1) with counters, O(blocks) without. */
 size_t ea_heap_deinit(ea_heap_t *heap);

@@ -16,7 +16,8 @@ void ea_heap_stats(const ea_heap_t *heap, ea_heap_stats_t *stats)
     memset(stats, 0, sizeof *stats);
 #if EA_CFG_HEAP_STATS
     stats->free_bytes = heap->free_bytes;
-    stats->min_free_bytes = heap->free_bytes - (size_t)heap->slack_bytes;
+    /* Between the parts of a realloc the slack may be below 0: what finish gives back is taken. */
+    stats->min_free_bytes = heap->free_bytes - (heap->slack_bytes > 0 ? (size_t)heap->slack_bytes : 0);
     stats->n_allocs = heap->n_allocs;
     stats->n_frees = heap->n_frees;
     stats->n_live = heap->n_allocs - heap->n_frees;
