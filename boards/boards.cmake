@@ -5,24 +5,21 @@ include_guard(GLOBAL)
 set(EALLOC_BOARDS_DIR ${CMAKE_CURRENT_LIST_DIR})
 set(EALLOC_BOARDS_COMMON ${EALLOC_BOARDS_DIR}/common)
 
-# ealloc_add_board(<name> TEST_RAM <bytes> [TICK_PS <n>] [SCRIPT <link.ld>] SOURCES ...)
-#   TEST_RAM  the RAM a test may ask for; TICK_PS  the period of SysTick.
+# ealloc_add_board(<name> [TICK_PS <n>] [SCRIPT <link.ld>] SOURCES ...)
+#   TICK_PS  the period of SysTick in picoseconds.
 function(ealloc_add_board name)
-    cmake_parse_arguments(ARG "" "TEST_RAM;TICK_PS;SCRIPT" "SOURCES" ${ARGN})
+    cmake_parse_arguments(ARG "" "TICK_PS;SCRIPT" "SOURCES" ${ARGN})
     add_library(board_${name}_objects OBJECT ${ARG_SOURCES})
     target_include_directories(board_${name}_objects PRIVATE ${EALLOC_BOARDS_COMMON})
     target_compile_features(board_${name}_objects PRIVATE c_std_11)
     if(ARG_TICK_PS)
         target_compile_definitions(board_${name}_objects PRIVATE BOARD_TICK_PS=${ARG_TICK_PS}u)
     endif()
-    if(TARGET ealloc_warnings)
-        target_link_libraries(board_${name}_objects PRIVATE ealloc_warnings)
-    endif()
+    target_link_libraries(board_${name}_objects PRIVATE ealloc_warnings)
 
     add_library(board_${name} INTERFACE)
     target_include_directories(board_${name} INTERFACE ${EALLOC_BOARDS_COMMON})
     target_sources(board_${name} INTERFACE $<TARGET_OBJECTS:board_${name}_objects>)
-    set_target_properties(board_${name} PROPERTIES EALLOC_TEST_RAM ${ARG_TEST_RAM})
     if(ARG_SCRIPT)
         target_link_options(board_${name} INTERFACE -T${ARG_SCRIPT} -L${EALLOC_BOARDS_COMMON})
         set_target_properties(board_${name} PROPERTIES INTERFACE_LINK_DEPENDS
@@ -38,7 +35,7 @@ set(riscv ${every} ${EALLOC_BOARDS_COMMON}/riscv.S ${EALLOC_BOARDS_COMMON}/count
 
 if(NOT CMAKE_CROSSCOMPILING)
     set(EALLOC_BOARDS host)
-    ealloc_add_board(host TEST_RAM 4194304 SOURCES ${EALLOC_BOARDS_DIR}/host/board.c
+    ealloc_add_board(host SOURCES ${EALLOC_BOARDS_DIR}/host/board.c
         ${EALLOC_BOARDS_COMMON}/put.c)
 else()
     enable_language(ASM)
@@ -46,16 +43,16 @@ endif()
 foreach(board IN LISTS EALLOC_BOARDS)
     set(script SCRIPT ${EALLOC_BOARDS_DIR}/${board}/link.ld)
     if(board STREQUAL "microbit")
-        ealloc_add_board(${board} TEST_RAM 12288 TICK_PS 62500 ${script} SOURCES ${cortex_m})
+        ealloc_add_board(${board} TICK_PS 62500 ${script} SOURCES ${cortex_m})
         # The same machine for programs that promise to live in half of its RAM.
-        ealloc_add_board(microbit_8k TEST_RAM 0 TICK_PS 62500
+        ealloc_add_board(microbit_8k TICK_PS 62500
             SCRIPT ${EALLOC_BOARDS_DIR}/microbit/link-8k.ld SOURCES ${cortex_m})
     elseif(board MATCHES "^mps2-an38[56]$")
-        ealloc_add_board(${board} TEST_RAM 2097152 TICK_PS 40000 ${script} SOURCES ${cortex_m})
+        ealloc_add_board(${board} TICK_PS 40000 ${script} SOURCES ${cortex_m})
     elseif(board STREQUAL "mps2-an505")
-        ealloc_add_board(${board} TEST_RAM 1048576 TICK_PS 50000 ${script} SOURCES ${cortex_m})
+        ealloc_add_board(${board} TICK_PS 50000 ${script} SOURCES ${cortex_m})
     elseif(board STREQUAL "virt-rv32")
-        ealloc_add_board(${board} TEST_RAM 4194304 ${script} SOURCES ${riscv})
+        ealloc_add_board(${board} ${script} SOURCES ${riscv})
     elseif(NOT board STREQUAL "host")
         message(FATAL_ERROR "no board '${board}'")
     endif()

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A sensor node that has 8 KB of RAM in all, stack included: it queues readings for an uplink that
- * is sometimes down for hours. Messages vary in size, so they come from a heap; when memory ends the
- * oldest message goes, which is this application's policy and nobody else's. A day passes in a
+ * is sometimes down for hours. Messages vary in size, so they come from a heap; when memory ends,
+ * the oldest message goes, which is this application's policy and nobody else's. A day passes in a
  * moment: one step of the loop is one minute.
  */
 #include <ealloc/ealloc.h>
