@@ -16,9 +16,10 @@ static char *align_up(const void *address)
     return (char *)(((uintptr_t)address + EAI_MASK) & ~(uintptr_t)EAI_MASK);
 }
 
-static char *align_down(const char *address)
+/* The last aligned address at most size_bytes above mem: a number, since nothing may be there. */
+static char *align_end(const void *mem, size_t size_bytes)
 {
-    return (char *)((uintptr_t)address & ~(uintptr_t)EAI_MASK);
+    return (char *)(((uintptr_t)mem + size_bytes) & ~(uintptr_t)EAI_MASK);
 }
 
 static void seal_region(eai_region_t *r)
@@ -73,7 +74,7 @@ ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *o
     uint32_t guard = bin_of((uint32_t)span & ~EAI_MASK) + 2u;
     size_t control = EAI_BINS_OFFSET + (guard + 1u - EAI_FIRST_BIN) * sizeof(links_t);
     char *first = align_up(base + control + EA_HEAP_OVERHEAD_BYTES);
-    char *end = align_down(base + available);
+    char *end = align_end(base, available);
     if (control + EA_HEAP_OVERHEAD_BYTES + EAI_MASK + EAI_MIN_BLOCK > available) return NULL;
     if (end < first + EAI_MIN_BLOCK) return NULL;
 
@@ -160,7 +161,7 @@ static const char *region_start(const ea_heap_t *heap, const eai_region_t *r)
 ea_status_t ea_heap_add_region(ea_heap_t *heap, void *mem, size_t size_bytes)
 {
     if (!mem || size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_INVALID;
-    char *start = align_up(mem), *end = align_down((char *)mem + size_bytes);
+    char *start = align_up(mem), *end = align_end(mem, size_bytes);
     char *first = align_up(start + sizeof(eai_region_t) + EA_HEAP_OVERHEAD_BYTES);
     if (end < first || (size_t)(end - first) < EAI_MIN_BLOCK) return EA_ERR_INVALID;
     if (start < base_of(heap) || (size_t)(end - base_of(heap)) > heap->span_bytes) return EA_ERR_RANGE;
@@ -222,7 +223,7 @@ ea_status_t ea_heap_grow(ea_heap_t *heap, void *mem, size_t new_size_bytes)
     eai_region_t *before, *r = find_region(heap, mem, &before);
     if (!r) return EA_ERR_NOT_FOUND;
     if (new_size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_RANGE;
-    char *old = region_end(heap, r), *end = align_down((char *)mem + new_size_bytes);
+    char *old = region_end(heap, r), *end = align_end(mem, new_size_bytes);
     if (end <= old) return EA_ERR_INVALID;
     if ((size_t)(end - base_of(heap)) > heap->span_bytes) return EA_ERR_RANGE;
     eai_region_t *above = region_next(heap, r);
@@ -244,7 +245,7 @@ ea_status_t ea_heap_shrink(ea_heap_t *heap, void *mem, size_t new_size_bytes)
     if (!r) return EA_ERR_NOT_FOUND;
     char *old = region_end(heap, r);
     if (new_size_bytes >= (size_t)(old - (char *)mem)) return EA_ERR_INVALID;
-    char *end = align_down((char *)mem + new_size_bytes);
+    char *end = align_end(mem, new_size_bytes);
     if (end < region_first(heap, r) + EAI_MIN_BLOCK) return EA_ERR_INVALID;
 #if EAI_QUICK
     eai_heap_flush_quick(heap);
