@@ -9,7 +9,7 @@ set(EALLOC_BOARDS_COMMON ${EALLOC_BOARDS_DIR}/common)
 #   TEST_RAM  the RAM a test may ask for; TICK_PS  the period of SysTick.
 function(ealloc_add_board name)
     cmake_parse_arguments(ARG "" "TEST_RAM;TICK_PS;SCRIPT" "SOURCES" ${ARGN})
-    add_library(board_${name}_objects OBJECT ${ARG_SOURCES})
+    add_library(board_${name}_objects OBJECT ${EALLOC_BOARDS_COMMON}/put.c ${ARG_SOURCES})
     target_include_directories(board_${name}_objects PRIVATE ${EALLOC_BOARDS_COMMON})
     target_compile_features(board_${name}_objects PRIVATE c_std_11)
     if(ARG_TICK_PS)

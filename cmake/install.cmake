@@ -38,13 +38,18 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/eallocConfigVersion.cmake
 install(FILES ${PROJECT_BINARY_DIR}/eallocConfig.cmake
     ${PROJECT_BINARY_DIR}/eallocConfigVersion.cmake DESTINATION ${package_dir})
 
-# pkg-config wants paths relative to prefix unless they are absolute already (as distributions set).
-foreach(kind IN ITEMS INCLUDEDIR LIBDIR)
-    if(IS_ABSOLUTE ${CMAKE_INSTALL_${kind}})
-        set(pc_${kind} ${CMAKE_INSTALL_${kind}})
-    else()
-        set(pc_${kind} "\${prefix}/${CMAKE_INSTALL_${kind}}")
-    endif()
-endforeach()
+# The pkg-config file finds its prefix from where it lies, so that the tree can be moved; absolute
+# folders, as some distributions set them, stay what they are.
+if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR} OR IS_ABSOLUTE ${CMAKE_INSTALL_INCLUDEDIR})
+    set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+    set(pc_includedir ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+    set(pc_libdir ${CMAKE_INSTALL_FULL_LIBDIR})
+else()
+    file(RELATIVE_PATH pc_up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+    string(REGEX REPLACE "/$" "" pc_up ${pc_up})
+    set(pc_prefix "\${pcfiledir}/${pc_up}")
+    set(pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+    set(pc_libdir "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+endif()
 configure_file(${PROJECT_SOURCE_DIR}/cmake/ealloc.pc.in ${PROJECT_BINARY_DIR}/ealloc.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/ealloc.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

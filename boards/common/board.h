@@ -12,6 +12,10 @@
 void board_write(const char *text, size_t n_bytes);
 _Noreturn void board_exit(int code);
 
+/* Text and decimal numbers through board_write(), without printf and its kilobytes. */
+void board_put(const char *text);
+void board_put_number(long long value);
+
 /* --- emulated boards only ---------------------------------------------------------------------- */
 
 /* Most bytes of stack used since reset; the stack is painted by the start-up code. */
@@ -23,13 +27,15 @@ int board_args(char **argv, int max_args);
 
 #define BOARD_MAX_ARGS 8
 
-/* Call function(a, b, c) and count the instructions from the call to the return, both included.
- * Exact only under `boards/run --icount`; a count wraps beyond two million. */
+/* Call function(args[0], ... args[4]) and count the instructions from the call to the return, both
+ * included: 2 for an empty function. Exact only under `boards/run --icount`; a count wraps beyond
+ * two million. */
+#define BOARD_CALL_ARGS 5
 typedef struct {
     uintptr_t result;
     uint32_t instructions;
 } board_call_t;
-typedef void (*board_function_t)(void); /* convert any function of at most three words to this */
-board_call_t board_count_call(board_function_t function, uintptr_t a, uintptr_t b, uintptr_t c);
+typedef void (*board_function_t)(void); /* convert a function of at most five words to this */
+board_call_t board_count_call(board_function_t function, const uintptr_t args[BOARD_CALL_ARGS]);
 
 #endif

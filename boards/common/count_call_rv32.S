@@ -2,7 +2,7 @@
  *
  * Two reads of minstret around a call and nothing else between them.
  *
- * board_call_t board_count_call(function a0, a a1, b a2, c a3): the pair returns in a0 and a1.
+ * board_call_t board_count_call(function a0, const uintptr_t args[5] a1): the pair returns in a0, a1.
  */
         .option arch, +zicsr
         .section .text.board_count_call, "ax", @progbits
@@ -13,14 +13,16 @@ board_count_call:
         sw      ra, 12(sp)
         sw      s0, 8(sp)
         mv      t0, a0
-        mv      a0, a1
-        mv      a1, a2
-        mv      a2, a3
+        lw      a0, 0(a1)
+        lw      a2, 8(a1)
+        lw      a3, 12(a1)
+        lw      a4, 16(a1)
+        lw      a1, 4(a1)
         csrr    s0, minstret
         jalr    t0
         csrr    a1, minstret
         sub     a1, a1, s0
-        addi    a1, a1, -1          /* the first read itself */
+        addi    a1, a1, -1          /* one of the two reads is inside the interval */
         lw      ra, 12(sp)
         lw      s0, 8(sp)
         addi    sp, sp, 16

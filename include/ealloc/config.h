@@ -17,14 +17,15 @@
 
 /* Profile of the heap. 0 default: least fragmentation that is strictly bounded. 1 fast: fewer
  * instructions, strictly bounded, somewhat more fragmentation. 2 throughput: adds quick lists, the
- * fastest on average; no worst-case claim. 3 tiny: the default's policy in the fewest bytes of code. */
+ * fastest on average; no worst-case claim. 3 tiny: the default's policy in the fewest bytes of
+ * code. */
 #ifndef EA_CFG_HEAP_PROFILE
 #define EA_CFG_HEAP_PROFILE 0
 #endif
 
 /* Width of the free-list links in bits: 16 (spans up to 256 KB, smallest control structure) or 32
- * (spans up to 4 GB; native pointers on a 32-bit machine). 0 chooses 16 on 32-bit machines and 32 on
- * 64-bit machines. */
+ * (spans up to 4 GB; native pointers on a 32-bit machine). 0 chooses 16 on 32-bit machines and 32
+ * on 64-bit machines. */
 #ifndef EA_CFG_HEAP_LINK_BITS
 #define EA_CFG_HEAP_LINK_BITS 0
 #endif
@@ -34,17 +35,34 @@
 #define EA_CFG_HEAP_ALIGN 0
 #endif
 
-/* Usage counters of the heap (free now, smallest free ever, numbers of calls): 0 or 1. Costs at most
- * 6 instructions an operation; without them the counters read 0. */
+/* Usage counters of the heap (free now, smallest free ever, numbers of calls): 0 or 1. Costs at
+ * most 6 instructions an operation; without them the counters read 0. */
 #ifndef EA_CFG_HEAP_STATS
 #define EA_CFG_HEAP_STATS 1
 #endif
 
 /* Checks on every operation. 0 none. 1 double free and damaged headers, at most 6 instructions an
- * operation. 2 also foreign pointers and the links of every block touched. 3 the whole heap on every
- * operation (O(n), for tests only). */
+ * operation. 2 also foreign pointers and the links of every block touched. 3 the whole heap on
+ * every operation (O(n), for tests only). */
 #ifndef EA_CFG_CHECK_LEVEL
 #define EA_CFG_CHECK_LEVEL 1
+#endif
+
+/* A value out of range stops here, not in a component that happens to use it. */
+#if EA_CFG_HEAP_PROFILE < 0 || EA_CFG_HEAP_PROFILE > 3
+#error "EA_CFG_HEAP_PROFILE is 0 (default), 1 (fast), 2 (throughput) or 3 (tiny)"
+#endif
+#if EA_CFG_HEAP_LINK_BITS != 0 && EA_CFG_HEAP_LINK_BITS != 16 && EA_CFG_HEAP_LINK_BITS != 32
+#error "EA_CFG_HEAP_LINK_BITS is 0 (by machine), 16 or 32"
+#endif
+#if EA_CFG_HEAP_ALIGN != 0 && EA_CFG_HEAP_ALIGN != 8 && EA_CFG_HEAP_ALIGN != 16
+#error "EA_CFG_HEAP_ALIGN is 0 (by machine), 8 or 16"
+#endif
+#if EA_CFG_HEAP_STATS != 0 && EA_CFG_HEAP_STATS != 1
+#error "EA_CFG_HEAP_STATS is 0 or 1"
+#endif
+#if EA_CFG_CHECK_LEVEL < 0 || EA_CFG_CHECK_LEVEL > 3
+#error "EA_CFG_CHECK_LEVEL is 0 to 3"
 #endif
 
 #endif

@@ -18,7 +18,7 @@
 extern "C" {
 #endif
 
-/* --- time -------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 /* Microseconds since some fixed moment. Never goes backwards, never wraps (64 bits last 584 000
  * years), goes on while interrupts are masked as far as the hardware allows.
@@ -29,17 +29,17 @@ uint64_t ea_port_time_us(void);
  * and never ahead of a later call of it. For stamps on every event. */
 uint64_t ea_port_time_coarse_us(void);
 
-/* --- interrupt mask ---------------------------------------------------------------------------- */
+/* --- interrupt mask --------------------------------------------------------------------------- */
 
 /* What ea_port_irq_mask() found, to be put back; its meaning is the port's own. */
 typedef struct {
     uintptr_t eai_state;
 } ea_port_irq_t;
 
-/* Shut out whatever could interrupt this context and use the same data: interrupts on a single core,
- * signals and the other threads on a POSIX system. Sections may nest within one context and must be
- * closed in reverse order. Between mask and restore only a constant number of instructions may run:
- * no loop over data, no callback, no blocking call.
+/* Shut out whatever could interrupt this context and use the same data: interrupts on a single
+ * core, signals and the other threads on a POSIX system. Sections may nest within one context and
+ * must be closed in reverse order. Between mask and restore only a constant number of instructions
+ * may run: no loop over data, no callback, no blocking call.
  * Returns  the state to hand to ea_port_irq_restore(). */
 EA_NODISCARD ea_port_irq_t ea_port_irq_mask(void);
 
@@ -47,7 +47,7 @@ EA_NODISCARD ea_port_irq_t ea_port_irq_mask(void);
  * any context. */
 void ea_port_irq_restore(ea_port_irq_t state);
 
-/* --- the end ----------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 /* Stop: the program's own data can no longer be trusted. Shows reason (may be NULL) where there is
  * somewhere to show it. Does not return, allocates nothing, takes no lock. */

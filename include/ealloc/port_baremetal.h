@@ -12,8 +12,8 @@
 extern "C" {
 #endif
 
-/* Advance the clock by elapsed_us. Call it from one periodic interrupt (SysTick, machine timer). Both
- * clocks stand still at 0 until the first call.
+/* Advance the clock by elapsed_us. Call it from one periodic interrupt (SysTick, machine timer).
+ * Both clocks stand still at 0 until the first call.
  * Cost     O(1), interrupts masked for a dozen instructions. */
 void ea_baremetal_tick(uint32_t elapsed_us);
 

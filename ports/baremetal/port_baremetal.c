@@ -13,7 +13,7 @@
 static uint64_t ticks_us;  /* the sum of all ticks                        */
 static uint64_t latest_us; /* the largest value the precise clock returned */
 
-/* --- interrupt mask: the "memory" clobbers keep the section's accesses inside it ----------------- */
+/* --- interrupt mask: the "memory" clobbers keep the section's accesses inside it -------------- */
 
 #if defined(__arm__)
 
@@ -38,7 +38,8 @@ ea_port_irq_t ea_port_irq_mask(void)
 {
     uintptr_t mstatus;
 
-    /* .option: the toolchains of before and after the split of zicsr out of the base set both agree */
+    /* .option: the toolchains of before and after the split of zicsr out of the base set both
+     * agree */
     __asm volatile(".option push\n\t"
                    ".option arch, +zicsr\n\t"
                    "csrrci %0, mstatus, 8\n\t"
@@ -64,7 +65,7 @@ void ea_port_irq_restore(ea_port_irq_t state)
 #error "The bare-metal port knows Cortex-M and RISC-V; write a port for this core against port.h."
 #endif
 
-/* --- time -------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 EA_WEAK uint32_t ea_baremetal_since_tick_us(void)
 {
@@ -100,10 +101,10 @@ uint64_t ea_port_time_us(void)
     return now_us;
 }
 
-/* --- the end ----------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
-/* The fault handler, and with it the application's dump, runs with the reason in the first register.
- * Weak: a product that must reset replaces it. */
+/* The fault handler, and with it the application's dump, runs with the reason in the first
+ * register. Weak: a product that must reset replaces it. */
 EA_WEAK EA_NORETURN void ea_port_panic(const char *reason)
 {
     __asm volatile("" : : "r"(reason));

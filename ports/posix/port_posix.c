@@ -4,7 +4,8 @@
  * section blocks this thread's signals and holds one process-wide spin lock. The sections are a few
  * instructions long, so spinning beats sleeping; the holder can be preempted, so it yields.
  *
- * I1  The spin lock is taken only with all signals blocked: no handler of its holder can wait for it.
+ * I1  The spin lock is taken only with all signals blocked: no handler of its holder can wait for
+ *     it.
  * I2  depth counts this thread's open sections; the lock is held exactly while depth > 0.
  */
 #define _GNU_SOURCE /* CLOCK_MONOTONIC_COARSE */
@@ -26,7 +27,7 @@
 
 #define SPINS_BEFORE_YIELD 64
 
-/* --- time -------------------------------------------------------------------------------------- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 static uint64_t read_clock_us(clockid_t clock)
 {
@@ -47,7 +48,7 @@ uint64_t ea_port_time_coarse_us(void)
     return read_clock_us(COARSE_CLOCK);
 }
 
-/* --- interrupt mask ---------------------------------------------------------------------------- */
+/* --- interrupt mask --------------------------------------------------------------------------- */
 
 static atomic_flag lock = ATOMIC_FLAG_INIT;
 static _Thread_local unsigned depth;
@@ -78,7 +79,7 @@ void ea_port_irq_restore(ea_port_irq_t state)
     (void)pthread_sigmask(SIG_SETMASK, &found, NULL);
 }
 
-/* --- the end ----------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void write_stderr(const char *text)
 {

@@ -59,4 +59,17 @@ EA_INLINE uint32_t eai_bits_first(uint32_t word)
 #endif
 }
 
+/* Index of the last set bit of word, which must not be 0. */
+EA_INLINE uint32_t eai_bits_last(uint32_t word)
+{
+#if EAI_FIRST_IS_TOP
+    return 31u - (uint32_t)__builtin_ctz(word);
+#elif EAI_HAS_CLZ
+    return 31u - (uint32_t)__builtin_clz(word);
+#else
+    for (uint32_t i = 1; i < 32; i <<= 1) word |= word >> i;
+    return eai_bits_first(word ^ (word >> 1)); /* the highest bit alone */
+#endif
+}
+
 #endif

@@ -43,11 +43,10 @@ void ea_heap_reset_min_free(ea_heap_t *heap)
 /* The highest bin with a block; 0: none. */
 static uint32_t top_bin(const ea_heap_t *heap)
 {
-    for (uint32_t bin = heap->guard; bin-- > EAI_FIRST_BIN;) { /* a constant per configuration */
-        if (heap->words[bin >> 5] & eai_bit(bin & 31u)) return bin;
-        if (!heap->words[bin >> 5]) bin &= ~31u;
-    }
-    return 0;
+    uint32_t i = heap->guard >> 5;
+    uint32_t word = heap->words[i] & ~eai_bit(heap->guard & 31u);
+    while (!word && i > 0) word = heap->words[--i]; /* at most EAI_WORDS */
+    return word ? 32u * i + eai_bits_last(word) : 0;
 }
 
 size_t ea_heap_largest_free_bytes(const ea_heap_t *heap)

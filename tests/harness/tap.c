@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The test harness. Formats by hand and keeps no list, so that it takes about 1 KB of code; output
- * goes through board.h, so the same file serves the host and the boards.
+ * The test harness. Keeps no list and uses no printf, so that it takes about 1 KB of code; output goes
+ * through board.h, so the same file serves the host and the boards.
  */
 #include "tap.h"
 
@@ -27,31 +27,10 @@ static unsigned n_test_failures; /* of the test under way */
 static int n_args;
 static char **args;
 
-static void put(const char *text)
-{
-    board_write(text, strlen(text));
-}
-
-static void put_number(long long value)
-{
-    char digits[24];
-    char *at = digits + sizeof digits - 1;
-    /* Through unsigned, where negating the smallest number is defined. */
-    unsigned long long rest = (unsigned long long)value;
-    if (value < 0) rest = 0 - rest;
-    *at = '\0';
-    do {
-        *--at = (char)('0' + (int)(rest % 10));
-        rest /= 10;
-    } while (rest != 0);
-    if (value < 0) *--at = '-';
-    put(at);
-}
-
 static void put_count(unsigned n, const char *what)
 {
-    put_number(n);
-    put(what);
+    board_put_number(n);
+    board_put(what);
 }
 
 void *tap_ram(void)
@@ -61,27 +40,27 @@ void *tap_ram(void)
 
 void tap_note(const char *text, long long value)
 {
-    put("# ");
-    put(text);
-    put(" ");
-    put_number(value);
-    put("\n");
+    board_put("# ");
+    board_put(text);
+    board_put(" ");
+    board_put_number(value);
+    board_put("\n");
 }
 
 void tap_fail(const char *file, int line, const char *text, long long got, long long want)
 {
     n_test_failures++;
-    put("# ");
-    put(file);
-    put(":");
-    put_number(line);
-    put(": ");
-    put(text);
-    put(": got ");
-    put_number(got);
-    put(", want ");
-    put_number(want);
-    put("\n");
+    board_put("# ");
+    board_put(file);
+    board_put(":");
+    board_put_number(line);
+    board_put(": ");
+    board_put(text);
+    board_put(": got ");
+    board_put_number(got);
+    board_put(", want ");
+    board_put_number(want);
+    board_put("\n");
 }
 
 /* The value of argument "name=value", or NULL. */
@@ -140,27 +119,27 @@ int tap_main(int argc, char **argv, const tap_test_t *const *tests, size_t n_tes
             test->run();
             check_guard(test->ram_bytes);
         }
-        put(n_test_failures == 0 ? "ok " : "not ok ");
-        put_number(++n_run);
-        put(" - ");
-        put(test->name);
+        board_put(n_test_failures == 0 ? "ok " : "not ok ");
+        board_put_number(++n_run);
+        board_put(" - ");
+        board_put(test->name);
         if (!fits) {
-            put(" # SKIP needs ");
-            put_number((long long)test->ram_bytes);
-            put(" bytes of RAM, the board has " TEXT(TAP_RAM_BYTES));
+            board_put(" # SKIP needs ");
+            board_put_number((long long)test->ram_bytes);
+            board_put(" bytes of RAM, the board has " TEXT(TAP_RAM_BYTES));
             n_skipped++;
         } else if (n_test_failures == 0) {
             n_passed++;
         } else {
             n_failed++;
         }
-        put("\n");
+        board_put("\n");
     }
     if (n_run == 0) {
-        put("Bail out! no test of that name\n");
+        board_put("Bail out! no test of that name\n");
         return EXIT_USAGE;
     }
-    put("1..");
+    board_put("1..");
     put_count(n_run, "\n");
     put_count(n_passed, " passed, ");
     put_count(n_failed, " failed, ");

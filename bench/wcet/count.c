@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Counted calls and their statistics: a histogram with one slot per number of instructions, so worst
+ * and median are exact.
+ */
+#include "count.h"
+
+#include <string.h>
+
+#include "board.h"
+
+#define N_SLOTS 4096u /* counts from here up share the last slot; worst stays exact */
+
+typedef struct {
+    uint32_t n_calls;
+    uint32_t worst;
+    uint32_t slots[N_SLOTS];
+} histogram_t;
+
+static histogram_t of_scenario[N_OPS];
+static histogram_t of_all[N_OPS];
+static const char *scenario = "none";
+static uint32_t empty_call; /* instructions */
+
+static const char *const op_names[N_OPS] = {
+    [OP_INIT] = "init",
+    [OP_ALLOC] = "alloc",
+    [OP_ALLOC_FAIL] = "alloc_fail",
+    [OP_FREE] = "free",
+    [OP_CALLOC_32] = "calloc_32",
+    [OP_ALIGNED_ALLOC] = "aligned_alloc",
+    [OP_REALLOC_SHRINK] = "realloc_shrink",
+    [OP_REALLOC_FORWARD] = "realloc_forward",
+    [OP_REALLOC_BACKWARD] = "realloc_backward",
+    [OP_REALLOC_MOVE] = "realloc_move",
+    [OP_REALLOC_FAIL] = "realloc_fail",
+    [OP_USABLE_SIZE] = "usable_size",
+    [OP_LARGEST_FREE] = "largest_free",
+    [OP_ADD_REGION] = "add_region",
+    [OP_REMOVE_REGION] = "remove_region",
+    [OP_GROW] = "grow",
+    [OP_SHRINK] = "shrink",
+};
+
+/* --- statistics ----------------------------------------------------------------------------------- */
+
+static void note(op_t op, uint32_t instructions)
+{
+    histogram_t *h = &of_scenario[op];
+    h->n_calls++;
+    if (instructions > h->worst) h->worst = instructions;
+    h->slots[instructions < N_SLOTS ? instructions : N_SLOTS - 1]++;
+}
+
+static uint32_t median(const histogram_t *h)
+{
+    uint32_t below = 0, slot = 0;
+    while (below + h->slots[slot] <= h->n_calls / 2) below += h->slots[slot++];
+    return slot < N_SLOTS - 1 ? slot : h->worst;
+}
+
+static void print_line(op_t op, const char *name, const histogram_t *h)
+{
+    board_put(op_names[op]);
+    board_put(" ");
+    board_put(name);
+    board_put(" ");
+    board_put_number(h->n_calls);
+    board_put(" ");
+    board_put_number(h->worst);
+    board_put(" ");
+    board_put_number(median(h));
+    board_put("\n");
+}
+
+static void add(histogram_t *sum, const histogram_t *h)
+{
+    sum->n_calls += h->n_calls;
+    if (h->worst > sum->worst) sum->worst = h->worst;
+    for (uint32_t i = 0; i < N_SLOTS; i++) sum->slots[i] += h->slots[i];
+}
+
+void count_scenario(const char *name)
+{
+    scenario = name;
+}
+
+void count_report(void)
+{
+    for (op_t op = 0; op < N_OPS; op++) {
+        if (of_scenario[op].n_calls == 0) continue;
+        print_line(op, scenario, &of_scenario[op]);
+        add(&of_all[op], &of_scenario[op]);
+    }
+    memset(of_scenario, 0, sizeof of_scenario);
+}
+
+void count_report_all(void)
+{
+    for (op_t op = 0; op < N_OPS; op++) {
+        if (of_all[op].n_calls != 0) print_line(op, "all", &of_all[op]);
+    }
+}
+
+/* --- counting ------------------------------------------------------------------------------------- */
+
+static EA_NOINLINE void empty(void)
+{
+    __asm volatile("");
+}
+
+void count_calibrate(void)
+{
+    static const uintptr_t args[BOARD_CALL_ARGS];
+    empty_call = board_count_call(empty, args).instructions;
+    for (int i = 0; i < 100; i++) {
+        uint32_t again = board_count_call(empty, args).instructions;
+        if (again == empty_call && again == 2) continue;
+        board_put("the counter is not exact: run with boards/run --icount\n");
+        board_exit(1);
+    }
+}
+
+/* The result of function(a, b, c, d, e); *sum grows by the instructions it took. */
+static uintptr_t counted(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
+                         uintptr_t c, uintptr_t d, uintptr_t e)
+{
+    const uintptr_t args[BOARD_CALL_ARGS] = {a, b, c, d, e};
+    board_call_t call = board_count_call(function, args);
+    *sum += call.instructions - empty_call;
+    return call.result;
+}
+
+#define COUNTED(sum, function, a, b, c, d, e)                                                      \
+    counted((sum), (board_function_t)(function), (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c),   \
+            (uintptr_t)(d), (uintptr_t)(e))
+
+ea_heap_t *count_init(void *mem, size_t size_bytes, const ea_heap_options_t *options)
+{
+    uint32_t n = 0;
+    ea_heap_t *heap = (ea_heap_t *)COUNTED(&n, ea_heap_init, mem, size_bytes, options, 0, 0);
+    if (heap == NULL) {
+        board_put("init failed\n");
+        board_exit(1);
+    }
+    note(OP_INIT, n);
+    return heap;
+}
+
+void *count_alloc(ea_heap_t *heap, size_t size_bytes)
+{
+    uint32_t n = 0;
+    void *ptr = (void *)COUNTED(&n, ea_heap_alloc, heap, size_bytes, 0, 0, 0);
+    note(ptr != NULL ? OP_ALLOC : OP_ALLOC_FAIL, n);
+    return ptr;
+}
+
+void *count_calloc(ea_heap_t *heap, size_t size_bytes)
+{
+    uint32_t n = 0;
+    void *ptr = (void *)COUNTED(&n, ea_heap_calloc, heap, 1, size_bytes, 0, 0);
+    if (ptr != NULL) note(OP_CALLOC_32, n);
+    return ptr;
+}
+
+void *count_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size_bytes)
+{
+    uint32_t n = 0;
+    void *ptr = (void *)COUNTED(&n, ea_heap_aligned_alloc, heap, alignment_bytes, size_bytes, 0, 0);
+    if (ptr != NULL) note(OP_ALIGNED_ALLOC, n);
+    return ptr;
+}
+
+/* The free that every scenario counts must succeed: a refused one would look fast. */
+void count_free(ea_heap_t *heap, void *ptr)
+{
+    uint32_t n = 0;
+    ea_status_t status = (ea_status_t)COUNTED(&n, ea_heap_free, heap, ptr, 0, 0, 0);
+    if (status != EA_OK) {
+        board_put("free failed\n");
+        board_exit(1);
+    }
+    note(OP_FREE, n);
+}
+
+/* How a block came from `from` (old_bytes usable) to `to`. */
+static op_t realloc_path(const char *from, size_t old_bytes, const char *to, size_t new_bytes)
+{
+    if (to == from) return new_bytes <= old_bytes ? OP_REALLOC_SHRINK : OP_REALLOC_FORWARD;
+    return to < from && to + new_bytes > from ? OP_REALLOC_BACKWARD : OP_REALLOC_MOVE;
+}
+
+void *count_realloc(ea_heap_t *heap, void *ptr, size_t size_bytes)
+{
+    uint32_t n = 0;
+    size_t old_bytes = ea_heap_usable_size_bytes(heap, ptr);
+    void *to = (void *)COUNTED(&n, ea_heap_realloc, heap, ptr, size_bytes, 0, 0);
+    if (to == NULL) {
+        note(OP_REALLOC_FAIL, n);
+        return NULL;
+    }
+    op_t op = realloc_path(ptr, old_bytes, to, ea_heap_usable_size_bytes(heap, to));
+    if (op == OP_REALLOC_SHRINK || op == OP_REALLOC_FORWARD) note(op, n);
+    return to;
+}
+
+void *count_realloc_parts(ea_heap_t *heap, void *ptr, size_t size_bytes)
+{
+    uint32_t n = 0;
+    ea_heap_move_t move;
+    size_t old_bytes = ea_heap_usable_size_bytes(heap, ptr);
+    ea_status_t status =
+        (ea_status_t)COUNTED(&n, ea_heap_realloc_begin, heap, ptr, 0, size_bytes, &move);
+    if (status != EA_OK) return NULL;
+    ea_heap_realloc_move(&move);
+    void *to = (void *)COUNTED(&n, ea_heap_realloc_finish, heap, &move, 0, 0, 0);
+    op_t op = realloc_path(ptr, old_bytes, to, ea_heap_usable_size_bytes(heap, to));
+    if (op == OP_REALLOC_BACKWARD || op == OP_REALLOC_MOVE) note(op, n);
+    return to;
+}
+
+void count_largest_free(ea_heap_t *heap)
+{
+    uint32_t n = 0;
+    (void)COUNTED(&n, ea_heap_largest_free_bytes, heap, 0, 0, 0, 0);
+    note(OP_LARGEST_FREE, n);
+}
+
+void count_usable_size(ea_heap_t *heap, void *ptr)
+{
+    uint32_t n = 0;
+    (void)COUNTED(&n, ea_heap_usable_size_bytes, heap, ptr, 0, 0, 0);
+    note(OP_USABLE_SIZE, n);
+}
+
+/* The region calls must succeed too. */
+static void count_region(op_t op, board_function_t function, ea_heap_t *heap, void *mem,
+                         size_t size_bytes)
+{
+    uint32_t n = 0;
+    ea_status_t status =
+        (ea_status_t)counted(&n, function, (uintptr_t)heap, (uintptr_t)mem, size_bytes, 0, 0);
+    if (status != EA_OK) {
+        board_put(op_names[op]);
+        board_put(" failed\n");
+        board_exit(1);
+    }
+    note(op, n);
+}
+
+void count_add_region(ea_heap_t *heap, void *mem, size_t size_bytes)
+{
+    count_region(OP_ADD_REGION, (board_function_t)ea_heap_add_region, heap, mem, size_bytes);
+}
+
+void count_remove_region(ea_heap_t *heap, void *mem)
+{
+    count_region(OP_REMOVE_REGION, (board_function_t)ea_heap_remove_region, heap, mem, 0);
+}
+
+void count_grow(ea_heap_t *heap, void *mem, size_t size_bytes)
+{
+    count_region(OP_GROW, (board_function_t)ea_heap_grow, heap, mem, size_bytes);
+}
+
+void count_shrink(ea_heap_t *heap, void *mem, size_t size_bytes)
+{
+    count_region(OP_SHRINK, (board_function_t)ea_heap_shrink, heap, mem, size_bytes);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Counted calls: every operation of the heap with the instructions it took, gathered per operation
+ * and scenario. A count is what the call executes beyond an empty function: neither the call nor the
+ * return, but every instruction of the heap and of what it calls.
+ */
+#ifndef COUNT_H
+#define COUNT_H
+
+#include "ealloc/heap.h"
+
+typedef enum {
+    OP_INIT,
+    OP_ALLOC,
+    OP_ALLOC_FAIL,
+    OP_FREE,
+    OP_CALLOC_32, /* calloc of at most 32 bytes, their clearing included            */
+    OP_ALIGNED_ALLOC,
+    OP_REALLOC_SHRINK,   /* whole realloc, in place                                         */
+    OP_REALLOC_FORWARD,  /* whole realloc, grown into the free block above                  */
+    OP_REALLOC_BACKWARD, /* begin + finish where the block grew downwards: all but the copy */
+    OP_REALLOC_MOVE,     /* begin + finish where the block moved: all but the copy          */
+    OP_REALLOC_FAIL,
+    OP_USABLE_SIZE,
+    OP_LARGEST_FREE,
+    OP_ADD_REGION,
+    OP_REMOVE_REGION,
+    OP_GROW,
+    OP_SHRINK,
+    N_OPS
+} op_t;
+
+/* Tell the scenario that the counts from here on belong to. */
+void count_scenario(const char *name);
+/* Print a line per operation of the scenario, "op scenario calls worst median", and forget them. */
+void count_report(void);
+/* The same over all scenarios so far, as scenario "all". */
+void count_report_all(void);
+/* Measure an empty call; ends the program if the counter is not exact. */
+void count_calibrate(void);
+
+/* --- the operations, counted ---------------------------------------------------------------------- */
+
+ea_heap_t *count_init(void *mem, size_t size_bytes, const ea_heap_options_t *options);
+void *count_alloc(ea_heap_t *heap, size_t size_bytes);
+void *count_calloc(ea_heap_t *heap, size_t size_bytes);
+void *count_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size_bytes);
+void count_free(ea_heap_t *heap, void *ptr);
+/* By which path the block gets its new size decides the operation it counts for. */
+void *count_realloc(ea_heap_t *heap, void *ptr, size_t size_bytes);
+/* The same in three parts, of which the copy is not counted. */
+void *count_realloc_parts(ea_heap_t *heap, void *ptr, size_t size_bytes);
+void count_largest_free(ea_heap_t *heap);
+void count_usable_size(ea_heap_t *heap, void *ptr);
+void count_add_region(ea_heap_t *heap, void *mem, size_t size_bytes);
+void count_remove_region(ea_heap_t *heap, void *mem);
+void count_grow(ea_heap_t *heap, void *mem, size_t size_bytes);
+void count_shrink(ea_heap_t *heap, void *mem, size_t size_bytes);
+
+#endif

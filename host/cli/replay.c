@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * ealloc replay: run a recording on the real heap code.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "commands.h"
+#include "heaps.h"
+#include "report.h"
+
+#define TIMELINE_SAMPLES 1000
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BAD_INPUT = 3 };
+
+typedef struct {
+    const char *file;
+    const char *profile;
+    const char *timeline;
+    uint64_t heap_bytes; /* 0: not given */
+    ea_heap_fit_t fit;
+    unsigned align, link_bits, n_jobs;
+    bool no_check, strict, find_min, json;
+} wishes_t;
+
+static const char doc[] =
+    "Run a recording on the real heap code and report what it needs."
+    "\v"
+    "Sizes take the suffixes K, M and G (1024). Without --heap the heap is a quarter larger than"
+    " perfect packing, the least that any heap with a 4-byte header could do with; with --find-min it"
+    " is the smallest that completes the recording.\n"
+    "\n"
+    "The heap has 4-byte headers here as on a 32-bit device, so its overhead is the device's. The"
+    " requested sizes are those of the recorded program: if that is a 64-bit program, its structures"
+    " with pointers in them are larger than they would be on the device.\n"
+    "\n"
+    "FILE may be a manifest of several processes: the one with the most events is replayed.\n"
+    "\n"
+    "Exit status: 0 all went well; 1 contents were damaged, or with --strict a request was refused or"
+    " the recording is irregular; 2 wrong usage; 3 the recording cannot be read, is damaged (what was"
+    " readable is still replayed), or frees a block it never allocated.\n"
+    "\n"
+    "Example: ealloc record -o app.rec -- ./app; ealloc replay --find-min app.rec";
+
+enum { KEY_FIT = 256, KEY_PROFILE, KEY_ALIGN, KEY_LINKS, KEY_QUICK, KEY_NO_CHECK, KEY_TIMELINE };
+
+static const struct argp_option option_list[] = {
+    {"heap", 'H', "BYTES", 0, "size of the heap", 0},
+    {"find-min", 'm', NULL, 0, "find the smallest heap that completes the recording", 0},
+    {"fit", KEY_FIT, "good|half", 0,
+     "good: least memory in practice (default); half: blocks of powers of two, with a proven bound", 1},
+    {"profile", KEY_PROFILE, "NAME", 0, "default, fast, throughput or tiny", 1},
+    {"quick", KEY_QUICK, NULL, 0, "with quick lists: the same as --profile throughput", 1},
+    {"align", KEY_ALIGN, "8|16", 0, "alignment of blocks (default 8)", 1},
+    {"links", KEY_LINKS, "16|32", 0,
+     "bits of the free-list links (default 32; 16: heaps up to 256 K, default profile only)", 1},
+    {"no-check", KEY_NO_CHECK, NULL, 0,
+     "do not write and verify contents: the time is the heap's alone", 2},
+    {"strict", 's', NULL, 0, "exit with 1 if a request is refused or the recording irregular", 2},
+    {"jobs", 'j', "N", 0, "replays at a time in --find-min (default: one per core, at most 2)", 2},
+    {"json", 'J', NULL, 0, "report as JSON", 3},
+    {"timeline", KEY_TIMELINE, "FILE", 0,
+     "write time_us, live, used, free, largest free and fragmentation as CSV", 3},
+    {0}};
+
+/* A number of bytes with an optional suffix; 0 if it is none or does not fit. */
+static uint64_t parse_bytes(const char *text)
+{
+    static const char suffixes[] = "KMG";
+    char *end;
+    errno = 0;
+    uint64_t value = strtoull(text, &end, 10);
+    if (end == text || errno != 0 || text[0] == '-' || text[0] == '+') return 0;
+    const char *suffix = *end != '\0' ? strchr(suffixes, *end & ~0x20) : NULL;
+    if (suffix != NULL && *suffix != '\0') {
+        unsigned shift = 10 * (unsigned)(suffix - suffixes + 1);
+        if (value > UINT64_MAX >> shift) return 0;
+        value <<= shift;
+        end++;
+    }
+    return *end == '\0' ? value : 0;
+}
+
+/* Which of two words text is: 0 or 1; anything else is wrong usage. */
+static int choose(struct argp_state *state, const char *option, const char *text, const char *zero,
+                  const char *one)
+{
+    if (strcmp(text, zero) == 0) return 0;
+    if (strcmp(text, one) != 0) {
+        argp_error(state, "--%s takes %s or %s, not '%s'", option, zero, one, text);
+    }
+    return 1;
+}
+
+static void check_wishes(struct argp_state *state, const wishes_t *wishes)
+{
+    if (wishes->file == NULL) argp_error(state, "a recording is needed");
+    if (heaps_find(wishes->profile, wishes->align, wishes->link_bits) == NULL) {
+        argp_error(state, "there is no %s profile with alignment %u and %u-bit links",
+                   wishes->profile, wishes->align, wishes->link_bits);
+    }
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    wishes_t *wishes = state->input;
+    switch (key) {
+    case 'H':
+        wishes->heap_bytes = parse_bytes(arg);
+        if (wishes->heap_bytes == 0 || wishes->heap_bytes > (uint64_t)1 << 32) {
+            argp_error(state, "--heap takes a number of bytes from 1 to 4G, not '%s'", arg);
+        }
+        break;
+    case 'j':
+        wishes->n_jobs = (unsigned)parse_bytes(arg);
+        if (wishes->n_jobs == 0 || wishes->n_jobs > FIND_MIN_MAX_JOBS) {
+            argp_error(state, "--jobs takes 1 to %d, not '%s'", FIND_MIN_MAX_JOBS, arg);
+        }
+        break;
+    case KEY_FIT:
+        wishes->fit = choose(state, "fit", arg, "good", "half") ? EA_FIT_HALF : EA_FIT_GOOD;
+        break;
+    case KEY_ALIGN: wishes->align = choose(state, "align", arg, "8", "16") ? 16 : 8; break;
+    case KEY_LINKS: wishes->link_bits = choose(state, "links", arg, "16", "32") ? 32 : 16; break;
+    case KEY_PROFILE: wishes->profile = arg; break;
+    case KEY_QUICK: wishes->profile = "throughput"; break;
+    case KEY_NO_CHECK: wishes->no_check = true; break;
+    case KEY_TIMELINE: wishes->timeline = arg; break;
+    case 'm': wishes->find_min = true; break;
+    case 's': wishes->strict = true; break;
+    case 'J': wishes->json = true; break;
+    case ARGP_KEY_ARG:
+        if (wishes->file != NULL) argp_error(state, "one recording at a time");
+        wishes->file = arg;
+        break;
+    case ARGP_KEY_END: check_wishes(state, wishes); break;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+/* --- progress ------------------------------------------------------------------------------------ */
+
+static void clear_progress(void)
+{
+    if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
+}
+
+static void show_loading(uint64_t done, uint64_t total)
+{
+    if (!isatty(STDERR_FILENO) || total == 0) return;
+    fprintf(stderr, "\rreading %3.0f %%", 100.0 * (double)done / (double)total);
+}
+
+static void show_search(const char *phase, size_t low, size_t high)
+{
+    if (!isatty(STDERR_FILENO)) return;
+    clear_progress();
+    if (high == 0) {
+        fprintf(stderr, "%s: more than %zu bytes ...", phase, low);
+    } else {
+        fprintf(stderr, "%s: %zu to %zu bytes ...", phase, low, high);
+    }
+}
+
+/* --- the steps ----------------------------------------------------------------------------------- */
+
+static unsigned default_jobs(void)
+{
+    return sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
+}
+
+static bool search_smallest(const wishes_t *wishes, const trace_t *trace,
+                            const replay_options_t *options, find_min_result_t *smallest)
+{
+    unsigned n_jobs = wishes->n_jobs != 0 ? wishes->n_jobs : default_jobs();
+    find_min_status_t status = find_min(trace, options, n_jobs, show_search, smallest);
+    clear_progress();
+    if (status == FIND_MIN_DONE) return true;
+    fprintf(stderr, "ealloc replay: %s: %s\n", wishes->file,
+            status == FIND_MIN_NONE ? "no heap of this kind completes the recording"
+                                    : "not enough memory to search");
+    return false;
+}
+
+/* A quarter more than perfect packing, and where blocks are coarser still more: in whole KB. */
+static size_t default_heap_bytes(const wishes_t *wishes, size_t perfect_bytes)
+{
+    size_t percent = wishes->fit == EA_FIT_HALF ? 250 : wishes->align == 16 ? 150 : 125;
+    return (perfect_bytes * percent / 100 / 1024 + 1) * 1024;
+}
+
+static bool run_replay(const wishes_t *wishes, const trace_t *trace, const replay_options_t *options,
+                       replay_result_t *result)
+{
+    replay_memory_t memory = {0};
+    replay_status_t status = replay_run(trace, options, &memory, result);
+    replay_memory_release(&memory);
+    if (status == REPLAY_DONE) return true;
+    fprintf(stderr, "ealloc replay: %s: %s %zu bytes\n", wishes->file,
+            status == REPLAY_NO_HEAP ? "there can be no such heap of"
+                                     : "this machine has no memory for a heap of",
+            options->heap_bytes);
+    replay_result_release(result);
+    return false;
+}
+
+static int verdict(const wishes_t *wishes, const trace_t *trace, const replay_result_t *result)
+{
+    if (result->n_damaged > 0) return EXIT_FAILED;
+    if (trace->partial || trace->n_irregular > 0) return EXIT_BAD_INPUT;
+    bool irregular = trace->unclosed || trace->n_lost > 0;
+    if (wishes->strict && (result->n_failures > 0 || irregular)) return EXIT_FAILED;
+    return EXIT_OK;
+}
+
+static int replay_and_report(const wishes_t *wishes, const trace_t *trace)
+{
+    find_min_result_t smallest;
+    replay_result_t result;
+    replay_options_t options = {
+        .ops = heaps_find(wishes->profile, wishes->align, wishes->link_bits),
+        .fit = wishes->fit,
+        .check_contents = !wishes->no_check,
+        .prefault = true,
+        .n_samples = trace->n_ops < TIMELINE_SAMPLES ? trace->n_ops : TIMELINE_SAMPLES,
+    };
+    replay_report_t report = {
+        .file = wishes->file,
+        .profile = wishes->profile,
+        .trace = trace,
+        .options = &options,
+        .result = &result,
+        .perfect_bytes = replay_perfect_bytes(trace, options.ops, options.fit),
+        .heap_is_default = wishes->heap_bytes == 0 && !wishes->find_min,
+    };
+    if (wishes->find_min) {
+        if (!search_smallest(wishes, trace, &options, &smallest)) return EXIT_FAILED;
+        report.smallest = &smallest;
+    }
+    options.heap_bytes = wishes->heap_bytes != 0 ? wishes->heap_bytes
+                         : wishes->find_min      ? smallest.smallest_bytes
+                                                 : default_heap_bytes(wishes, report.perfect_bytes);
+    if (!run_replay(wishes, trace, &options, &result)) return EXIT_FAILED;
+    int status = verdict(wishes, trace, &result);
+    bool written = true;
+    if (wishes->json) {
+        written = report_json(stdout, &report);
+    } else {
+        report_text(stdout, &report);
+    }
+    if (!written || fflush(stdout) != 0) {
+        fprintf(stderr, "ealloc replay: cannot write the report: %s\n", strerror(errno));
+        status = EXIT_FAILED;
+    }
+    if (wishes->timeline != NULL && !report_timeline(wishes->timeline, &report)) {
+        fprintf(stderr, "ealloc replay: %s: %s\n", wishes->timeline, strerror(errno));
+        status = EXIT_FAILED;
+    }
+    replay_result_release(&result);
+    return status;
+}
+
+int cmd_replay(int argc, char **argv)
+{
+    static const struct argp argp = {option_list, parse_option, "FILE", doc, NULL, NULL, NULL};
+    wishes_t wishes = {.profile = "default", .align = 8, .link_bits = 32};
+    trace_t trace;
+    setlocale(LC_CTYPE, "");
+    argp_err_exit_status = EXIT_USAGE;
+    if (argp_parse(&argp, argc, argv, 0, NULL, &wishes) != 0) return EXIT_USAGE;
+    bool loaded = trace_load(&trace, wishes.file, show_loading);
+    clear_progress();
+    if (trace.error != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.error);
+    if (trace.irregularity != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.irregularity);
+    int status = loaded ? replay_and_report(&wishes, &trace) : EXIT_BAD_INPUT;
+    trace_release(&trace);
+    return status;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+#include "report.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chart.h"
+
+#define CHART_ROWS 8
+#define FRAG_ROWS 4
+#define LABEL_COLUMNS 8
+
+static double percent_above(uint64_t value, uint64_t base)
+{
+    return base == 0 ? 0 : ((double)value / (double)base - 1) * 100;
+}
+
+static double ns_per_op(const replay_result_t *result)
+{
+    return result->n_ops == 0 ? 0 : (double)result->elapsed_ns / (double)result->n_ops;
+}
+
+static const char *fit_name(const replay_report_t *report)
+{
+    return report->options->fit == EA_FIT_HALF ? "half" : "good";
+}
+
+static unsigned long long ull(uint64_t value)
+{
+    return value;
+}
+
+/* --- text ---------------------------------------------------------------------------------------- */
+
+static void print_recording(FILE *out, const replay_report_t *report)
+{
+    const trace_t *trace = report->trace;
+    int room = (int)chart_columns(out) - 18;
+    fprintf(out, "  recording       %s%s\n", report->file, trace->partial ? " (partial)" : "");
+    if (trace->command[0] != '\0') {
+        bool cut = strlen(trace->command) > (size_t)room;
+        fprintf(out, "  command         %.*s%s\n", cut ? room - 3 : room, trace->command,
+                cut ? "..." : "");
+    }
+    fprintf(out,
+            "  operations      %llu: %llu allocations, %llu reallocations, %llu frees; %u thread%s,"
+            " %.2f s\n",
+            ull(trace->n_ops), ull(trace->n_allocs), ull(trace->n_reallocs), ull(trace->n_frees),
+            trace->n_threads, trace->n_threads == 1 ? "" : "s", (double)trace->duration_us / 1e6);
+    if (trace->n_irregular > 0) {
+        fprintf(out, "  irregular       %llu events contradict those before them\n",
+                ull(trace->n_irregular));
+    }
+    if (trace->n_inherited > 0) {
+        fprintf(out, "  inherited       %llu frees of blocks from before the fork, left out\n",
+                ull(trace->n_inherited));
+    }
+    if (trace->n_lost > 0) {
+        fprintf(out, "  lost            %llu events that the recorder missed\n", ull(trace->n_lost));
+    }
+    if (trace->unclosed) {
+        fprintf(out, "  ended           without closing its recording (crash, _exit or kill)\n");
+    }
+}
+
+static void print_heap(FILE *out, const replay_report_t *report)
+{
+    const replay_result_t *result = report->result;
+    const replay_options_t *options = report->options;
+    char text[16];
+    fprintf(out, "  heap            %zu bytes (%s)%s; %s profile, %s fit, alignment %u\n",
+            options->heap_bytes, chart_bytes(text, options->heap_bytes),
+            report->heap_is_default ? ", chosen because --heap was not given" : "", report->profile,
+            fit_name(report), (unsigned)options->ops->align_bytes);
+    if (result->n_failures == 0) {
+        fprintf(out, "  failures        none\n");
+    } else {
+        fprintf(out,
+                "  failures        %llu; the first at event %llu: %llu bytes, with %llu free, the"
+                " largest piece %llu\n",
+                ull(result->n_failures), ull(result->first_failure.event),
+                ull(result->first_failure.size_bytes), ull(result->first_failure.free_bytes),
+                ull(result->first_failure.largest_free_bytes));
+    }
+    if (result->n_damaged > 0) {
+        fprintf(out, "  contents        DAMAGED %llu times; the first: %s\n", ull(result->n_damaged),
+                result->damage);
+    } else {
+        fprintf(out, "  contents        %s\n",
+                options->check_contents ? "every block written and verified: intact" : "not checked");
+    }
+}
+
+static void print_figures(FILE *out, const replay_report_t *report)
+{
+    const replay_result_t *result = report->result;
+    const trace_t *trace = report->trace;
+    fprintf(out, "  peak live       %llu bytes requested, at most %llu blocks at once\n",
+            ull(trace->peak_live_bytes), ull(trace->peak_live_blocks));
+    fprintf(out, "  peak used       %llu bytes in blocks: overhead %.2f %%\n",
+            ull(result->peak_used_bytes),
+            percent_above(result->peak_used_bytes, trace->peak_live_bytes));
+    fprintf(out, "  perfect packing %zu bytes (control structure: %zu)\n", report->perfect_bytes,
+            result->stats.control_bytes);
+    const find_min_result_t *smallest = report->smallest;
+    if (smallest != NULL) {
+        fprintf(out, "  smallest heap   %zu bytes: excess %.2f %% over perfect packing (%zu replays)\n",
+                smallest->smallest_bytes,
+                percent_above(smallest->smallest_bytes, report->perfect_bytes), smallest->n_runs);
+        if (smallest->n_exceptions == 0) {
+            fprintf(out, "                  verified: the next %d sizes, to +%.1f %%, complete too\n",
+                    FIND_MIN_VERIFIED, FIND_MIN_VERIFIED / 10.0);
+        } else {
+            fprintf(out, "  exceptions      %zu of %d larger sizes fail:", smallest->n_exceptions,
+                    FIND_MIN_VERIFIED);
+            for (size_t i = 0; i < smallest->n_exceptions; i++) {
+                fprintf(out, " %zu", smallest->exceptions[i]);
+            }
+            fprintf(out, "\n");
+            if (smallest->safe_bytes != 0) {
+                fprintf(out, "                  take %zu: from there all sizes tried complete\n",
+                        smallest->safe_bytes);
+            }
+        }
+    }
+    fprintf(out, "  time            %.1f ns an operation%s\n", ns_per_op(result),
+            report->options->check_contents ? ", writing and verifying contents included" : "");
+}
+
+/* The samples as n columns, the largest of each column's samples. */
+static void fold_samples(const replay_result_t *result, uint64_t *used, uint64_t *frag, size_t n)
+{
+    for (size_t i = 0; i < result->n_samples; i++) {
+        const replay_sample_t *sample = &result->samples[i];
+        size_t column = i * n / result->n_samples;
+        if (sample->used_bytes > used[column]) used[column] = sample->used_bytes;
+        if (sample->frag_permille > frag[column]) frag[column] = sample->frag_permille;
+    }
+}
+
+static void print_charts(FILE *out, const replay_report_t *report)
+{
+    const replay_result_t *result = report->result;
+    uint64_t used[160] = {0}, frag[160] = {0};
+    size_t columns = chart_columns(out) - LABEL_COLUMNS - 4;
+    if (columns > result->n_samples) columns = result->n_samples;
+    if (columns < 2) return;
+    bool unicode = chart_is_unicode();
+    char top[16];
+    fold_samples(result, used, frag, columns);
+    fprintf(out, "\n  bytes used, over the operations; the top is the whole heap\n");
+    chart_area(out, used, columns, report->options->heap_bytes, CHART_ROWS,
+               chart_bytes(top, report->options->heap_bytes), LABEL_COLUMNS, unicode);
+    fprintf(out, "  fragmentation: the share of the free bytes outside the largest free piece\n");
+    chart_area(out, frag, columns, 1000, FRAG_ROWS, "100 %", LABEL_COLUMNS, unicode);
+}
+
+void report_text(FILE *out, const replay_report_t *report)
+{
+    print_recording(out, report);
+    print_heap(out, report);
+    print_figures(out, report);
+    print_charts(out, report);
+}
+
+/* --- JSON ---------------------------------------------------------------------------------------- */
+
+static json_t *json_first_failure(const replay_result_t *result)
+{
+    if (result->n_failures == 0) return json_null();
+    return json_pack("{s:I, s:I, s:I, s:I}", "event", (json_int_t)result->first_failure.event,
+                     "size_bytes", (json_int_t)result->first_failure.size_bytes, "free_bytes",
+                     (json_int_t)result->first_failure.free_bytes, "largest_free_bytes",
+                     (json_int_t)result->first_failure.largest_free_bytes);
+}
+
+static json_t *json_smallest(const replay_report_t *report)
+{
+    const find_min_result_t *smallest = report->smallest;
+    if (smallest == NULL) return json_null();
+    json_t *exceptions = json_array();
+    for (size_t i = 0; i < smallest->n_exceptions; i++) {
+        json_array_append_new(exceptions, json_integer((json_int_t)smallest->exceptions[i]));
+    }
+    return json_pack("{s:I, s:I, s:f, s:o, s:I}", "smallest_bytes",
+                     (json_int_t)smallest->smallest_bytes, "safe_bytes",
+                     (json_int_t)smallest->safe_bytes, "excess_percent",
+                     percent_above(smallest->smallest_bytes, report->perfect_bytes), "exceptions",
+                     exceptions, "replays", (json_int_t)smallest->n_runs);
+}
+
+static json_t *json_fragmentation(const replay_result_t *result)
+{
+    uint64_t worst = 0, sum = 0;
+    for (size_t i = 0; i < result->n_samples; i++) {
+        uint64_t permille = result->samples[i].frag_permille;
+        sum += permille;
+        if (permille > worst) worst = permille;
+    }
+    uint64_t mean = result->n_samples != 0 ? sum / result->n_samples : 0;
+    return json_pack("{s:I, s:I}", "mean_permille", (json_int_t)mean, "worst_permille",
+                     (json_int_t)worst);
+}
+
+static json_t *json_recording(const replay_report_t *report)
+{
+    const trace_t *trace = report->trace;
+    return json_pack(
+        "{s:s, s:s, s:b, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "file",
+        report->file, "command", trace->command, "partial", trace->partial, "error", trace->error,
+        "irregularity", trace->irregularity, "irregular", (json_int_t)trace->n_irregular,
+        "inherited", (json_int_t)trace->n_inherited, "lost", (json_int_t)trace->n_lost, "events", (json_int_t)trace->n_events,
+        "operations", (json_int_t)trace->n_ops, "allocations", (json_int_t)trace->n_allocs,
+        "reallocations", (json_int_t)trace->n_reallocs, "frees", (json_int_t)trace->n_frees,
+        "recorded_failures", (json_int_t)trace->n_recorded_failures, "unclosed", trace->unclosed,
+        "threads", (json_int_t)trace->n_threads, "duration_us", (json_int_t)trace->duration_us);
+}
+
+static json_t *json_heap(const replay_report_t *report)
+{
+    const replay_options_t *options = report->options;
+    return json_pack("{s:I, s:b, s:s, s:s, s:i, s:i, s:I}", "heap_bytes",
+                     (json_int_t)options->heap_bytes, "chosen", report->heap_is_default, "profile",
+                     report->profile, "fit", fit_name(report), "align", (int)options->ops->align_bytes,
+                     "link_bits", (int)options->ops->link_bits, "control_bytes",
+                     (json_int_t)report->result->stats.control_bytes);
+}
+
+bool report_json(FILE *out, const replay_report_t *report)
+{
+    const replay_result_t *result = report->result;
+    const trace_t *trace = report->trace;
+    json_t *root = json_pack(
+        "{s:o, s:o, s:I, s:o, s:b, s:I, s:s?, s:I, s:I, s:I, s:f, s:I, s:o, s:o, s:f}", "recording",
+        json_recording(report), "heap", json_heap(report), "failures",
+        (json_int_t)result->n_failures, "first_failure", json_first_failure(result),
+        "contents_checked", report->options->check_contents, "damaged",
+        (json_int_t)result->n_damaged, "damage", result->n_damaged > 0 ? result->damage : NULL,
+        "peak_live_bytes", (json_int_t)trace->peak_live_bytes, "peak_live_blocks",
+        (json_int_t)trace->peak_live_blocks, "peak_used_bytes",
+        (json_int_t)result->peak_used_bytes, "overhead_percent",
+        percent_above(result->peak_used_bytes, trace->peak_live_bytes), "perfect_packing_bytes",
+        (json_int_t)report->perfect_bytes, "find_min", json_smallest(report), "fragmentation",
+        json_fragmentation(result), "ns_per_operation", ns_per_op(result));
+    if (root == NULL) return false;
+    bool ok = json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0;
+    json_decref(root);
+    return fputc('\n', out) != EOF && ok;
+}
+
+/* --- CSV ----------------------------------------------------------------------------------------- */
+
+bool report_timeline(const char *path, const replay_report_t *report)
+{
+    FILE *out = fopen(path, "w");
+    if (out == NULL) return false;
+    fprintf(out, "time_us,live,used,free,largest_free,fragmentation_permille\n");
+    for (size_t i = 0; i < report->result->n_samples; i++) {
+        const replay_sample_t *sample = &report->result->samples[i];
+        fprintf(out, "%llu,%llu,%llu,%llu,%llu,%u\n", ull(sample->time_us), ull(sample->live_bytes),
+                ull(sample->used_bytes), ull(sample->free_bytes), ull(sample->largest_free_bytes),
+                sample->frag_permille);
+    }
+    bool ok = ferror(out) == 0;
+    return fclose(out) == 0 && ok;
+}
