@@ -337,14 +337,14 @@ EA_INLINE void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t a
     insert_block(heap, (links_t *)(void *)payload, size, false);
 }
 
-/* Free or realloc meets a flag it does not expect: a block freed before, or one a walk stands on.
- * Returns EA_OK if the block may go after all. */
-static EA_NOINLINE ea_status_t resolve_flags(ea_heap_t *heap, char *payload)
+/* Free or realloc meets a flag it does not expect: a block freed before, or one a walk stands on, which
+ * goes on if the block goes. Returns EA_OK if all is well after all. */
+static EA_NOINLINE ea_status_t resolve_flags(ea_heap_t *heap, char *payload, bool goes)
 {
     uint32_t head = *header(payload);
     if (head & EAI_FREE) return EA_ERR_DOUBLE_FREE;
     if (heap->cursor == offset_of(heap, payload)) {
-        eai_heap_move_cursor(heap, payload);
+        if (goes) eai_heap_move_cursor(heap, payload);
         return EA_OK;
     }
     return EAI_QUICK ? EA_ERR_DOUBLE_FREE : EA_ERR_CORRUPT;
@@ -380,7 +380,7 @@ static ea_status_t neighbours_ok(const ea_heap_t *heap, const char *payload)
 /* What free and realloc ask of the block they are given. Level 1: a misaligned address, a block that is
  * free already, a header whose size leads to a block that disagrees. A walk's mark is honoured on every
  * level; the test for a double free rides on it. */
-EA_INLINE ea_status_t admit_block(ea_heap_t *heap, char *payload)
+EA_INLINE ea_status_t admit_block(ea_heap_t *heap, char *payload, bool goes)
 {
 #if EA_CFG_CHECK_LEVEL >= 1
     if (EA_UNLIKELY((uintptr_t)payload & EAI_MASK)) return EA_ERR_FOREIGN;
@@ -391,7 +391,7 @@ EA_INLINE ea_status_t admit_block(ea_heap_t *heap, char *payload)
 #endif
     uint32_t head = *header(payload);
     if (EA_UNLIKELY(head & (EA_CFG_CHECK_LEVEL ? EAI_FREE | EAI_MARK : EAI_MARK))) {
-        ea_status_t flags = resolve_flags(heap, payload);
+        ea_status_t flags = resolve_flags(heap, payload, goes);
         if (flags != EA_OK) return flags;
     }
 #if EA_CFG_CHECK_LEVEL >= 2
@@ -407,7 +407,7 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
 {
     char *payload = ptr;
     if (!payload) return EA_OK;
-    ea_status_t status = admit_block(heap, payload);
+    ea_status_t status = admit_block(heap, payload, true);
     if (EA_UNLIKELY(status != EA_OK)) return refuse_block(heap, status);
     uint32_t head = *header(payload), size = size_of(head);
 #if EAI_QUICK
@@ -541,7 +541,7 @@ ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_b
     char *payload = ptr;
     if (alignment_bytes == 0) alignment_bytes = 1;
     if (!payload || size_bytes == 0 || !is_power_of_two(alignment_bytes)) return EA_ERR_INVALID;
-    ea_status_t status = admit_block(heap, payload);
+    ea_status_t status = admit_block(heap, payload, false);
     if (status != EA_OK) return refuse_block(heap, status);
     uint32_t size = size_for(heap, size_bytes);
     if (!size) {
