@@ -327,6 +327,9 @@ EA_INLINE void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t a
         *header(next) = above | EAI_PREV_FREE;
     }
     if (prev_free) {
+#if EA_CFG_CHECK_LEVEL >= 1
+        *header(payload) = EAI_FREE; /* inside the merged block from now on: tells a second free */
+#endif
         uint32_t below = *(header_t *)(void *)(payload - 8);
         payload -= below;
         unlink_block(heap, (links_t *)(void *)payload);
