@@ -43,7 +43,7 @@
 
 EA_INLINE void clear_bin(ea_heap_t *heap, uint32_t bin)
 {
-    heap->words[bin >> 5] &= ~eai_bit(bin & 31u);
+    heap->words[bin >> 5] &= ~eai_bit(bin);
 }
 
 /* Take a block that is known to be in bin off its list. */
@@ -74,7 +74,7 @@ EAI_HOT void insert_block(ea_heap_t *heap, links_t *block, uint32_t size, bool i
     next = at(heap, head)->next;
     prev = head;
     /* In an empty list next is the sentinel, which lies below every block: either branch is right. */
-    if (self > next) {
+    if (is_rest || self > next) {
         next = head;
         prev = at(heap, head)->prev;
     }
@@ -91,7 +91,7 @@ EAI_HOT void insert_block(ea_heap_t *heap, links_t *block, uint32_t size, bool i
     block->prev = (link_t)prev;
     at(heap, next)->prev = (link_t)self;
     at(heap, prev)->next = (link_t)self;
-    heap->words[bin >> 5] |= eai_bit(bin & 31u);
+    heap->words[bin >> 5] |= eai_bit(bin);
 }
 
 /* First bin at or above bin whose bit is set; the guard's is, so there is always one. */
@@ -112,25 +112,21 @@ EA_INLINE uint32_t next_bin(const ea_heap_t *heap, uint32_t bin)
 
 /* --- counters ------------------------------------------------------------------------------------- */
 
+EA_INLINE void count_taken(ea_heap_t *heap, uint32_t size)
+{
+    (void)heap, (void)size;
 #if EA_CFG_HEAP_STATS
-/* The watermark is kept as its distance below free_bytes, so that its minimum is one bit clear. */
-EA_INLINE void count_taken(ea_heap_t *heap, uint32_t size, uint32_t n_allocs)
-{
-    ptrdiff_t slack = heap->slack_bytes - (ptrdiff_t)size;
-    heap->n_allocs += n_allocs;
-    heap->free_bytes -= size;
-    heap->slack_bytes = slack & ~(slack >> (sizeof slack * 8 - 1));
-}
-EA_INLINE void count_given(ea_heap_t *heap, uint32_t size, uint32_t n_frees)
-{
-    heap->free_bytes += size;
-    heap->slack_bytes += (ptrdiff_t)size;
-    heap->n_frees += n_frees;
-}
-#else
-#define count_taken(heap, size, n) ((void)(heap), (void)(size))
-#define count_given(heap, size, n) ((void)(heap), (void)(size))
+    eai_usage_taken(&heap->usage, size);
 #endif
+}
+
+EA_INLINE void count_given(ea_heap_t *heap, uint32_t size)
+{
+    (void)heap, (void)size;
+#if EA_CFG_HEAP_STATS
+    eai_usage_given(&heap->usage, size);
+#endif
+}
 
 static EA_NOINLINE void *refuse_alloc(ea_heap_t *heap)
 {
@@ -200,25 +196,61 @@ EA_INLINE bool free_block_ok(const ea_heap_t *heap, const links_t *block, uint32
     return true;
 }
 
-/* A free block of at least size bytes and its bin; NULL: none that the search can see. A header of a
- * free block is its size plus 1, so it compares like the size. */
-EA_INLINE links_t *find_fit(ea_heap_t *heap, uint32_t size, uint32_t *bin)
+EA_INLINE links_t *first_of(const ea_heap_t *heap, uint32_t bin)
 {
-    uint32_t own = bin_of(size), found = next_bin(heap, own);
-    links_t *block = at(heap, at(heap, sentinel(heap, found))->next);
-    if (*header(block) < size) {
-        /* The request's own bin holds smaller blocks too: look at its last, then further up. */
-        if (found == own) {
-            block = at(heap, at(heap, sentinel(heap, found))->prev);
-            if (*header(block) < size) {
-                found = next_bin(heap, own + 1u);
-                block = at(heap, at(heap, sentinel(heap, found))->next);
+    return at(heap, at(heap, sentinel(heap, bin))->next);
+}
+
+/* The bits of bin and those after it in the same word. */
+EA_INLINE uint32_t bits_at(const ea_heap_t *heap, uint32_t bin)
+{
+    return eai_bits_from(heap->words[bin >> 5], bin & 31u);
+}
+
+/* A free block of at least size bytes and its bin; NULL: none that the search can see. A header of a
+ * free block is its size plus 1, so it compares like the size. own and word: the bin of size, bits_at()
+ * it. */
+EA_INLINE links_t *find_from(ea_heap_t *heap, uint32_t size, uint32_t own, uint32_t word, uint32_t *bin)
+{
+    uint32_t found;
+    links_t *block;
+    if (EA_LIKELY(word)) {
+        uint32_t first = eai_bits_first(word);
+        found = own + first;
+        block = first_of(heap, found);
+        if (*header(block) >= size) {
+            /* Small blocks, the many, go low: the next bin's first block may lie below this one. */
+            if (EAI_LOW_FIRST && first && own < EAI_LOW_FIRST_BINS && (word &= ~eai_bit(first))) {
+                uint32_t other = own + eai_bits_first(word);
+                links_t *low = first_of(heap, other);
+                if (low < block && *header(low) >= size) {
+                    found = other;
+                    block = low;
+                }
+            }
+            *bin = found;
+            return block;
+        }
+        if (!first) {
+            /* The request's own bin holds smaller blocks too: look at its last, then further up. */
+            block = at(heap, at(heap, sentinel(heap, own))->prev);
+            if (*header(block) >= size) {
+                *bin = own;
+                return block;
             }
         }
-        if (*header(block) < size) return NULL;
     }
+    found = next_bin(heap, own + 1u);
+    block = first_of(heap, found);
+    if (*header(block) < size) return NULL;
     *bin = found;
     return block;
+}
+
+static links_t *find_fit(ea_heap_t *heap, uint32_t size, uint32_t *bin)
+{
+    uint32_t own = bin_of(size);
+    return find_from(heap, size, own, bits_at(heap, own), bin);
 }
 
 /* Allocate size bytes at the low end of a free block; the rest stays free. */
@@ -236,7 +268,7 @@ EA_INLINE void *carve(ea_heap_t *heap, links_t *block, uint32_t bin, uint32_t si
         *header((char *)block + size) &= ~EAI_PREV_FREE;
     }
     *header(block) = size;
-    count_taken(heap, size, 1u);
+    count_taken(heap, size);
     return block;
 }
 
@@ -252,7 +284,7 @@ EA_INLINE void *pop_quick(ea_heap_t *heap, uint32_t g)
     heap->n_quick[g]--;
     heap->quick_bytes -= g << EAI_GRANULE_SHIFT;
     *header(block) &= ~EAI_MARK;
-    count_taken(heap, g << EAI_GRANULE_SHIFT, 1u);
+    count_taken(heap, g << EAI_GRANULE_SHIFT);
     return block;
 }
 
@@ -264,7 +296,7 @@ EA_INLINE bool push_quick(ea_heap_t *heap, links_t *block, uint32_t g)
     heap->n_quick[g]++;
     heap->quick_bytes += g << EAI_GRANULE_SHIFT;
     *header(block) |= EAI_MARK;
-    count_given(heap, g << EAI_GRANULE_SHIFT, 1u);
+    count_given(heap, g << EAI_GRANULE_SHIFT);
     return true;
 }
 #endif
@@ -286,10 +318,10 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
         if (quick) return quick;
     }
 #endif
+    uint32_t own = bin_of(size), word = bits_at(heap, own);
 #if EAI_EXACT
-    uint32_t own = size >> EAI_GRANULE_SHIFT;
-    if (own < EAI_EXACT_GRANULES && (heap->words[0] & eai_bit(own))) {
-        links_t *exact = at(heap, at(heap, sentinel(heap, own))->next);
+    if (own < EAI_EXACT_GRANULES && word & eai_bit(0)) {
+        links_t *exact = first_of(heap, own);
         if (!free_block_ok(heap, exact, *header(exact))) {
             refuse_block(heap, EA_ERR_CORRUPT);
             return NULL;
@@ -297,11 +329,11 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
         unlink_from(heap, exact, own);
         *header(exact) = size;
         *header((char *)exact + size) &= ~EAI_PREV_FREE;
-        count_taken(heap, size, 1u);
+        count_taken(heap, size);
         return exact;
     }
 #endif
-    links_t *block = find_fit(heap, size, &bin);
+    links_t *block = find_from(heap, size, own, word, &bin);
 #if EAI_QUICK
     if (EA_UNLIKELY(!block) && heap->quick_bytes) {
         eai_heap_flush_quick(heap);
@@ -340,19 +372,6 @@ EA_INLINE void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t a
     insert_block(heap, (links_t *)(void *)payload, size, false);
 }
 
-/* Free or realloc meets a flag it does not expect: a block freed before, or one a walk stands on, which
- * goes on if the block goes. Returns EA_OK if all is well after all. */
-static EA_NOINLINE ea_status_t resolve_flags(ea_heap_t *heap, char *payload, bool goes)
-{
-    uint32_t head = *header(payload);
-    if (head & EAI_FREE) return EA_ERR_DOUBLE_FREE;
-    if (heap->cursor == offset_of(heap, payload)) {
-        if (goes) eai_heap_move_cursor(heap, payload);
-        return EA_OK;
-    }
-    return EAI_QUICK ? EA_ERR_DOUBLE_FREE : EA_ERR_CORRUPT;
-}
-
 #if EA_CFG_CHECK_LEVEL >= 2
 /* Could this be the payload of a block, and are its free neighbours what they claim? */
 static ea_status_t neighbours_ok(const ea_heap_t *heap, const char *payload)
@@ -380,29 +399,45 @@ static ea_status_t neighbours_ok(const ea_heap_t *heap, const char *payload)
 }
 #endif
 
-/* What free and realloc ask of the block they are given. Level 1: a misaligned address, a block that is
- * free already, a header whose size leads to a block that disagrees. A walk's mark is honoured on every
- * level; the test for a double free rides on it. */
-EA_INLINE ea_status_t admit_block(ea_heap_t *heap, char *payload, bool goes)
+/* What free and realloc ask of the block they are given, before they touch anything. Level 1: it is
+ * aligned, not free already, and the block its size leads to agrees that it is used. A walk's mark is
+ * honoured on every level; the test for a double free rides on it. */
+EA_INLINE bool looks_used(const ea_heap_t *heap, const char *payload)
 {
-#if EA_CFG_CHECK_LEVEL >= 1
-    if (EA_UNLIKELY((uintptr_t)payload & EAI_MASK)) return EA_ERR_FOREIGN;
+    (void)heap;
+#if EA_CFG_CHECK_LEVEL == 0
+    return !(*header(payload) & EAI_MARK);
+#elif EA_CFG_CHECK_LEVEL == 1
+    if ((uintptr_t)payload & EAI_MASK) return false;
+    uint32_t head = *header(payload);
+    if (head & (EAI_FREE | EAI_MARK)) return false;
+    return !(*header(payload + size_of(head)) & EAI_PREV_FREE);
+#else
+    return !((uintptr_t)payload & EAI_MASK) && neighbours_ok(heap, payload) == EA_OK &&
+           !(*header(payload) & (EAI_FREE | EAI_MARK));
 #endif
+}
+
+/* It does not look used: say why, or, if only a walk stands on it, send the walk on where the block goes
+ * and return EA_OK. */
+static EA_NOINLINE ea_status_t inspect_block(ea_heap_t *heap, char *payload, bool goes)
+{
+    if ((uintptr_t)payload & EAI_MASK) return refuse_block(heap, EA_ERR_FOREIGN);
 #if EA_CFG_CHECK_LEVEL >= 2
     ea_status_t status = neighbours_ok(heap, payload);
-    if (status == EA_ERR_FOREIGN) return status;
+    if (status == EA_ERR_FOREIGN) return refuse_block(heap, status);
 #endif
     uint32_t head = *header(payload);
-    if (EA_UNLIKELY(head & (EA_CFG_CHECK_LEVEL ? EAI_FREE | EAI_MARK : EAI_MARK))) {
-        ea_status_t flags = resolve_flags(heap, payload, goes);
-        if (flags != EA_OK) return flags;
-    }
+    bool walked = head & EAI_MARK && heap->cursor == offset_of(heap, payload);
+    if (head & EAI_FREE || (EAI_QUICK && head & EAI_MARK && !walked))
+        return refuse_block(heap, EA_ERR_DOUBLE_FREE);
 #if EA_CFG_CHECK_LEVEL >= 2
-    if (status != EA_OK) return status;
+    if (status != EA_OK) return refuse_block(heap, status);
+#elif EA_CFG_CHECK_LEVEL == 1
+    if (*header(payload + size_of(head)) & EAI_PREV_FREE) return refuse_block(heap, EA_ERR_CORRUPT);
 #endif
-#if EA_CFG_CHECK_LEVEL >= 1
-    if (EA_UNLIKELY(*header(payload + size_of(head)) & EAI_PREV_FREE)) return EA_ERR_CORRUPT;
-#endif
+    if (!walked) return refuse_block(heap, EA_ERR_CORRUPT);
+    if (goes) eai_heap_move_cursor(heap, payload);
     return EA_OK;
 }
 
@@ -410,15 +445,17 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
 {
     char *payload = ptr;
     if (!payload) return EA_OK;
-    ea_status_t status = admit_block(heap, payload, true);
-    if (EA_UNLIKELY(status != EA_OK)) return refuse_block(heap, status);
+    if (EA_UNLIKELY(!looks_used(heap, payload))) {
+        ea_status_t status = inspect_block(heap, payload, true);
+        if (status != EA_OK) return status;
+    }
     uint32_t head = *header(payload), size = size_of(head);
 #if EAI_QUICK
     uint32_t g = size >> EAI_GRANULE_SHIFT;
     if (g < EAI_QUICK_GRANULES && push_quick(heap, (links_t *)(void *)payload, g)) return EA_OK;
 #endif
-    count_given(heap, size, 1u);
     release(heap, payload, size, *header(payload + size), head & EAI_PREV_FREE);
+    count_given(heap, size);
     return EA_OK;
 }
 
@@ -486,7 +523,7 @@ static void *alloc_aligned(ea_heap_t *heap, size_t alignment, uint32_t size)
         release(heap, (char *)block, gap, whole - gap, 0);
     }
     uint32_t got = trim_block(heap, payload, size);
-    count_taken(heap, got, 1u);
+    count_taken(heap, got);
     return payload;
 }
 
@@ -532,10 +569,7 @@ static void absorb_above(ea_heap_t *heap, char *payload, uint32_t above)
     unlink_block(heap, (links_t *)(void *)(payload + size));
     *header(payload) = head + size_of(above);
     *header(payload + size + size_of(above)) &= ~EAI_PREV_FREE;
-#if EA_CFG_HEAP_STATS
-    heap->free_bytes -= size_of(above);
-    heap->slack_bytes -= (ptrdiff_t)size_of(above);
-#endif
+    eai_heap_adjust(heap, -(ptrdiff_t)size_of(above));
 }
 
 ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_bytes, size_t size_bytes,
@@ -544,8 +578,10 @@ ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_b
     char *payload = ptr;
     if (alignment_bytes == 0) alignment_bytes = 1;
     if (!payload || size_bytes == 0 || !is_power_of_two(alignment_bytes)) return EA_ERR_INVALID;
-    ea_status_t status = admit_block(heap, payload, false);
-    if (status != EA_OK) return refuse_block(heap, status);
+    if (!looks_used(heap, payload)) {
+        ea_status_t status = inspect_block(heap, payload, false);
+        if (status != EA_OK) return status;
+    }
     uint32_t size = size_for(heap, size_bytes);
     if (!size) {
         (void)refuse_alloc(heap);
@@ -569,10 +605,7 @@ ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_b
             if (*header(payload) & EAI_MARK) eai_heap_move_cursor(heap, payload);
             unlink_block(heap, (links_t *)(void *)start);
             *header(start) = below + size_of(*header(payload));
-#if EA_CFG_HEAP_STATS
-            heap->free_bytes -= below;
-            heap->slack_bytes -= (ptrdiff_t)below;
-#endif
+            eai_heap_adjust(heap, -(ptrdiff_t)below);
             /* Keep the block's copy of the payload: the header below it is inside the new block now. */
             size_t keep = old - EA_HEAP_OVERHEAD_BYTES;
             *move = (ea_heap_move_t){payload, start, keep < size_bytes ? keep : size_bytes, size, MOVE_DOWN};
@@ -601,8 +634,8 @@ void *ea_heap_realloc_finish(ea_heap_t *heap, const ea_heap_move_t *move)
     }
     uint32_t merged = size_of(*header(move->to));
     uint32_t left = trim_block(heap, move->to, (uint32_t)move->eai_size);
-    count_given(heap, merged - left, 0);
-    count_taken(heap, 0, 0);
+    eai_heap_adjust(heap, (ptrdiff_t)(merged - left));
+    eai_heap_settle(heap);
     return move->to;
 }
 

@@ -15,12 +15,12 @@ void ea_heap_stats(const ea_heap_t *heap, ea_heap_stats_t *stats)
 {
     memset(stats, 0, sizeof *stats);
 #if EA_CFG_HEAP_STATS
-    stats->free_bytes = heap->free_bytes;
+    stats->free_bytes = heap->usage.free_bytes;
     /* Between the parts of a realloc the slack may be below 0: what finish gives back is taken. */
-    stats->min_free_bytes = heap->free_bytes - (heap->slack_bytes > 0 ? (size_t)heap->slack_bytes : 0);
-    stats->n_allocs = heap->n_allocs;
-    stats->n_frees = heap->n_frees;
-    stats->n_live = heap->n_allocs - heap->n_frees;
+    stats->min_free_bytes = heap->usage.free_bytes - (heap->usage.slack_bytes > 0 ? (size_t)heap->usage.slack_bytes : 0);
+    stats->n_allocs = heap->usage.n_allocs;
+    stats->n_frees = heap->usage.n_frees;
+    stats->n_live = heap->usage.n_allocs - heap->usage.n_frees;
     stats->n_failures = heap->n_failures;
     stats->n_corruptions = heap->n_corruptions;
 #endif
@@ -36,7 +36,7 @@ void ea_heap_reset_min_free(ea_heap_t *heap)
 {
     (void)heap;
 #if EA_CFG_HEAP_STATS
-    heap->slack_bytes = 0;
+    heap->usage.slack_bytes = 0;
 #endif
 }
 
@@ -44,7 +44,7 @@ void ea_heap_reset_min_free(ea_heap_t *heap)
 static uint32_t top_bin(const ea_heap_t *heap)
 {
     uint32_t i = heap->guard >> 5;
-    uint32_t word = heap->words[i] & ~eai_bit(heap->guard & 31u);
+    uint32_t word = heap->words[i] & ~eai_bit(heap->guard);
     while (!word && i > 0) word = heap->words[--i]; /* at most EAI_WORDS */
     return word ? 32u * i + eai_bits_last(word) : 0;
 }
@@ -261,7 +261,7 @@ static ea_heap_fault_t check_block(const ea_heap_t *heap, const eai_region_t *r,
         at(heap, links->next)->prev != self || at(heap, links->prev)->next != self)
         BROKEN("I6 a free block's list neighbours point back at it", p);
     uint32_t bin = bin_of(size);
-    if (!(heap->words[bin >> 5] & eai_bit(bin & 31u))) BROKEN("I7 a bin with a block has its bit set", p);
+    if (!(heap->words[bin >> 5] & eai_bit(bin))) BROKEN("I7 a bin with a block has its bit set", p);
     return SOUND;
 }
 
@@ -270,7 +270,7 @@ static ea_heap_fault_t check_bins(const ea_heap_t *heap, const tally_t *tally)
 {
     size_t n = 0;
     for (uint32_t bin = 0; bin < EAI_WORDS * 32u; bin++) {
-        bool set = heap->words[bin >> 5] & eai_bit(bin & 31u);
+        bool set = heap->words[bin >> 5] & eai_bit(bin);
         if (bin < EAI_FIRST_BIN || bin > heap->guard || bin == heap->guard - 1u) {
             if (set) BROKEN("I7 only real bins have bits", &heap->words[bin >> 5]);
             continue;
@@ -330,9 +330,9 @@ static ea_heap_fault_t check_totals(const ea_heap_t *heap, const tally_t *tally)
     if (!fault.invariant) fault = check_quick(heap);
 #endif
 #if EA_CFG_HEAP_STATS
-    if (!fault.invariant && heap->free_bytes != tally->free_bytes)
+    if (!fault.invariant && heap->usage.free_bytes != tally->free_bytes)
         BROKEN("I9 free_bytes is the sum of the free blocks", heap);
-    if (!fault.invariant && heap->n_allocs - heap->n_frees != tally->n_live)
+    if (!fault.invariant && heap->usage.n_allocs - heap->usage.n_frees != tally->n_live)
         BROKEN("I9 n_live is the number of used blocks", heap);
 #endif
     return fault;

@@ -7,6 +7,7 @@
 
 #include "base/bits.h"
 #include "base/mem.h"
+#include "base/usage.h"
 #include "ealloc/heap.h"
 
 /* --- what a profile is made of ------------------------------------------------------------------ */
@@ -30,6 +31,10 @@
  * the tail. Nearly address order for one compare. The others put frees at the head and what a split
  * leaves at the tail: no branch, somewhat more fragmentation. */
 #define EAI_ORDER_HT (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT || EA_CFG_HEAP_PROFILE == EAI_PROFILE_TINY)
+/* A small block that must be cut from a larger one is cut from the lower of two candidates: the small
+ * ones gather low and leave the high end whole. */
+#define EAI_LOW_FIRST EAI_ORDER_HT
+#define EAI_LOW_FIRST_BINS bin_of(128u)
 /* Take a block of exactly the wanted size without looking at it. */
 #define EAI_EXACT (EA_CFG_HEAP_PROFILE == EAI_PROFILE_FAST || EA_CFG_HEAP_PROFILE == EAI_PROFILE_THROUGHPUT)
 #define EAI_QUICK (EA_CFG_HEAP_PROFILE == EAI_PROFILE_THROUGHPUT)
@@ -111,10 +116,7 @@ typedef struct {
 
 struct ea_heap {
 #if EA_CFG_HEAP_STATS
-    size_t n_allocs;
-    size_t free_bytes;
-    ptrdiff_t slack_bytes; /* free_bytes minus the smallest it ever was */
-    size_t n_frees;
+    eai_usage_t usage;
     uint32_t n_failures;
     uint32_t n_corruptions;
 #endif
@@ -273,6 +275,22 @@ EA_INLINE uint32_t eai_heap_seal(const ea_heap_t *heap)
 {
     return heap->span_bytes * 3u ^ (uint32_t)heap->limit * 5u ^ (uint32_t)heap->guard * 0x10001u ^
            (uint32_t)heap->fit << 8 ^ 0xEA110C01u;
+}
+
+/* Counters outside the hot path; nothing without them. */
+EA_INLINE void eai_heap_adjust(ea_heap_t *heap, ptrdiff_t bytes)
+{
+    (void)heap, (void)bytes;
+#if EA_CFG_HEAP_STATS
+    eai_usage_adjust(&heap->usage, bytes);
+#endif
+}
+EA_INLINE void eai_heap_settle(ea_heap_t *heap)
+{
+    (void)heap;
+#if EA_CFG_HEAP_STATS
+    eai_usage_settle(&heap->usage);
+#endif
 }
 
 /* --- across the heap's sources -------------------------------------------------------------------- */

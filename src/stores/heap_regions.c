@@ -34,16 +34,13 @@ static void format_region(ea_heap_t *heap, eai_region_t *r)
     uint32_t size = (uint32_t)(end - first);
     *header(end) = 0;
     if (size >= EAI_MIN_BLOCK) eai_heap_release(heap, first, size, 0);
-#if EA_CFG_HEAP_STATS
-    heap->free_bytes += size;
-    heap->slack_bytes += (ptrdiff_t)size;
-#endif
+    eai_heap_adjust(heap, (ptrdiff_t)size);
 }
 
 void eai_heap_format(ea_heap_t *heap)
 {
     for (uint32_t i = 0; i < EAI_WORDS; i++) heap->words[i] = 0;
-    heap->words[heap->guard >> 5] = eai_bit(heap->guard & 31u);
+    heap->words[heap->guard >> 5] = eai_bit(heap->guard);
     for (uint32_t bin = EAI_FIRST_BIN; bin <= heap->guard; bin++) {
         links_t *list = &heap->bins[bin - EAI_FIRST_BIN];
         list->next = list->prev = (link_t)sentinel(heap, bin);
@@ -90,7 +87,7 @@ ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *o
     seal_region(&heap->region);
     eai_heap_format(heap);
 #if EA_CFG_HEAP_STATS
-    heap->slack_bytes = 0;
+    heap->usage.slack_bytes = 0;
 #endif
     return heap;
 }
@@ -112,13 +109,13 @@ size_t ea_heap_deinit(ea_heap_t *heap)
     eai_heap_flush_quick(heap);
 #endif
 #if EA_CFG_HEAP_STATS
-    n = heap->n_allocs - heap->n_frees;
+    n = heap->usage.n_allocs - heap->usage.n_frees;
 #else
     for (const eai_region_t *r = &heap->region; r; r = region_next(heap, r)) n += count_live(heap, r);
 #endif
     /* What is left refuses every request and every check. */
     for (uint32_t i = 0; i < EAI_WORDS; i++) heap->words[i] = 0;
-    heap->words[heap->guard >> 5] = eai_bit(heap->guard & 31u);
+    heap->words[heap->guard >> 5] = eai_bit(heap->guard);
     heap->seal = 0;
     heap->region.seal = 0;
     return n;
@@ -128,14 +125,14 @@ void ea_heap_reset(ea_heap_t *heap)
 {
 #if EA_CFG_HEAP_STATS
     /* A reset frees; the watermark is history and stays. */
-    size_t lowest = heap->free_bytes - (size_t)heap->slack_bytes;
-    heap->n_frees = heap->n_allocs;
-    heap->free_bytes = 0;
-    heap->slack_bytes = 0;
+    size_t lowest = heap->usage.free_bytes - (size_t)heap->usage.slack_bytes;
+    heap->usage.n_frees = heap->usage.n_allocs;
+    heap->usage.free_bytes = 0;
+    heap->usage.slack_bytes = 0;
 #endif
     eai_heap_format(heap);
 #if EA_CFG_HEAP_STATS
-    heap->slack_bytes = (ptrdiff_t)(heap->free_bytes - lowest);
+    heap->usage.slack_bytes = (ptrdiff_t)(heap->usage.free_bytes - lowest);
 #endif
 }
 
@@ -195,11 +192,8 @@ ea_status_t ea_heap_remove_region(ea_heap_t *heap, void *mem, size_t *n_live)
     if (!empty || r == &heap->region) return EA_ERR_BUSY;
     if (heap->cursor == r->end) eai_heap_move_cursor(heap, end);
     eai_heap_unlink(heap, first);
-#if EA_CFG_HEAP_STATS
-    heap->free_bytes -= (uint32_t)(end - first);
-    heap->slack_bytes -= end - first;
-    if (heap->slack_bytes < 0) heap->slack_bytes = 0;
-#endif
+    eai_heap_adjust(heap, first - end);
+    eai_heap_settle(heap);
     before->next = r->next;
     seal_region(before);
     r->seal = 0;
@@ -232,10 +226,7 @@ ea_status_t ea_heap_grow(ea_heap_t *heap, void *mem, size_t new_size_bytes)
     if (!prev_free && size < EAI_MIN_BLOCK) return EA_ERR_INVALID;
     set_end(heap, r, end, 0);
     eai_heap_release(heap, old, size, prev_free);
-#if EA_CFG_HEAP_STATS
-    heap->free_bytes += size;
-    heap->slack_bytes += (ptrdiff_t)size;
-#endif
+    eai_heap_adjust(heap, (ptrdiff_t)size);
     return EA_OK;
 }
 
@@ -262,10 +253,7 @@ ea_status_t ea_heap_shrink(ea_heap_t *heap, void *mem, size_t new_size_bytes)
     eai_heap_unlink(heap, last);
     set_end(heap, r, end, 0);
     if (keep) eai_heap_release(heap, last, keep, 0);
-#if EA_CFG_HEAP_STATS
-    heap->free_bytes -= size - keep;
-    heap->slack_bytes -= (ptrdiff_t)(size - keep);
-    if (heap->slack_bytes < 0) heap->slack_bytes = 0;
-#endif
+    eai_heap_adjust(heap, -(ptrdiff_t)(size - keep));
+    eai_heap_settle(heap);
     return EA_OK;
 }
