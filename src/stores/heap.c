@@ -383,6 +383,7 @@ static ea_status_t neighbours_ok(const ea_heap_t *heap, const char *payload)
     if (size < EAI_MIN_BLOCK || size & EAI_MASK || size > heap->span_bytes - offset) return EA_ERR_CORRUPT;
     const char *next = payload + size;
     uint32_t above = *header(next);
+    if (above & EAI_PREV_FREE && !(head & EAI_FREE)) return EA_ERR_CORRUPT;
     if (above & EAI_FREE) {
         if (size_of(above) > heap->span_bytes - offset - size) return EA_ERR_CORRUPT;
         if (!free_block_ok(heap, (const links_t *)(const void *)next, above)) return EA_ERR_CORRUPT;
