@@ -444,6 +444,9 @@ HOT void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_fr
         *header(next) = above | EAI_PREV_FREE;
     }
     if (prev_free) {
+#if EA_CFG_CHECK_LEVEL >= 1
+        *header(payload) = EAI_FREE; /* inside the merged block from now on: tells a second free */
+#endif
         uint32_t below = *(header_t *)(void *)(payload - 8);
         payload -= below;
         unlink_block(heap, (links_t *)(void *)payload);
@@ -465,6 +468,7 @@ static ea_status_t neighbours_ok(const ea_heap_t *heap, const char *payload)
     if (size < EAI_MIN_BLOCK || size & EAI_MASK || size > heap->span_bytes - offset) return EA_ERR_CORRUPT;
     const char *next = payload + size;
     uint32_t above = *header(next);
+    if (above & EAI_PREV_FREE && !(head & EAI_FREE)) return EA_ERR_CORRUPT;
     if (above & EAI_FREE) {
         if (size_of(above) > heap->span_bytes - offset - size) return EA_ERR_CORRUPT;
         if (!free_block_ok(heap, (const links_t *)(const void *)next, above)) return EA_ERR_CORRUPT;
@@ -500,8 +504,9 @@ EA_INLINE bool looks_used(const ea_heap_t *heap, const char *payload)
 #endif
 }
 
-/* It does not look used: say why, or, if only a walk stands on it, send the walk on and return EA_OK. */
-static EA_NOINLINE ea_status_t inspect_block(ea_heap_t *heap, char *payload)
+/* It does not look used: say why, or, if only a walk stands on it, send the walk on where the block goes
+ * and return EA_OK. */
+static EA_NOINLINE ea_status_t inspect_block(ea_heap_t *heap, char *payload, bool goes)
 {
     if ((uintptr_t)payload & EAI_MASK) return refuse_block(heap, EA_ERR_FOREIGN);
 #if EA_CFG_CHECK_LEVEL >= 2
@@ -519,16 +524,17 @@ static EA_NOINLINE ea_status_t inspect_block(ea_heap_t *heap, char *payload)
 #endif
 #if EA_CFG_HEAP_STEPWISE
     if (!walked) return refuse_block(heap, EA_ERR_CORRUPT);
-    eai_heap_move_cursor(heap, payload);
+    if (goes) eai_heap_move_cursor(heap, payload);
     return EA_OK;
 #else
+    (void)goes;
     return refuse_block(heap, EA_ERR_CORRUPT);
 #endif
 }
 
 ea_status_t eai_heap_admit(ea_heap_t *heap, char *payload)
 {
-    return looks_used(heap, payload) ? EA_OK : inspect_block(heap, payload);
+    return looks_used(heap, payload) ? EA_OK : inspect_block(heap, payload, false);
 }
 
 ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
@@ -539,7 +545,7 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
     if (refuse_damaged(heap) != EA_OK) return EA_ERR_CORRUPT;
 #endif
     if (EA_UNLIKELY(!looks_used(heap, payload))) {
-        ea_status_t status = inspect_block(heap, payload);
+        ea_status_t status = inspect_block(heap, payload, true);
         if (status != EA_OK) return status;
     }
     uint32_t head = *header(payload), size = size_of(head);

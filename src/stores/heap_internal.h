@@ -300,7 +300,7 @@ uint32_t eai_heap_size_for(const ea_heap_t *heap, size_t request);
 char *eai_heap_take(ea_heap_t *heap, uint32_t size);
 /* Give the end of a used block back, down to size bytes; not counted. Returns the size it then has. */
 uint32_t eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size);
-/* EA_OK if payload may be freed or resized; else why not, counted. Sends a walk on that stands on it. */
+/* EA_OK if payload may be freed or resized; else why not, counted. A walk may stand on it. */
 ea_status_t eai_heap_admit(ea_heap_t *heap, char *payload);
 /* If a walk stands on payload, let it stand on the next used block. */
 void eai_heap_move_cursor(ea_heap_t *heap, char *payload);

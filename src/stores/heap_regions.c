@@ -16,9 +16,10 @@ static char *align_up(const void *address)
     return (char *)(((uintptr_t)address + EAI_MASK) & ~(uintptr_t)EAI_MASK);
 }
 
-static char *align_down(const char *address)
+/* The last aligned address at most size_bytes above mem: a number, since nothing may be there. */
+static char *align_end(const void *mem, size_t size_bytes)
 {
-    return (char *)((uintptr_t)address & ~(uintptr_t)EAI_MASK);
+    return (char *)(((uintptr_t)mem + size_bytes) & ~(uintptr_t)EAI_MASK);
 }
 
 EA_INLINE void seal_region(eai_region_t *r)
@@ -63,7 +64,7 @@ ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *o
     /* The alignment takes less than the smallest heap has, so no difference below is negative. */
     if (size_bytes < sizeof(ea_heap_t) + 2u * EA_HEAP_ALIGN || span < size_bytes) return NULL;
     if (size_bytes > UINTPTR_MAX - (uintptr_t)mem) return NULL;
-    char *base = align_up(mem), *end = align_down((char *)mem + size_bytes);
+    char *base = align_up(mem), *end = align_end(mem, size_bytes);
     span -= (size_t)(base - (char *)mem);
     if (span > EAI_MAX_SPAN_BYTES) return NULL;
     uint32_t guard = bin_of((uint32_t)span & ~EAI_MASK) + 2u;
@@ -162,7 +163,7 @@ static const char *region_start(const ea_heap_t *heap, const eai_region_t *r)
 ea_status_t ea_heap_add_region(ea_heap_t *heap, void *mem, size_t size_bytes)
 {
     if (!mem || size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_INVALID;
-    char *start = align_up(mem), *end = align_down((char *)mem + size_bytes);
+    char *start = align_up(mem), *end = align_end(mem, size_bytes);
     char *first = align_up(start + sizeof(eai_region_t) + EA_HEAP_OVERHEAD_BYTES);
     if (end < first || (size_t)(end - first) < EAI_MIN_BLOCK) return EA_ERR_INVALID;
     if (start < base_of(heap) || (size_t)(end - base_of(heap)) > heap->span_bytes) return EA_ERR_RANGE;
@@ -223,7 +224,7 @@ ea_status_t ea_heap_grow(ea_heap_t *heap, void *mem, size_t new_size_bytes)
     eai_region_t *before, *r = find_region(heap, mem, &before);
     if (!r) return EA_ERR_NOT_FOUND;
     if (new_size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_RANGE;
-    char *old = region_end(heap, r), *end = align_down((char *)mem + new_size_bytes);
+    char *old = region_end(heap, r), *end = align_end(mem, new_size_bytes);
     if (end <= old) return EA_ERR_INVALID;
     if ((size_t)(end - base_of(heap)) > heap->span_bytes) return EA_ERR_RANGE;
     eai_region_t *above = region_next(heap, r);
@@ -242,7 +243,7 @@ ea_status_t ea_heap_shrink(ea_heap_t *heap, void *mem, size_t new_size_bytes)
     if (!r) return EA_ERR_NOT_FOUND;
     char *old = region_end(heap, r);
     if (new_size_bytes >= (size_t)(old - (char *)mem)) return EA_ERR_INVALID;
-    char *end = align_down((char *)mem + new_size_bytes);
+    char *end = align_end(mem, new_size_bytes);
     if (end < region_first(heap, r) + EAI_MIN_BLOCK) return EA_ERR_INVALID;
 #if EAI_QUICK
     eai_heap_flush_quick(heap);

@@ -122,6 +122,9 @@ ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_b
     start = payload - below;
     if (below && size <= below + with_above && ((uintptr_t)start & (alignment_bytes - 1u)) == 0) {
         if (size > below + old) absorb_above(heap, payload);
+#if EA_CFG_HEAP_STEPWISE
+        if (head & EAI_MARK) eai_heap_move_cursor(heap, payload);
+#endif
         eai_heap_unlink(heap, (links_t *)(void *)start);
         *header(start) = below + size_of(*header(payload));
         eai_heap_adjust(heap, -(ptrdiff_t)below);
