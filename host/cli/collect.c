@@ -8,6 +8,7 @@
  * somebody did, the release must stand before that: the realloc is told as a free of old there and an
  * allocation of new at its end.
  */
+#define _GNU_SOURCE
 #include "collect.h"
 
 #include <fcntl.h>
@@ -209,7 +210,6 @@ static int put_raw(collector_t *c, raw_kind_t kind, rec_event_t *e, uint64_t ext
         break;
     case RAW_REALLOC_FREED:
         e->kind = REC_FREE;
-        e->ptr = extra;
         if (c->n_pending > 0 && end_realloc(c, e->thread)) return 0;
         break;
     case RAW_REALLOC_FAILED:

@@ -2,6 +2,7 @@
  *
  * ealloc: picks the command and hands it the rest of the arguments.
  */
+#define _GNU_SOURCE
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>

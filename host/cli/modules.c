@@ -3,6 +3,7 @@
  * Modules are numbered when an address in them is first asked for, so a recording names only those that
  * allocate.
  */
+#define _GNU_SOURCE
 #include "modules.h"
 
 #include <elfutils/libdwelf.h>

@@ -6,6 +6,7 @@
  * One thread, one poll: the bell (a program has something), signals (a child ended, the user wants an
  * end), and one pidfd per recorded process (it ended, whoever its parent is).
  */
+#define _GNU_SOURCE
 #include <argp.h>
 #include <dirent.h>
 #include <errno.h>
@@ -31,6 +32,7 @@
 #include "manifest.h"
 
 #define FLUSH_NS UINT64_C(5000000000)
+#define PATIENCE_NS UINT64_C(2000000000)
 
 typedef struct {
     const char *output;
@@ -51,7 +53,7 @@ typedef struct {
     int bell, signals;
     clock_anchor_t anchor;
     pid_t child;
-    bool child_ended, stop, failed;
+    bool child_ended, no_children, stop, failed;
     uint32_t child_status;
     image_t *images;
     process_t *processes; /* what the manifest says of each image */
@@ -174,18 +176,25 @@ static void run_images(session_t *s)
 
 static void reap(session_t *s)
 {
-    int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        bool killed = WIFSIGNALED(status);
-        uint32_t code = killed ? 128u + (uint32_t)WTERMSIG(status) : (uint32_t)WEXITSTATUS(status);
-        /* Its last image may not have been seen yet: it cannot appear any more after this. */
+    for (;;) {
+        /* Look first and let it go afterwards: images are tied to processes that still have their pid. */
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+            s->no_children = errno == ECHILD;
+            return;
+        }
+        if (info.si_pid == 0) return;
+        bool killed = info.si_code != CLD_EXITED;
+        uint32_t code = (uint32_t)info.si_status + (killed ? 128u : 0u);
         find_images(s);
         for (size_t i = 0; i < s->n_images; i++)
-            if (s->images[i].pid == (uint32_t)pid) close_image(s, i, killed ? "signal" : "exit", true, code);
-        if (pid == s->child) {
+            if (s->images[i].pid == (uint32_t)info.si_pid)
+                close_image(s, i, killed ? "signal" : "exit", true, code);
+        if (info.si_pid == s->child) {
             s->child_ended = true;
             s->child_status = code;
         }
+        waitpid(info.si_pid, NULL, 0);
     }
 }
 
@@ -208,7 +217,10 @@ static void handle_signals(session_t *s)
 
 static void wait_for_all(session_t *s)
 {
-    while (!s->stop && !(s->child_ended && s->n_live == 0)) {
+    uint64_t ended_ns = 0;
+    bool told = s->options->quiet;
+    /* Orphans become our children, so having none means that all has ended. */
+    while (!s->stop && !(s->no_children && s->n_live == 0)) {
         struct pollfd *fds = calloc(s->n_live + 2, sizeof *fds);
         size_t *index = calloc(s->n_live + 2, sizeof *index);
         if (fds == NULL || index == NULL) abort();
@@ -231,6 +243,12 @@ static void wait_for_all(session_t *s)
             if ((fds[i].revents & POLLIN) != 0) close_image(s, index[i], "unknown", false, 0);
         free(fds);
         free(index);
+        if (s->child_ended && ended_ns == 0) ended_ns = clock_ns();
+        if (!told && ended_ns != 0 && clock_ns() - ended_ns > PATIENCE_NS) {
+            told = true;
+            fputs("ealloc record: the command has ended; waiting for processes that it left running "
+                  "(interrupt to stop waiting)\n", stderr);
+        }
     }
     for (size_t i = 0; i < s->n_images; i++) close_image(s, i, "still running", false, 0);
 }
@@ -319,12 +337,19 @@ static const struct argp parser = {
            "Example: ealloc record -o gcc.rec -- gcc -O2 -c main.c",
 };
 
+/* The file that was made to see whether it can be; never a device or a pipe. */
+static void remove_empty(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) unlink(path);
+}
+
 static int finish(session_t *s)
 {
     const options_t *options = s->options;
     if (s->failed) return 125;
     if (s->n_images == 0) {
-        unlink(options->output);
+        remove_empty(options->output);
         fprintf(stderr, "ealloc record: nothing recorded: %s %s\n", options->command[0],
                 launch_why_not(options->command[0]));
         return s->child_status != 0 ? (int)s->child_status : 125;
@@ -369,7 +394,7 @@ int cmd_record(int argc, char **argv)
             wait_for_all(&session);
             status = finish(&session);
         } else {
-            unlink(options.output);
+            remove_empty(options.output);
         }
     }
     if (session.directory[0] != '\0') remove_directory(session.directory);

@@ -11,6 +11,7 @@
  * dlsym may allocate while it looks the next allocator up. Those few blocks come from `early`, which
  * only grows; they are not recorded, and freeing them does nothing.
  */
+#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>

@@ -24,6 +24,7 @@
  * Rejected: one lock around a compact encoder. It costs two locked instructions in place of one, makes
  * signal handlers deadlock, and the encoder's time is better spent in the other process.
  */
+#define _GNU_SOURCE
 #include "recorder.h"
 
 #include <errno.h>

@@ -5,6 +5,7 @@
  * there, and no allocation exceeds REC_MAX_RAW_BYTES whatever the file says. Damage ends the reading
  * with one line that names the file and the offset; what was read before stays valid.
  */
+#define _GNU_SOURCE
 #include "recording.h"
 
 #include <errno.h>

@@ -5,6 +5,7 @@
  * the coding of an event refers to is reset with every frame, so a frame needs only the definitions
  * of modules and sites before it, never the events.
  */
+#define _GNU_SOURCE
 #include "recording.h"
 
 #include <errno.h>
