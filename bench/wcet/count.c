@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counted calls and their statistics: a histogram with one slot per number of instructions, so
+ * Counted calls and their statistics: a histogram with one slot per number of instructions, so that
  * worst and median are exact.
  */
 #include "count.h"

@@ -9,8 +9,7 @@
  *   huge       small requests from one huge free block
  *   exact      requests whose exact size is free
  *   between    free of a block whose two neighbours are free
- *   failing    requests nobody can grant: heap full, riddled with holes, blocks of the own bin too
- *              small
+ *   failing    requests nobody can grant: heap full or full of holes, own bin's blocks too small
  *   holes      requests of every size while every second small block is free
  *   churn      random sizes from 8 to 8191, log-uniform, on all operations
  *   regions    memory added, grown, shrunk and removed
