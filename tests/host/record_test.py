@@ -90,6 +90,15 @@ def sites_are_named_with_file_and_line():
     check(any("mark" in n and "record_victim.c:" in n for n in names), f"site of mark() in {names}")
 
 
+def operator_new_is_called_from_its_caller():
+    done = run(VICTIM, "new", "1")
+    if done.returncode == 77:
+        return  # no C++ library here
+    (p,), _ = record(VICTIM, "new", "10")
+    names = [s["name"] for s in p["info"]["sites"] if s["bytes"] == 10 * MARK]
+    check(len(names) == 1 and "record_victim.c:" in names[0], f"site of new in {names}")
+
+
 def threads_never_see_an_address_twice():
     (p,), _ = record(VICTIM, "threads", "100000")
     sound(p)
