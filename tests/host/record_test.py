@@ -209,11 +209,17 @@ def a_program_that_closes_every_descriptor():
 
 
 def a_program_with_its_own_preload_keeps_it():
-    (p,), _ = record(VICTIM, "mark", "30", env=dict(ENV, LD_PRELOAD=OTHER))
-    sound(p)
-    equal(marks(p), 30, "marks")
-    sizes = {s["up_to"]: s for s in p["info"]["sizes"]}
-    equal(sizes[MARK_CLASS]["bytes"], 30 * MARK, "bytes")
+    shell = f'LD_PRELOAD="$LD_PRELOAD:{OTHER}" exec {VICTIM} mark 30'
+    runs = [record("sh", "-c", shell)[0]]
+    with open(EALLOC, "rb") as file:
+        if b"__asan_init" not in file.read():  # a tool with AddressSanitizer must come first itself
+            runs.append(record(VICTIM, "mark", "30", env=dict(ENV, LD_PRELOAD=OTHER))[0])
+    for processes in runs:
+        p = processes[-1]
+        sound(p)
+        equal(marks(p), 30, "marks")
+        sizes = {s["up_to"]: s for s in p["info"]["sizes"]}
+        equal(sizes[MARK_CLASS]["bytes"], 30 * MARK, "bytes")
 
 
 def nothing_to_record(what, done):
