@@ -50,7 +50,8 @@ static void release(census_t *c, uint64_t ptr, uint64_t now_us)
 
 static void acquire(census_t *c, const rec_event_t *e)
 {
-    live_block_t block = {.ptr = e->ptr, .size = e->size, .time_us = e->time_us, .site = e->site}, old;
+    live_block_t block = {.ptr = e->ptr, .size = e->size, .time_us = e->time_us, .site = e->site},
+                 old;
     if (!livemap_put(&c->live, &block, &old)) abort();
     if (old.ptr != 0) {
         c->n_duplicates++;

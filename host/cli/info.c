@@ -28,8 +28,8 @@ typedef struct {
     const options_t *options;
     rec_reader_t *reader;
     census_t census;
-    int status;      /* rec_next's last */
-    uint32_t *top;   /* sites by bytes allocated, most first */
+    int status;    /* rec_next's last */
+    uint32_t *top; /* sites by bytes allocated, most first */
     uint32_t n_top;
     symbols_t *symbols;
 } report_t;
@@ -125,7 +125,8 @@ static void print_text(report_t *r)
     printf("process     %" PRIu32 ", parent %" PRIu32 ", %s, started %s\n", info->pid, info->ppid,
            info->machine, line);
     if (info->forked_from != 0)
-        printf("            forked from %" PRIu32 " without exec: may free blocks of that process\n",
+        printf("            forked from %" PRIu32
+               " without exec: may free blocks of that process\n",
                info->forked_from);
     describe_end(r, line, sizeof line);
     printf("ended       %s\n", line);
@@ -140,7 +141,8 @@ static void print_text(report_t *r)
         printf("            %" PRIu64 " frees of blocks allocated before the recording began\n",
                c->n_inherited);
     if (c->n_duplicates > 0)
-        printf("            %" PRIu64 " allocations at the address of a live block: releases are missing\n",
+        printf("            %" PRIu64
+               " allocations at the address of a live block: releases are missing\n",
                c->n_duplicates);
     snprintf(line, sizeof line, " after %.3f s; at most %" PRIu64 " blocks at once",
              (double)c->peak_time_us / 1e6, c->peak_blocks);
@@ -164,14 +166,15 @@ static void print_text(report_t *r)
         if (c->n_by_lifetime[i] > 0)
             printf("%-12s %13" PRIu64 " %5.1f %%\n", lifetime_names[i], c->n_by_lifetime[i],
                    percent(c->n_by_lifetime[i], n_freed + c->n_live));
-    printf("%-12s %13" PRIu64 " %5.1f %%\n", "never freed", c->n_live, percent(c->n_live, n_freed + c->n_live));
+    printf("%-12s %13" PRIu64 " %5.1f %%\n", "never freed", c->n_live,
+           percent(c->n_live, n_freed + c->n_live));
 
     if (r->n_top > 0) printf("\nsites  allocations            bytes  live at end\n");
     for (uint32_t i = 0; i < r->n_top; i++) {
         const site_census_t *s = &c->sites[r->top[i]];
         name_site(r, r->top[i], line);
-        printf("  %16" PRIu64 " %16" PRIu64 " %12" PRIu64 "  %s\n", s->n_allocs, s->n_bytes, s->live_bytes,
-               line);
+        printf("  %16" PRIu64 " %16" PRIu64 " %12" PRIu64 "  %s\n", s->n_allocs, s->n_bytes,
+               s->live_bytes, line);
     }
 }
 
@@ -200,13 +203,15 @@ static void print_json(report_t *r)
     const rec_end_t *end = rec_end(r->reader);
     const census_t *c = &r->census;
     char name[NAME_BYTES];
-    json_t *kinds = json_object(), *sizes = json_array(), *lifetimes = json_object(), *sites = json_array();
-    for (int k = 1; k < CENSUS_KINDS; k++) json_object_set_new(kinds, kind_names[k], json_u64(c->n_by_kind[k]));
+    json_t *kinds = json_object(), *sizes = json_array(), *lifetimes = json_object(),
+           *sites = json_array();
+    for (int k = 1; k < CENSUS_KINDS; k++)
+        json_object_set_new(kinds, kind_names[k], json_u64(c->n_by_kind[k]));
     for (int i = 0; i < CENSUS_SIZE_CLASSES; i++) {
         if (c->n_by_size[i] == 0) continue;
         uint64_t most = i == 64 ? UINT64_MAX : UINT64_C(1) << i;
-        json_array_append_new(sizes, json_pack("{s:o, s:o, s:o}", "up_to", json_u64(most), "allocations",
-                                               json_u64(c->n_by_size[i]), "bytes",
+        json_array_append_new(sizes, json_pack("{s:o, s:o, s:o}", "up_to", json_u64(most),
+                                               "allocations", json_u64(c->n_by_size[i]), "bytes",
                                                json_u64(c->bytes_by_size[i])));
     }
     for (int i = 0; i < CENSUS_LIFETIMES; i++)
@@ -225,13 +230,15 @@ static void print_json(report_t *r)
                              json_u64(s->n_bytes), "live_bytes", json_u64(s->live_bytes)));
     }
     json_t *root = json_pack(
-        "{s:o, s:I, s:o, s:I, s:I, s:I, s:s, s:I, s:b, s:o, s:o}", "file", json_text(r->options->file),
-        "format_version", (json_int_t)info->version, "command", json_text(info->command), "pid",
-        (json_int_t)info->pid, "ppid", (json_int_t)info->ppid, "forked_from", (json_int_t)info->forked_from,
-        "machine", info->machine, "start_unix_us", (json_int_t)info->start_unix_us, "complete",
-        r->status == 0, "closed", end != NULL ? json_boolean(end->closed) : json_null(), "exit_status",
+        "{s:o, s:I, s:o, s:I, s:I, s:I, s:s, s:I, s:b, s:o, s:o}", "file",
+        json_text(r->options->file), "format_version", (json_int_t)info->version, "command",
+        json_text(info->command), "pid", (json_int_t)info->pid, "ppid", (json_int_t)info->ppid,
+        "forked_from", (json_int_t)info->forked_from, "machine", info->machine, "start_unix_us",
+        (json_int_t)info->start_unix_us, "complete", r->status == 0, "closed",
+        end != NULL ? json_boolean(end->closed) : json_null(), "exit_status",
         end != NULL && end->exit_known ? json_integer(end->exit_status) : json_null());
-    json_object_set_new(root, "error", r->status < 0 ? json_text(rec_error(r->reader)) : json_null());
+    json_object_set_new(root, "error",
+                        r->status < 0 ? json_text(rec_error(r->reader)) : json_null());
     json_object_set_new(root, "duration_us", json_u64(c->duration_us));
     json_object_set_new(root, "threads", json_u64(c->n_threads));
     json_object_set_new(root, "call_sites", json_integer(rec_n_sites(r->reader)));
@@ -284,9 +291,10 @@ static const struct argp parser = {
     .options = option_table,
     .parser = parse_option,
     .args_doc = "FILE",
-    .doc = "Describe a recording: its program, events, live bytes, sizes, lifetimes and call sites.\v"
-           "The exit status is 1 if the recording is damaged; what was readable is described all the "
-           "same.\n\nExample: ealloc info --sites 20 ealloc.rec",
+    .doc =
+        "Describe a recording: its program, events, live bytes, sizes, lifetimes and call sites.\v"
+        "The exit status is 1 if the recording is damaged; what was readable is described all the "
+        "same.\n\nExample: ealloc info --sites 20 ealloc.rec",
 };
 
 int cmd_info(int argc, char **argv)

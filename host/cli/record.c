@@ -66,7 +66,8 @@ typedef struct {
 static void stop_recording(session_t *s, const char *path)
 {
     if (s->failed) return;
-    fprintf(stderr, "ealloc record: cannot write %s: %s; recording stopped\n", path, strerror(errno));
+    fprintf(stderr, "ealloc record: cannot write %s: %s; recording stopped\n", path,
+            strerror(errno));
     s->failed = true;
     /* Without a reader the programs notice with their next chunk, and run on unrecorded. */
     close(s->bell);
@@ -145,7 +146,8 @@ static void find_images(session_t *s)
     char **names = NULL;
     size_t n = 0;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || strstr(entry->d_name, ".maps.") != NULL)
+        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
+            strstr(entry->d_name, ".maps.") != NULL)
             continue;
         names = realloc(names, (n + 1) * sizeof *names);
         if (names == NULL || (names[n++] = strdup(entry->d_name)) == NULL) abort();
@@ -246,8 +248,10 @@ static void wait_for_all(session_t *s)
         if (s->child_ended && ended_ns == 0) ended_ns = clock_ns();
         if (!told && ended_ns != 0 && clock_ns() - ended_ns > PATIENCE_NS) {
             told = true;
-            fputs("ealloc record: the command has ended; waiting for processes that it left running "
-                  "(interrupt to stop waiting)\n", stderr);
+            fputs(
+                "ealloc record: the command has ended; waiting for processes that it left running "
+                "(interrupt to stop waiting)\n",
+                stderr);
         }
     }
     for (size_t i = 0; i < s->n_images; i++) close_image(s, i, "still running", false, 0);
@@ -262,8 +266,10 @@ static bool make_directory(session_t *s)
     const char *places[] = {"/dev/shm", temporary != NULL ? temporary : "/tmp", "/tmp"};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         struct statvfs fs;
-        if (statvfs(places[i], &fs) != 0 || (uint64_t)fs.f_bavail * fs.f_frsize < (32u << 20)) continue;
-        int n = snprintf(s->directory, sizeof s->directory, "%s/ealloc.%d.XXXXXX", places[i], (int)getpid());
+        if (statvfs(places[i], &fs) != 0 || (uint64_t)fs.f_bavail * fs.f_frsize < (32u << 20))
+            continue;
+        int n = snprintf(s->directory, sizeof s->directory, "%s/ealloc.%d.XXXXXX", places[i],
+                         (int)getpid());
         if (n < (int)sizeof s->directory && mkdtemp(s->directory) != NULL) return true;
     }
     return false;
@@ -307,8 +313,10 @@ static bool open_session(session_t *s)
 }
 
 static const struct argp_option option_table[] = {
-    {"output", 'o', "FILE", 0, "Recording of the first process (ealloc.rec); the next ones go to FILE.2, "
-                               "FILE.3 ..., a list of all to FILE.manifest.json", 0},
+    {"output", 'o', "FILE", 0,
+     "Recording of the first process (ealloc.rec); the next ones go to FILE.2, "
+     "FILE.3 ..., a list of all to FILE.manifest.json",
+     0},
     {"quiet", 'q', NULL, 0, "No closing summary", 0},
     {"json", 'j', NULL, 0, "Closing summary as JSON on standard output", 0},
     {0},
@@ -331,10 +339,11 @@ static const struct argp parser = {
     .options = option_table,
     .parser = parse_option,
     .args_doc = "[--] COMMAND...",
-    .doc = "Record every allocation of COMMAND and of the processes it starts, without recompiling them.\v"
-           "The exit status is COMMAND's (128 + signal if it was killed); 125 if the recording failed or "
-           "nothing was recorded, 126 if COMMAND cannot be run, 127 if it is not found.\n\n"
-           "Example: ealloc record -o gcc.rec -- gcc -O2 -c main.c",
+    .doc =
+        "Record every allocation of COMMAND and of the processes it starts, without recompiling them.\v"
+        "The exit status is COMMAND's (128 + signal if it was killed); 125 if the recording failed or "
+        "nothing was recorded, 126 if COMMAND cannot be run, 127 if it is not found.\n\n"
+        "Example: ealloc record -o gcc.rec -- gcc -O2 -c main.c",
 };
 
 /* The file that was made to see whether it can be; never a device or a pipe. */
@@ -356,7 +365,8 @@ static int finish(session_t *s)
     }
     char *manifest = NULL;
     if (asprintf(&manifest, "%s.manifest.json", options->output) < 0) abort();
-    if (manifest_write(manifest, options->command, s->processes, s->n_images, s->child_status) != 0) {
+    if (manifest_write(manifest, options->command, s->processes, s->n_images, s->child_status) !=
+        0) {
         fprintf(stderr, "ealloc record: cannot write %s: %s\n", manifest, strerror(errno));
         s->child_status = 125;
     }
@@ -376,7 +386,8 @@ int cmd_record(int argc, char **argv)
 
     char preload[4096];
     if (!launch_find_preload(preload, sizeof preload)) {
-        fprintf(stderr, "ealloc record: libealloc_preload.so is not where it should be: %s\n", preload);
+        fprintf(stderr, "ealloc record: libealloc_preload.so is not where it should be: %s\n",
+                preload);
         return 125;
     }
     FILE *file = fopen(options.output, "wbe");

@@ -113,5 +113,6 @@ void symbols_name(symbols_t *s, const char *path, const char *build_id, uint64_t
     if (source != NULL)
         snprintf(to, size, "%s (%s:%d)", function != NULL ? function : "?", source, number);
     else if (function != NULL)
-        snprintf(to, size, "%s (%s+0x%" PRIx64 ")", function, base != NULL ? base + 1 : path, offset);
+        snprintf(to, size, "%s (%s+0x%" PRIx64 ")", function, base != NULL ? base + 1 : path,
+                 offset);
 }

@@ -4,6 +4,7 @@
  * Blocks of interest have sizes that nothing else in a C library asks for.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -89,7 +90,8 @@ static void *worker(void *seed)
 static void threads(void)
 {
     pthread_t thread[N_THREADS];
-    for (uintptr_t i = 0; i < N_THREADS; i++) pthread_create(&thread[i], NULL, worker, (void *)(i + 1));
+    for (uintptr_t i = 0; i < N_THREADS; i++)
+        pthread_create(&thread[i], NULL, worker, (void *)(i + 1));
     for (int i = 0; i < N_THREADS; i++) pthread_join(thread[i], NULL);
     for (int i = 0; i < N_EXCHANGE; i++) free(exchange[i]);
 }
@@ -123,6 +125,22 @@ static void fork_while_threads_run(void)
         waitpid(pid, NULL, 0);
     }
     for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+}
+
+/* What a C++ plug-in of a C program does: its library is in no scope but its own. */
+static int call_operator_new(unsigned n)
+{
+#if RECORD_VICTIM_STATIC
+    return 77 + 0 * (int)n;
+#else
+    if (dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL) == NULL) return 77;
+    void *(*new)(size_t) = NULL;
+    void *found = dlsym(RTLD_DEFAULT, "_Znwm");
+    if (found == NULL) return 78;
+    memcpy(&new, &found, sizeof found);
+    for (unsigned i = 0; i < n; i++) sink = new (MARK);
+    return 0;
+#endif
 }
 
 int main(int argc, char **argv)
@@ -181,6 +199,8 @@ int main(int argc, char **argv)
         mark(n);
         for (int fd = 3; fd < 1024; fd++) close(fd);
         mark(n);
+    } else if (strcmp(mode, "new") == 0) {
+        return call_operator_new(n);
     } else if (strcmp(mode, "orphan") == 0) { /* a child that outlives its parent */
         if (fork() == 0) {
             usleep(200000);

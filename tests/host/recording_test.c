@@ -55,12 +55,15 @@ static rec_event_t random_event(uint64_t *time_us)
 static bool same_event(const rec_event_t *a, const rec_event_t *b)
 {
     return a->kind == b->kind && a->thread == b->thread && a->site == b->site &&
-           a->time_us == b->time_us && a->size == b->size && a->align == b->align && a->ptr == b->ptr &&
-           a->old_ptr == b->old_ptr;
+           a->time_us == b->time_us && a->size == b->size && a->align == b->align &&
+           a->ptr == b->ptr && a->old_ptr == b->old_ptr;
 }
 
-static const rec_info_t process = {.pid = 4711, .ppid = 1, .start_unix_us = 1700000000000000u,
-                                   .command = "program with arguments", .machine = "x86_64",
+static const rec_info_t process = {.pid = 4711,
+                                   .ppid = 1,
+                                   .start_unix_us = 1700000000000000u,
+                                   .command = "program with arguments",
+                                   .machine = "x86_64",
                                    .forked_from = 4000};
 
 /* Write n random events to a new file and give back what stands in it. */
@@ -86,7 +89,8 @@ static uint8_t *record(uint32_t s, uint32_t n, size_t *size)
         if (i < n / 2) e.site %= N_SITES / 2 + 1;
         ok &= rec_write(w, &e) == 0;
     }
-    ok &= rec_writer_close(w, &(rec_end_t){.closed = true, .exit_known = true, .exit_status = 3}) == 0;
+    ok &= rec_writer_close(w, &(rec_end_t){.closed = true, .exit_known = true, .exit_status = 3}) ==
+          0;
     FILE *file = fopen(path, "rb");
     uint8_t *data = NULL;
     if (ok && file != NULL) {
@@ -177,7 +181,8 @@ TEST(recording_every_flipped_bit_is_detected, 0)
         read_all(data, size, &status, &error);
         data[bit / 8] ^= (uint8_t)(1u << bit % 8);
         if (status >= 0) n_unseen++;
-        if (error == NULL || strncmp(error, "name.rec: ", 10) != 0 || strstr(error, " at offset ") == NULL)
+        if (error == NULL || strncmp(error, "name.rec: ", 10) != 0 ||
+            strstr(error, " at offset ") == NULL)
             n_unnamed++;
         free(error);
     }
@@ -243,11 +248,19 @@ TEST(recording_that_is_none_is_refused_with_its_reason, 0)
         const char *reason;
     } cases[] = {
         {"", 0, "empty file"},
-        {"\x7f" "ELF and so on", 15, "not a recording"},
+        {"\x7f"
+         "ELF and so on",
+         15, "not a recording"},
         {"\x89", 1, "truncated"},
-        {"\x89" "EAR\r\n\x1a\n\1\0\0", 11, "truncated"},
-        {"\x89" "EAR\r\n\x1a\n\1\0\0\0\0\0\0\0", 16, "damaged file header"},
-        {"\x89" "EAR\r\n\x1a\n\x63\0\0\0\xf3\x08\x63\xf2", 16, "format version 99"},
+        {"\x89"
+         "EAR\r\n\x1a\n\1\0\0",
+         11, "truncated"},
+        {"\x89"
+         "EAR\r\n\x1a\n\1\0\0\0\0\0\0\0",
+         16, "damaged file header"},
+        {"\x89"
+         "EAR\r\n\x1a\n\x63\0\0\0\xf3\x08\x63\xf2",
+         16, "format version 99"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char *error = NULL;
