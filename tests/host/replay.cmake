@@ -10,3 +10,13 @@ if(TARGET ealloc_tool)
             $<TARGET_FILE:ealloc_tool> $<TARGET_FILE:replay_synth>)
     set_tests_properties(replay_tool PROPERTIES TIMEOUT 120 LABELS host)
 endif()
+
+# The demo is a promise to newcomers: it runs, and says what it says it says. (The recorder cannot be
+# preloaded into programs when it is itself built with a sanitizer.)
+if(TARGET ealloc_tool AND NOT EALLOC_SANITIZE)
+    add_test(NAME demo COMMAND ${PROJECT_SOURCE_DIR}/scripts/demo)
+    set_tests_properties(demo PROPERTIES TIMEOUT 120 LABELS host
+        ENVIRONMENT "EALLOC=$<TARGET_FILE:ealloc_tool>;DEMO_OUT=${CMAKE_CURRENT_BINARY_DIR}/demo"
+        PASS_REGULAR_EXPRESSION "smallest heap +[0-9]+ bytes.*throughput +[0-9.]+ ns an operation"
+        FAIL_REGULAR_EXPRESSION "DAMAGED")
+endif()
