@@ -29,10 +29,18 @@ EA_INLINE uint32_t eai_clz32(uint32_t x)
     return (uint32_t)__builtin_clz(x);
 }
 
-/* The mask of bit i, 0 <= i < 32. */
+/* The mask of bit i mod 32. A rotation on Arm takes its count modulo 32 by itself; the compiler would
+ * spend an instruction on it all the same. */
 EA_INLINE uint32_t eai_bit(uint32_t i)
 {
-    return EAI_FIRST_IS_TOP ? 0x80000000u >> i : 1u << i;
+#if EAI_FIRST_IS_TOP && defined(__thumb2__)
+    uint32_t mask;
+    if (__builtin_constant_p(i)) return 0x80000000u >> (i & 31u);
+    __asm__("ror %0, %1, %2" : "=r"(mask) : "r"(0x80000000u), "r"(i));
+    return mask;
+#else
+    return EAI_FIRST_IS_TOP ? 0x80000000u >> (i & 31u) : 1u << (i & 31u);
+#endif
 }
 
 /* The word without its first i bits, moved so that bit i is first; 0 <= i < 32. */

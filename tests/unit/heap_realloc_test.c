@@ -263,6 +263,7 @@ static void interrupted(bool below_free, bool above_free, size_t size, size_t al
     if (above_free) EXPECT_EQ(ea_heap_free(heap, row.block[3]), EA_OK);
 
     ea_heap_move_t move;
+    ea_heap_reset_min_free(heap);
     REQUIRE(ea_heap_realloc_begin(heap, row.block[2], alignment, size, &move) == EA_OK);
     EXPECT(move.from == row.block[2]);
     EXPECT((move.copy_bytes == 0) == (move.to == move.from));
