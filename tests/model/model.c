@@ -409,22 +409,26 @@ static bool agree_on_numbers(model_t *m)
     return true;
 }
 
+static bool is_no_mans(const unsigned char *from, const unsigned char *to)
+{
+    return from >= to ||
+           (*from == NO_MANS_BYTE && memcmp(from, from + 1, (size_t)(to - from) - 1) == 0);
+}
+
+/* The memory between the regions is as it was. */
 static bool no_mans_bytes_hold(const model_t *m)
 {
-    const unsigned char *p = m->memory, *end = m->memory + m->memory_bytes;
-    while (p < end) {
-        const unsigned char *skip = NULL;
-        for (size_t i = 0; i <= N_AREAS; i++) {
-            const area_t *a = &m->areas[i];
-            if (a->present && p >= a->mem && p < a->mem + a->size) skip = a->mem + a->size;
-        }
-        if (skip != NULL) {
-            p = skip;
-        } else if (*p++ != NO_MANS_BYTE) {
-            return false;
-        }
+    const unsigned char *from = m->memory;
+    const area_t *own = &m->areas[N_AREAS];
+    if (!is_no_mans(from, own->mem)) return false;
+    from = own->mem + own->size;
+    for (size_t i = 0; i < N_AREAS; i++) {
+        const area_t *a = &m->areas[i];
+        if (!a->present) continue;
+        if (!is_no_mans(from, a->mem)) return false;
+        from = a->mem + a->size;
     }
-    return true;
+    return is_no_mans(from, m->memory + m->memory_bytes);
 }
 
 bool model_verify(model_t *m)
