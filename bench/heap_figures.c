@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Fragmentation figures of the heap, on the host: refused requests of w2 (mean of 40 seeds) and hours
- * of the controller until its first refused request (median of 25 seeds, at most 300 h). Seeds are
- * divided among one process per processor. Definitions: workloads/workloads.c. Build with -m32 for
- * the layout of a microcontroller.
+ * Fragmentation figures of the heap, on the host: refused requests of w2 (mean of 40 seeds) and
+ * hours of the controller until its first refused request (median of 25 seeds, at most 300 h).
+ * Seeds are divided among one process per processor. Definitions: workloads/workloads.c. Build with
+ * -m32 for the layout of a microcontroller.
  *
  *     heap_figures [--subject NAME] [--w2] [--controller LOAD] [--seeds N] [--json FILE]
  *

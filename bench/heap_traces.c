@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Real programs' allocations on our heap and on the mallocs of Debian's packages: time per operation
- * in the host's replay loop, and the smallest heap against perfect packing.
+ * Real programs' allocations on our heap and on the mallocs of Debian's packages: time per
+ * operation in the host's replay loop, and the smallest heap against perfect packing.
  *
  *     heap_traces [--rounds N] [--only SUBJECT,...] [--no-time] [--no-size] [--json FILE] DIR...
  *
- * Every *.rec of a directory is a workload; those of a second directory are named DIR/NAME. A subject
- * runs in a process of its own, peers by LD_PRELOAD (and it is checked that they really are what
- * answers), one process after the other, all subjects of a workload in every round. A process runs the
- * trace PASSES times and frees what is left in between; its figure is the least processor time of all
- * passes but the first (what disturbs a pass only ever adds), the subject's the median over the rounds.
- * The loop's own cost (the floor) is part of both sides of every ratio. Exit status 1: usage or system
- * error.
+ * Every *.rec of a directory is a workload; those of a second directory are named DIR/NAME. A
+ * subject runs in a process of its own, peers by LD_PRELOAD (and it is checked that they really are
+ * what answers), one process after the other, all subjects of a workload in every round. A process
+ * runs the trace PASSES times and frees what is left in between; its figure is the least processor
+ * time of all passes but the first (what disturbs a pass only ever adds), the subject's the median
+ * over the rounds. The loop's own cost (the floor) is part of both sides of every ratio. Exit
+ * status 1: usage or system error.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -53,6 +53,7 @@ static const subject_t subjects[] = {
     {"mimalloc", NULL, 0, "libmimalloc.so.2.0"},
     {"jemalloc", NULL, 0, "libjemalloc.so.2"},
     {"tcmalloc", NULL, 0, "libtcmalloc_minimal.so.4"},
+    {"floor", NULL, 0, NULL}, /* the loop with calls that do nothing */
 };
 #define N_SUBJECTS (sizeof subjects / sizeof subjects[0])
 
@@ -80,10 +81,11 @@ static void put_json(const char *bench, const char *subject, const char *workloa
                      const char *ratio_to, double ratio)
 {
     if (json == NULL) return;
-    fprintf(json,
-            "%s\n  {\"bench\": \"%s\", \"subject\": \"%s\", \"workload\": \"%s\", \"median\": %.6g, "
-            "\"ratio_to\": \"%s\", \"ratio\": %.6g}",
-            json_separator, bench, subject, workload, median, ratio_to, ratio);
+    fprintf(
+        json,
+        "%s\n  {\"bench\": \"%s\", \"subject\": \"%s\", \"workload\": \"%s\", \"median\": %.6g, "
+        "\"ratio_to\": \"%s\", \"ratio\": %.6g}",
+        json_separator, bench, subject, workload, median, ratio_to, ratio);
     json_separator = ",";
 }
 
@@ -99,7 +101,7 @@ static double median_of(double *values, size_t n)
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-/* --- one process: one subject on one trace --------------------------------------------------------- */
+/* --- one process: one subject on one trace ---------------------------------------------------- */
 
 static double now_ns(void)
 {
@@ -119,20 +121,49 @@ static void require_library(const subject_t *subject)
     }
 }
 
+static char nothing[64];
+
+static void *give_nothing(size_t size)
+{
+    (void)size;
+    return nothing;
+}
+
+static void *give_nothing_of_two(size_t a, size_t b)
+{
+    (void)a;
+    (void)b;
+    return nothing;
+}
+
+static void *keep_nothing(void *ptr, size_t size)
+{
+    (void)size;
+    return ptr != NULL ? ptr : nothing;
+}
+
+static void take_nothing(void *ptr)
+{
+    (void)ptr;
+}
+
 static double run_pass(const trace_t *trace, const subject_t *subject, const eai_heap_ops_t *ops,
                        ea_heap_t *heap, void **slots)
 {
-    const replay_malloc_t host = {malloc, calloc, realloc, memalign, free};
+    static const replay_malloc_t libc = {malloc, calloc, realloc, memalign, free};
+    static const replay_malloc_t floor = {give_nothing, give_nothing_of_two, keep_nothing,
+                                          give_nothing_of_two, take_nothing};
+    bool is_floor = strcmp(subject->name, "floor") == 0;
+    const replay_malloc_t *host = is_floor ? &floor : &libc;
     replay_cursor_t cursor = {0};
     double start = now_ns();
-    bool complete = ops != NULL
-                        ? replay_loop_heap(trace, &cursor, trace->n_ops, ops, heap, slots)
-                        : replay_loop_malloc(trace, &cursor, trace->n_ops, &host, slots);
+    bool complete = ops != NULL ? replay_loop_heap(trace, &cursor, trace->n_ops, ops, heap, slots)
+                                : replay_loop_malloc(trace, &cursor, trace->n_ops, host, slots);
     double elapsed = now_ns() - start;
     if (!complete || cursor.refused) die("a request was refused", subject->name);
     for (uint32_t i = 0; i < trace->n_slots; i++) {
         if (ops == NULL) {
-            free(slots[i]);
+            host->free(slots[i]);
         } else if (ops->free(heap, slots[i]) != EA_OK) {
             die("free refused", subject->name);
         }
@@ -166,7 +197,7 @@ static int run_child(const char *path, const subject_t *subject)
     return 0;
 }
 
-/* --- the rounds ------------------------------------------------------------------------------------ */
+/* --- the rounds ------------------------------------------------------------------------------- */
 
 /* Nanoseconds an operation, or 0 if the subject is not installed. */
 static double run_subject(const char *path, const subject_t *subject)
@@ -205,7 +236,8 @@ static void measure_times(int rounds)
                 workloads[w].ns[s][round] = run_subject(workloads[w].path, &subjects[s]);
                 if (workloads[w].ns[s][round] == 0) {
                     wanted[s] = false;
-                    fprintf(stderr, "heap_traces: %s is not installed: left out\n", subjects[s].name);
+                    fprintf(stderr, "heap_traces: %s is not installed: left out\n",
+                            subjects[s].name);
                 }
             }
             if (isatty(STDERR_FILENO)) {
@@ -254,7 +286,7 @@ static void report_times(size_t set)
     printf("\n\n");
 }
 
-/* --- the smallest heaps ------------------------------------------------------------------------------ */
+/* --- the smallest heaps ----------------------------------------------------------------------- */
 
 static void report_sizes(size_t set)
 {
@@ -287,7 +319,7 @@ static void report_sizes(size_t set)
              "perfect packing", ratio);
 }
 
-/* --- arguments --------------------------------------------------------------------------------------- */
+/* --- arguments -------------------------------------------------------------------------------- */
 
 static int compare_names(const void *a, const void *b)
 {
@@ -308,7 +340,8 @@ static void add_directory(const char *path, size_t set)
         int stem = (int)(dot - entry->d_name);
         int ok = set == 0 ? asprintf(&load->name, "%.*s", stem, entry->d_name)
                           : asprintf(&load->name, "%s/%.*s", base, stem, entry->d_name);
-        if (ok < 0 || asprintf(&load->path, "%s/%s", path, entry->d_name) < 0) die("no memory", path);
+        if (ok < 0 || asprintf(&load->path, "%s/%s", path, entry->d_name) < 0)
+            die("no memory", path);
         load->set = set;
     }
     closedir(dir);

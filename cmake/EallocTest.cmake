@@ -3,24 +3,17 @@
 #                 [TIMEOUT <seconds>])
 # makes a test program of SOURCES, the harness and the library, and registers it in CTest: run
 # directly on the host, in QEMU on every board of a cross tool chain. The first board's program and
-# CTest entry are called <name>, a further board's <name>_<board>; a test whose every case is skipped
-# there for want of RAM counts as skipped.
+# CTest entry are called <name>, a further board's <name>_<board>; a test whose every case is
+# skipped there for want of RAM counts as skipped.
 include_guard(GLOBAL)
 get_filename_component(EALLOC_ROOT ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
 include(${EALLOC_ROOT}/boards/boards.cmake)
 
-# The harness of one board: the RAM it gives to tests is the board's.
-foreach(board IN LISTS EALLOC_BOARDS)
-    get_target_property(test_ram board_${board} EALLOC_TEST_RAM)
-    add_library(tap_${board} STATIC ${EALLOC_ROOT}/tests/harness/tap.c)
-    target_include_directories(tap_${board} PUBLIC ${EALLOC_ROOT}/tests/harness)
-    target_compile_features(tap_${board} PUBLIC c_std_11)
-    target_compile_definitions(tap_${board} PRIVATE TAP_RAM_BYTES=${test_ram})
-    target_include_directories(tap_${board} PRIVATE ${EALLOC_ROOT}/boards/common)
-    if(TARGET ealloc_warnings)
-        target_link_libraries(tap_${board} PRIVATE ealloc_warnings)
-    endif()
-endforeach()
+add_library(tap STATIC ${EALLOC_ROOT}/tests/harness/tap.c)
+target_include_directories(tap PUBLIC ${EALLOC_ROOT}/tests/harness)
+target_include_directories(tap PRIVATE ${EALLOC_ROOT}/boards/common)
+target_compile_features(tap PUBLIC c_std_11)
+target_link_libraries(tap PRIVATE ealloc_warnings)
 
 # The command that runs a program on a board, for add_test().
 function(ealloc_board_command out board program)
@@ -61,10 +54,8 @@ function(ealloc_add_test)
         endif()
         add_executable(${target} ${ARG_SOURCES})
         target_compile_definitions(${target} PRIVATE ${ARG_DEFINES})
-        target_link_libraries(${target} PRIVATE ${ARG_LIBS} tap_${board} ealloc board_${board})
-        if(TARGET ealloc_warnings)
-            target_link_libraries(${target} PRIVATE ealloc_warnings)
-        endif()
+        target_link_libraries(${target} PRIVATE ${ARG_LIBS} tap ealloc board_${board}
+            ealloc_warnings)
         ealloc_board_command(command ${board} $<TARGET_FILE:${target}>)
         add_test(NAME ${target} COMMAND ${command})
         set_tests_properties(${target} PROPERTIES TIMEOUT ${ARG_TIMEOUT} SKIP_RETURN_CODE 77

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counted calls and their statistics: a histogram with one slot per number of instructions, so worst
- * and median are exact.
+ * Counted calls and their statistics: a histogram with one slot per number of instructions, so that
+ * worst and median are exact.
  */
 #include "count.h"
 
@@ -42,7 +42,7 @@ static const char *const op_names[N_OPS] = {
     [OP_SHRINK] = "shrink",
 };
 
-/* --- statistics ----------------------------------------------------------------------------------- */
+/* --- statistics ------------------------------------------------------------------------------- */
 
 static void note(op_t op, uint32_t instructions)
 {
@@ -102,7 +102,7 @@ void count_report_all(void)
     }
 }
 
-/* --- counting ------------------------------------------------------------------------------------- */
+/* --- counting --------------------------------------------------------------------------------- */
 
 static EA_NOINLINE void empty(void)
 {

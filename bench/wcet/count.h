@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Counted calls: every operation of the heap with the instructions it took, gathered per operation
- * and scenario. A count is what the call executes beyond an empty function: neither the call nor the
- * return, but every instruction of the heap and of what it calls.
+ * and scenario. A count is what the call executes beyond an empty function: neither the call nor
+ * the return, but every instruction of the heap and of what it calls.
  */
 #ifndef COUNT_H
 #define COUNT_H
@@ -39,7 +39,7 @@ void count_report_all(void);
 /* Measure an empty call; ends the program if the counter is not exact. */
 void count_calibrate(void);
 
-/* --- the operations, counted ---------------------------------------------------------------------- */
+/* --- the operations, counted ------------------------------------------------------------------ */
 
 ea_heap_t *count_init(void *mem, size_t size_bytes, const ea_heap_options_t *options);
 void *count_alloc(ea_heap_t *heap, size_t size_bytes);

@@ -9,7 +9,7 @@
  *   huge       small requests from one huge free block
  *   exact      requests whose exact size is free
  *   between    free of a block whose two neighbours are free
- *   failing    requests nobody can grant: heap full, riddled with holes, blocks of the own bin too small
+ *   failing    requests nobody can grant: heap full or full of holes, own bin's blocks too small
  *   holes      requests of every size while every second small block is free
  *   churn      random sizes from 8 to 8191, log-uniform, on all operations
  *   regions    memory added, grown, shrunk and removed
@@ -55,8 +55,8 @@ static ea_heap_t *fresh_heap(void)
     return heap;
 }
 
-/* A random handful of free blocks, each fenced in by used ones, so that bins are neither all empty nor
- * all full. */
+/* A random handful of free blocks, each fenced in by used ones, so that bins are neither all empty
+ * nor all full. */
 static void scatter_free_blocks(ea_heap_t *heap)
 {
     void *holes[24];
@@ -76,7 +76,7 @@ static uint32_t fill(ea_heap_t *heap, size_t size_bytes)
     return n;
 }
 
-/* --- workloads ------------------------------------------------------------------------------------ */
+/* --- workloads -------------------------------------------------------------------------------- */
 
 static void *workload_alloc(void *context, size_t size_bytes)
 {
@@ -104,7 +104,7 @@ static void run_workload(wl_kind_t kind)
     count_report();
 }
 
-/* --- named scenarios ------------------------------------------------------------------------------ */
+/* --- named scenarios -------------------------------------------------------------------------- */
 
 static void small_from_huge_block(void)
 {
@@ -193,7 +193,7 @@ static void hole_riddled_heap(void)
     count_report();
 }
 
-/* --- churn on all operations ---------------------------------------------------------------------- */
+/* --- churn on all operations ------------------------------------------------------------------ */
 
 static void churn_alloc(ea_heap_t *heap, void **slot)
 {
@@ -236,7 +236,7 @@ static void random_churn(void)
     count_report();
 }
 
-/* --- regions -------------------------------------------------------------------------------------- */
+/* --- regions ---------------------------------------------------------------------------------- */
 
 #define REGION_BYTES 4096u
 

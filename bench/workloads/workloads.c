@@ -9,26 +9,27 @@
  *             written over their whole length.
  *  w2         The size is drawn after the free, in every step. A refused slot stays empty, so its
  *             next turn has nothing to free.
- *  holes      "To the end": until a request is refused (it counts as refused). The last 512 are freed
- *             in ascending order before the holes are made; holes are the blocks 0, 2, 4 ... of the
- *             rest. Only the seven blocks allocated after that are freed, in order.
+ *  holes      "To the end": until a request is refused (it counts as refused). The last 512 are
+ *             freed in ascending order before the holes are made; holes are the blocks 0, 2, 4 ...
+ *             of the rest. Only the seven blocks allocated after that are freed, in order.
  *  near-equal 200 blocks do not fit in 64 KB: as many as do, until the first refusal, which is what
- *             the reserve is for. The reserve is the first block, with a separator of its own; it is
- *             freed before the others. The failing requests are of 60000 bytes. Sizes are
+ *             the reserve is for. The reserve is the first block, with a separator of its own; it
+ *             is freed before the others. The failing requests are of 60000 bytes. Sizes are
  *             520 + (4 i mod 52) or r(520, 569).
  *  churn      The slots are the blocks of the fill, until the first refusal. Each is freed with
- *             probability 30/100. "Every 16th" counts the requests of the toggles only; 200 + rnd mod
- *             800, all others 8 + rnd mod 57.
+ *             probability 30/100. "Every 16th" counts the requests of the toggles only; 200 + rnd
+ *             mod 800, all others 8 + rnd mod 57.
  *  controller "With 1/n" is rnd mod n == 0, drawn every second. A request is shed if live + size >
- *             cap. Of a request that is shed or refused nothing remains: a document frees the buffer it
- *             has; a replaced item stays if its successor came first, and is gone if it was freed
- *             first. "Under budget" is state + 100 < budget. A size that would pass the budget is
- *             drawn again as 12..71 only for new items; a replacement that would take the state over
- *             the budget drops the item instead. (Of the readings tried this one comes nearest to
- *             the hours known for other allocators.) A document's last doubling stops at its final
- *             size. An object that lives l seconds is freed in step 1 of the l-th second after. The
- *             end of an outage frees the queue at the end of the second, oldest first; messages after
- *             that live 1 s. While an outage lasts none begins, but the number is drawn.
+ *             cap. Of a request that is shed or refused nothing remains: a document frees the
+ *             buffer it has; a replaced item stays if its successor came first, and is gone if it
+ *             was freed first. "Under budget" is state + 100 < budget. A size that would pass the
+ *             budget is drawn again as 12..71 only for new items; a replacement that would take the
+ *             state over the budget drops the item instead. (Of the readings tried this one comes
+ *             nearest to the hours known for other allocators.) A document's last doubling stops at
+ *             its final size. An object that lives l seconds is freed in step 1 of the l-th second
+ *             after. The end of an outage frees the queue at the end of the second, oldest first;
+ *             messages after that live 1 s. While an outage lasts none begins, but the number is
+ *             drawn.
  */
 #include "workloads.h"
 
@@ -57,7 +58,7 @@ static uint32_t range(uint32_t *rnd, uint32_t first, uint32_t last)
     return first + next_random(rnd) % (last - first + 1);
 }
 
-/* --- block workloads ---------------------------------------------------------------------------- */
+/* --- block workloads -------------------------------------------------------------------------- */
 
 #define N_SLOTS 200u
 #define N_STEPS 20000u
@@ -194,7 +195,7 @@ const char *wl_name(wl_kind_t kind)
     return (unsigned)kind < WL_N_KINDS ? names[kind] : "?";
 }
 
-/* --- controller --------------------------------------------------------------------------------- */
+/* --- controller ------------------------------------------------------------------------------- */
 
 void wl_controller_init(wl_controller_t *c, const wl_ops_t *ops, uint32_t seed,
                         uint32_t load_percent)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The workloads behind the project's figures: portable C without malloc and floating point, so that
- * the same code runs on the host (heap_figures) and on a microcontroller, where the caller wraps the
- * two operations with instruction counters.
+ * the same code runs on the host (heap_figures) and on a microcontroller, where the caller wraps
+ * the two operations with instruction counters.
  *
  * Random numbers: xorshift32, its state set to seed * 2654435761 + 12345, the first 8 discarded;
  * r(a, b) = a + rnd mod (b - a + 1). Every workload starts on an empty allocator and may leave
@@ -53,7 +53,7 @@ const char *wl_name(wl_kind_t kind);
 /* Run one workload. Only WL_W1, WL_W2, WL_A2R and WL_A3 depend on the seed. */
 wl_result_t wl_run(wl_kind_t kind, const wl_ops_t *ops, uint32_t seed, wl_scratch_t *scratch);
 
-/* --- the controller: a device that runs day and night, one step a second ------------------------ */
+/* --- the controller: a device that runs day and night, one step a second ---------------------- */
 
 #define WL_CALENDAR_SECONDS 4096u
 #define WL_MAX_PENDING 2048u

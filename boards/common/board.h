@@ -16,13 +16,16 @@ _Noreturn void board_exit(int code);
 void board_put(const char *text);
 void board_put_number(long long value);
 
-/* --- emulated boards only ---------------------------------------------------------------------- */
+/* The RAM that the program and its stack leave over, 16-byte aligned. */
+void *board_free_ram(size_t *size_bytes);
 
-/* Most bytes of stack used since reset; the stack is painted by the start-up code. */
+/* Most bytes of stack used since reset: the start-up code paints the stack. 0 on the host. */
 size_t board_stack_used_bytes(void);
 size_t board_stack_size_bytes(void);
 
-/* Split the command line QEMU was given into at most max_args words, which live in static storage. */
+/* --- emulated boards only --------------------------------------------------------------------- */
+
+/* Split the command line into at most max_args words, which live in static storage. */
 int board_args(char **argv, int max_args);
 
 #define BOARD_MAX_ARGS 8

@@ -2,7 +2,7 @@
  *
  * Two reads of minstret around a call and nothing else between them.
  *
- * board_call_t board_count_call(function a0, const uintptr_t args[5] a1): the pair returns in a0, a1.
+ * board_call_t board_count_call(function a0, const uintptr_t args[5] a1): a pair returns in a0, a1.
  */
         .option arch, +zicsr
         .section .text.board_count_call, "ax", @progbits

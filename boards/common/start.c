@@ -14,6 +14,7 @@
 extern uint32_t board_stack_begin[], board_stack_end[];
 extern char board_data_load[], board_data_begin[], board_data_end[];
 extern char board_bss_begin[], board_bss_end[];
+extern char board_free_begin[], board_free_end[];
 
 int main(int argc, char **argv);
 
@@ -28,6 +29,12 @@ _Noreturn void board_start(void)
     static char *argv[BOARD_MAX_ARGS + 1];
     int argc = board_args(argv, BOARD_MAX_ARGS);
     board_exit(main(argc, argv));
+}
+
+void *board_free_ram(size_t *size_bytes)
+{
+    *size_bytes = (size_t)(board_free_end - board_free_begin);
+    return board_free_begin;
 }
 
 size_t board_stack_size_bytes(void)

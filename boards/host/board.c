@@ -17,3 +17,20 @@ _Noreturn void board_exit(int code)
 {
     exit(code);
 }
+
+void *board_free_ram(size_t *size_bytes)
+{
+    static _Alignas(16) unsigned char ram[4u << 20];
+    *size_bytes = sizeof ram;
+    return ram;
+}
+
+size_t board_stack_used_bytes(void)
+{
+    return 0; /* not known */
+}
+
+size_t board_stack_size_bytes(void)
+{
+    return 0;
+}

@@ -8,6 +8,7 @@
  * somebody did, the release must stand before that: the realloc is told as a free of old there and an
  * allocation of new at its end.
  */
+#define _GNU_SOURCE
 #include "collect.h"
 
 #include <fcntl.h>
@@ -90,7 +91,10 @@ collector_t *collector_open(const char *directory, const char *image, clock_anch
     return c;
 }
 
-const image_head_t *collector_head(const collector_t *c) { return c->head; }
+const image_head_t *collector_head(const collector_t *c)
+{
+    return c->head;
+}
 
 /* ---- sites -------------------------------------------------------------------------------------- */
 
@@ -177,8 +181,11 @@ static int give_up(collector_t *c, const rec_event_t *e)
         pending_t *p = &c->pending[i];
         if (p->old_ptr != e->ptr || p->given_up || p->thread == e->thread) continue;
         p->given_up = true;
-        rec_event_t freed = {.kind = REC_FREE, .thread = p->thread, .site = p->site,
-                             .time_us = e->time_us, .ptr = p->old_ptr};
+        rec_event_t freed = {.kind = REC_FREE,
+                             .thread = p->thread,
+                             .site = p->site,
+                             .time_us = e->time_us,
+                             .ptr = p->old_ptr};
         if (put(c, &freed) != 0) return -1;
     }
     return 0;
@@ -209,7 +216,6 @@ static int put_raw(collector_t *c, raw_kind_t kind, rec_event_t *e, uint64_t ext
         break;
     case RAW_REALLOC_FREED:
         e->kind = REC_FREE;
-        e->ptr = extra;
         if (c->n_pending > 0 && end_realloc(c, e->thread)) return 0;
         break;
     case RAW_REALLOC_FAILED:
@@ -240,7 +246,8 @@ static int read_chunk(collector_t *c, bool *at_end)
     *at_end = false;
     while (c->offset < CHUNK_WORDS) {
         const _Atomic uint64_t *at = words + c->offset;
-        uint64_t first = atomic_load_explicit(at, memory_order_acquire); /* pairs with recorder_event */
+        uint64_t first =
+            atomic_load_explicit(at, memory_order_acquire); /* pairs with recorder_event */
         raw_kind_t kind = (raw_kind_t)(first & ((1u << RAW_KIND_BITS) - 1));
         uint64_t value = first >> RAW_KIND_BITS;
         if (first == 0) return 0;
@@ -254,7 +261,8 @@ static int read_chunk(collector_t *c, bool *at_end)
             continue;
         }
         uint32_t n = (first & RAW_WIDE) != 0 ? RAW_WIDE_WORDS : RAW_NARROW_WORDS;
-        if (kind == 0 || kind > RAW_REALLOC_FREED || c->offset + n > CHUNK_WORDS) break; /* overwritten */
+        if (kind == 0 || kind > RAW_REALLOC_FREED || c->offset + n > CHUNK_WORDS)
+            break; /* overwritten */
         rec_event_t e = {.kind = (rec_kind_t)kind, .time_us = c->time_us};
         uint64_t extra = 0;
         e.site = site_number(c, first >> RAW_SITE_SHIFT);
@@ -314,8 +322,11 @@ static int create(collector_t *c, const char *path)
     for (uint32_t i = 0; i < n; i++)
         if (command[i] == '\0') command[i] = ' ';
     command[n] = '\0';
-    rec_info_t info = {.pid = head->pid, .ppid = head->ppid, .forked_from = head->forked_from,
-                       .start_unix_us = head->start_unix_us, .command = command,
+    rec_info_t info = {.pid = head->pid,
+                       .ppid = head->ppid,
+                       .forked_from = head->forked_from,
+                       .start_unix_us = head->start_unix_us,
+                       .command = command,
                        .machine = machine.machine};
     c->writer = rec_writer_open(path, &info);
     free(command);
@@ -341,14 +352,18 @@ int collector_run(collector_t *c, const char *path, bool dead)
     }
 }
 
-int collector_flush(collector_t *c) { return c->writer != NULL ? rec_writer_flush(c->writer) : 0; }
+int collector_flush(collector_t *c)
+{
+    return c->writer != NULL ? rec_writer_flush(c->writer) : 0;
+}
 
 int collector_close(collector_t *c, bool exit_known, uint32_t exit_status, uint64_t *n_events)
 {
     int failed = 0;
     if (c->writer != NULL) {
         bool closed = atomic_load_explicit(&c->head->closed, memory_order_acquire) != 0;
-        rec_end_t end = {.closed = closed, .exit_known = exit_known || closed,
+        rec_end_t end = {.closed = closed,
+                         .exit_known = exit_known || closed,
                          .exit_status = exit_known ? exit_status : c->head->exit_status,
                          .n_lost = c->n_lost};
         if (!end.exit_known) end.exit_status = 0;

@@ -2,6 +2,7 @@
  *
  * ealloc: picks the command and hands it the rest of the arguments.
  */
+#define _GNU_SOURCE
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,19 +27,21 @@ enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 #define TEXT_OF(x) #x
 #define TEXT(x) TEXT_OF(x)
 
-const char *argp_program_version = "ealloc " TEXT(EA_VERSION_MAJOR) "." TEXT(EA_VERSION_MINOR) "." TEXT(
-    EA_VERSION_PATCH);
+const char *argp_program_version =
+    "ealloc " TEXT(EA_VERSION_MAJOR) "." TEXT(EA_VERSION_MINOR) "." TEXT(EA_VERSION_PATCH);
 
 static void print_help(FILE *to)
 {
     fputs("Usage: ealloc COMMAND [OPTION...]\n"
-          "Know, plan and watch the memory of a program.\n\n", to);
+          "Know, plan and watch the memory of a program.\n\n",
+          to);
     for (int i = 0; i < N_COMMANDS; i++)
         if (commands[i].run != NULL)
             fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fputs("\n  --help     this list; ealloc COMMAND --help tells more\n"
           "  --version  the program's version\n\n"
-          "Example: ealloc record -- gcc -O2 -c main.c && ealloc info ealloc.rec\n", to);
+          "Example: ealloc record -- gcc -O2 -c main.c && ealloc info ealloc.rec\n",
+          to);
 }
 
 int main(int argc, char **argv)

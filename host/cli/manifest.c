@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
 #include "manifest.h"
 
 #include <inttypes.h>
@@ -37,10 +38,10 @@ static json_t *build(char **command, const process_t *processes, size_t n, uint3
         json_t *status = p->exit_known ? json_integer((json_int_t)p->exit_status) : json_null();
         json_t *from = p->forked_from != 0 ? json_integer((json_int_t)p->forked_from) : json_null();
         json_array_append_new(
-            list, json_pack("{s:o, s:i, s:i, s:o, s:o, s:s, s:o, s:I, s:I}", "file", text(p->file), "pid",
-                            (int)p->pid, "ppid", (int)p->ppid, "forked_from", from, "argv", arguments(p),
-                            "ended", p->ended, "exit_status", status, "events", (json_int_t)p->n_events,
-                            "bytes", (json_int_t)p->n_bytes));
+            list, json_pack("{s:o, s:i, s:i, s:o, s:o, s:s, s:o, s:I, s:I}", "file", text(p->file),
+                            "pid", (int)p->pid, "ppid", (int)p->ppid, "forked_from", from, "argv",
+                            arguments(p), "ended", p->ended, "exit_status", status, "events",
+                            (json_int_t)p->n_events, "bytes", (json_int_t)p->n_bytes));
     }
     return json_pack("{s:i, s:o, s:i, s:o}", "manifest_version", 1, "command", argv, "exit_status",
                      (int)exit_status, "processes", list);
@@ -55,7 +56,8 @@ int manifest_write(const char *path, char **command, const process_t *processes,
     return failed;
 }
 
-void manifest_print(FILE *to, char **command, const process_t *processes, size_t n, uint32_t exit_status)
+void manifest_print(FILE *to, char **command, const process_t *processes, size_t n,
+                    uint32_t exit_status)
 {
     json_t *manifest = build(command, processes, n, exit_status);
     json_dumpf(manifest, to, JSON_INDENT(2));
@@ -72,8 +74,11 @@ void manifest_summary(FILE *to, const process_t *processes, size_t n)
         n_bytes += processes[i].n_bytes;
         if (processes[i].n_events > processes[most].n_events) most = i;
     }
-    fprintf(to, "ealloc: recorded %zu process%s, %" PRIu64 " events in %" PRIu64 " bytes (%.2f an event)\n",
-            n, n == 1 ? "" : "es", n_events, n_bytes, n_events > 0 ? (double)n_bytes / (double)n_events : 0);
+    fprintf(to,
+            "ealloc: recorded %zu process%s, %" PRIu64 " events in %" PRIu64
+            " bytes (%.2f an event)\n",
+            n, n == 1 ? "" : "es", n_events, n_bytes,
+            n_events > 0 ? (double)n_bytes / (double)n_events : 0);
     if (n > 1)
         fprintf(to, "ealloc: most events: %s, %" PRIu64 " (%s)\n", processes[most].file,
                 processes[most].n_events, processes[most].arguments);

@@ -23,7 +23,8 @@ typedef struct {
 
 int manifest_write(const char *path, char **command, const process_t *processes, size_t n,
                    uint32_t exit_status);
-void manifest_print(FILE *to, char **command, const process_t *processes, size_t n, uint32_t exit_status);
+void manifest_print(FILE *to, char **command, const process_t *processes, size_t n,
+                    uint32_t exit_status);
 void manifest_summary(FILE *to, const process_t *processes, size_t n);
 
 #endif

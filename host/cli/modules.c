@@ -3,6 +3,7 @@
  * Modules are numbered when an address in them is first asked for, so a recording names only those that
  * allocate.
  */
+#define _GNU_SOURCE
 #include "modules.h"
 
 #include <elfutils/libdwelf.h>
@@ -30,7 +31,10 @@ struct modules {
     int32_t n_named;
 };
 
-modules_t *modules_new(void) { return calloc(1, sizeof(modules_t)); }
+modules_t *modules_new(void)
+{
+    return calloc(1, sizeof(modules_t));
+}
 
 static void forget_mappings(modules_t *m)
 {
@@ -60,8 +64,8 @@ void modules_read(modules_t *m, const char *path)
     while (getline(&line, &capacity, file) > 0) {
         mapping_t new = {0};
         int at = 0;
-        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*4s %" SCNx64 " %*s %*s %n", &new.start, &new.end,
-                   &new.file_offset, &at) < 3 ||
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*4s %" SCNx64 " %*s %*s %n", &new.start,
+                   &new.end, &new.file_offset, &at) < 3 ||
             at == 0 || line[at] != '/')
             continue;
         line[strcspn(line, "\n")] = '\0';
@@ -100,7 +104,8 @@ int32_t modules_find(modules_t *m, rec_writer_t *w, uint64_t address, uint64_t *
     *offset = 0;
     const mapping_t *found = NULL;
     for (size_t i = 0; i < m->n_mappings && found == NULL; i++)
-        if (address >= m->mappings[i].start && address < m->mappings[i].end) found = &m->mappings[i];
+        if (address >= m->mappings[i].start && address < m->mappings[i].end)
+            found = &m->mappings[i];
     if (found == NULL) return -1;
     *offset = address - found->start + found->file_offset;
     for (int32_t i = 0; i < m->n_named; i++)

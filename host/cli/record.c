@@ -6,6 +6,7 @@
  * One thread, one poll: the bell (a program has something), signals (a child ended, the user wants an
  * end), and one pidfd per recorded process (it ended, whoever its parent is).
  */
+#define _GNU_SOURCE
 #include <argp.h>
 #include <dirent.h>
 #include <errno.h>
@@ -31,6 +32,7 @@
 #include "manifest.h"
 
 #define FLUSH_NS UINT64_C(5000000000)
+#define PATIENCE_NS UINT64_C(2000000000)
 
 typedef struct {
     const char *output;
@@ -51,7 +53,7 @@ typedef struct {
     int bell, signals;
     clock_anchor_t anchor;
     pid_t child;
-    bool child_ended, stop, failed;
+    bool child_ended, no_children, stop, failed;
     uint32_t child_status;
     image_t *images;
     process_t *processes; /* what the manifest says of each image */
@@ -64,7 +66,8 @@ typedef struct {
 static void stop_recording(session_t *s, const char *path)
 {
     if (s->failed) return;
-    fprintf(stderr, "ealloc record: cannot write %s: %s; recording stopped\n", path, strerror(errno));
+    fprintf(stderr, "ealloc record: cannot write %s: %s; recording stopped\n", path,
+            strerror(errno));
     s->failed = true;
     /* Without a reader the programs notice with their next chunk, and run on unrecorded. */
     close(s->bell);
@@ -143,7 +146,8 @@ static void find_images(session_t *s)
     char **names = NULL;
     size_t n = 0;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' || strstr(entry->d_name, ".maps.") != NULL)
+        if (entry->d_name[0] < '0' || entry->d_name[0] > '9' ||
+            strstr(entry->d_name, ".maps.") != NULL)
             continue;
         names = realloc(names, (n + 1) * sizeof *names);
         if (names == NULL || (names[n++] = strdup(entry->d_name)) == NULL) abort();
@@ -174,18 +178,25 @@ static void run_images(session_t *s)
 
 static void reap(session_t *s)
 {
-    int status;
-    for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
-        bool killed = WIFSIGNALED(status);
-        uint32_t code = killed ? 128u + (uint32_t)WTERMSIG(status) : (uint32_t)WEXITSTATUS(status);
-        /* Its last image may not have been seen yet: it cannot appear any more after this. */
+    for (;;) {
+        /* Look first and let it go afterwards: images are tied to processes that still have their pid. */
+        siginfo_t info = {0};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
+            s->no_children = errno == ECHILD;
+            return;
+        }
+        if (info.si_pid == 0) return;
+        bool killed = info.si_code != CLD_EXITED;
+        uint32_t code = (uint32_t)info.si_status + (killed ? 128u : 0u);
         find_images(s);
         for (size_t i = 0; i < s->n_images; i++)
-            if (s->images[i].pid == (uint32_t)pid) close_image(s, i, killed ? "signal" : "exit", true, code);
-        if (pid == s->child) {
+            if (s->images[i].pid == (uint32_t)info.si_pid)
+                close_image(s, i, killed ? "signal" : "exit", true, code);
+        if (info.si_pid == s->child) {
             s->child_ended = true;
             s->child_status = code;
         }
+        waitpid(info.si_pid, NULL, 0);
     }
 }
 
@@ -208,7 +219,10 @@ static void handle_signals(session_t *s)
 
 static void wait_for_all(session_t *s)
 {
-    while (!s->stop && !(s->child_ended && s->n_live == 0)) {
+    uint64_t ended_ns = 0;
+    bool told = s->options->quiet;
+    /* Orphans become our children, so having none means that all has ended. */
+    while (!s->stop && !(s->no_children && s->n_live == 0)) {
         struct pollfd *fds = calloc(s->n_live + 2, sizeof *fds);
         size_t *index = calloc(s->n_live + 2, sizeof *index);
         if (fds == NULL || index == NULL) abort();
@@ -231,6 +245,14 @@ static void wait_for_all(session_t *s)
             if ((fds[i].revents & POLLIN) != 0) close_image(s, index[i], "unknown", false, 0);
         free(fds);
         free(index);
+        if (s->child_ended && ended_ns == 0) ended_ns = clock_ns();
+        if (!told && ended_ns != 0 && clock_ns() - ended_ns > PATIENCE_NS) {
+            told = true;
+            fputs(
+                "ealloc record: the command has ended; waiting for processes that it left running "
+                "(interrupt to stop waiting)\n",
+                stderr);
+        }
     }
     for (size_t i = 0; i < s->n_images; i++) close_image(s, i, "still running", false, 0);
 }
@@ -244,8 +266,10 @@ static bool make_directory(session_t *s)
     const char *places[] = {"/dev/shm", temporary != NULL ? temporary : "/tmp", "/tmp"};
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
         struct statvfs fs;
-        if (statvfs(places[i], &fs) != 0 || (uint64_t)fs.f_bavail * fs.f_frsize < (32u << 20)) continue;
-        int n = snprintf(s->directory, sizeof s->directory, "%s/ealloc.%d.XXXXXX", places[i], (int)getpid());
+        if (statvfs(places[i], &fs) != 0 || (uint64_t)fs.f_bavail * fs.f_frsize < (32u << 20))
+            continue;
+        int n = snprintf(s->directory, sizeof s->directory, "%s/ealloc.%d.XXXXXX", places[i],
+                         (int)getpid());
         if (n < (int)sizeof s->directory && mkdtemp(s->directory) != NULL) return true;
     }
     return false;
@@ -289,8 +313,10 @@ static bool open_session(session_t *s)
 }
 
 static const struct argp_option option_table[] = {
-    {"output", 'o', "FILE", 0, "Recording of the first process (ealloc.rec); the next ones go to FILE.2, "
-                               "FILE.3 ..., a list of all to FILE.manifest.json", 0},
+    {"output", 'o', "FILE", 0,
+     "Recording of the first process (ealloc.rec); the next ones go to FILE.2, "
+     "FILE.3 ..., a list of all to FILE.manifest.json",
+     0},
     {"quiet", 'q', NULL, 0, "No closing summary", 0},
     {"json", 'j', NULL, 0, "Closing summary as JSON on standard output", 0},
     {0},
@@ -313,25 +339,34 @@ static const struct argp parser = {
     .options = option_table,
     .parser = parse_option,
     .args_doc = "[--] COMMAND...",
-    .doc = "Record every allocation of COMMAND and of the processes it starts, without recompiling them.\v"
-           "The exit status is COMMAND's (128 + signal if it was killed); 125 if the recording failed or "
-           "nothing was recorded, 126 if COMMAND cannot be run, 127 if it is not found.\n\n"
-           "Example: ealloc record -o gcc.rec -- gcc -O2 -c main.c",
+    .doc =
+        "Record every allocation of COMMAND and of the processes it starts, without recompiling them.\v"
+        "The exit status is COMMAND's (128 + signal if it was killed); 125 if the recording failed or "
+        "nothing was recorded, 126 if COMMAND cannot be run, 127 if it is not found.\n\n"
+        "Example: ealloc record -o gcc.rec -- gcc -O2 -c main.c",
 };
+
+/* The file that was made to see whether it can be; never a device or a pipe. */
+static void remove_empty(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0) unlink(path);
+}
 
 static int finish(session_t *s)
 {
     const options_t *options = s->options;
     if (s->failed) return 125;
     if (s->n_images == 0) {
-        unlink(options->output);
+        remove_empty(options->output);
         fprintf(stderr, "ealloc record: nothing recorded: %s %s\n", options->command[0],
                 launch_why_not(options->command[0]));
         return s->child_status != 0 ? (int)s->child_status : 125;
     }
     char *manifest = NULL;
     if (asprintf(&manifest, "%s.manifest.json", options->output) < 0) abort();
-    if (manifest_write(manifest, options->command, s->processes, s->n_images, s->child_status) != 0) {
+    if (manifest_write(manifest, options->command, s->processes, s->n_images, s->child_status) !=
+        0) {
         fprintf(stderr, "ealloc record: cannot write %s: %s\n", manifest, strerror(errno));
         s->child_status = 125;
     }
@@ -351,7 +386,8 @@ int cmd_record(int argc, char **argv)
 
     char preload[4096];
     if (!launch_find_preload(preload, sizeof preload)) {
-        fprintf(stderr, "ealloc record: libealloc_preload.so is not where it should be: %s\n", preload);
+        fprintf(stderr, "ealloc record: libealloc_preload.so is not where it should be: %s\n",
+                preload);
         return 125;
     }
     FILE *file = fopen(options.output, "wbe");
@@ -369,7 +405,7 @@ int cmd_record(int argc, char **argv)
             wait_for_all(&session);
             status = finish(&session);
         } else {
-            unlink(options.output);
+            remove_empty(options.output);
         }
     }
     if (session.directory[0] != '\0') remove_directory(session.directory);

@@ -2,6 +2,7 @@
  *
  * ealloc replay: run a recording on the real heap code.
  */
+#define _GNU_SOURCE
 #include <argp.h>
 #include <errno.h>
 #include <locale.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "choice.h"
 #include "commands.h"
 #include "heaps.h"
 #include "report.h"
@@ -31,18 +33,18 @@ static const char doc[] =
     "Run a recording on the real heap code and report what it needs."
     "\v"
     "Sizes take the suffixes K, M and G (1024). Without --heap the heap is a quarter larger than"
-    " perfect packing, the least that any heap with a 4-byte header could do with; with --find-min it"
-    " is the smallest that completes the recording.\n"
+    " perfect packing, the least that any heap with a 4-byte header could do with; with --find-min"
+    " it is the smallest that completes the recording.\n"
     "\n"
     "The heap has 4-byte headers here as on a 32-bit device, so its overhead is the device's. The"
-    " requested sizes are those of the recorded program: if that is a 64-bit program, its structures"
-    " with pointers in them are larger than they would be on the device.\n"
+    " requested sizes are those of the recorded program: if that is a 64-bit program, its"
+    " structures with pointers in them are larger than they would be on the device.\n"
     "\n"
     "FILE may be a manifest of several processes: the one with the most events is replayed.\n"
     "\n"
-    "Exit status: 0 all went well; 1 contents were damaged, or with --strict a request was refused or"
-    " the recording is irregular; 2 wrong usage; 3 the recording cannot be read, is damaged (what was"
-    " readable is still replayed), or frees a block it never allocated.\n"
+    "Exit status: 0 all went well; 1 contents were damaged, or with --strict a request was refused"
+    " or the recording is irregular; 2 wrong usage; 3 the recording cannot be read, is damaged"
+    " (what was readable is still replayed), or frees a block it never allocated.\n"
     "\n"
     "Example: ealloc record -o app.rec -- ./app; ealloc replay --find-min app.rec";
 
@@ -52,7 +54,8 @@ static const struct argp_option option_list[] = {
     {"heap", 'H', "BYTES", 0, "size of the heap", 0},
     {"find-min", 'm', NULL, 0, "find the smallest heap that completes the recording", 0},
     {"fit", KEY_FIT, "good|half", 0,
-     "good: least memory in practice (default); half: blocks of powers of two, with a proven bound", 1},
+     "good: least memory in practice (default); half: blocks of powers of two, with a proven bound",
+     1},
     {"profile", KEY_PROFILE, "NAME", 0, "default, fast, throughput or tiny", 1},
     {"quick", KEY_QUICK, NULL, 0, "with quick lists: the same as --profile throughput", 1},
     {"align", KEY_ALIGN, "8|16", 0, "alignment of blocks (default 8)", 1},
@@ -143,7 +146,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     return 0;
 }
 
-/* --- progress ------------------------------------------------------------------------------------ */
+/* --- progress --------------------------------------------------------------------------------- */
 
 static void clear_progress(void)
 {
@@ -167,7 +170,7 @@ static void show_search(const char *phase, size_t low, size_t high)
     }
 }
 
-/* --- the steps ----------------------------------------------------------------------------------- */
+/* --- the steps -------------------------------------------------------------------------------- */
 
 static unsigned default_jobs(void)
 {
@@ -194,8 +197,8 @@ static size_t default_heap_bytes(const wishes_t *wishes, size_t perfect_bytes)
     return (perfect_bytes * percent / 100 / 1024 + 1) * 1024;
 }
 
-static bool run_replay(const wishes_t *wishes, const trace_t *trace, const replay_options_t *options,
-                       replay_result_t *result)
+static bool run_replay(const wishes_t *wishes, const trace_t *trace,
+                       const replay_options_t *options, replay_result_t *result)
 {
     replay_memory_t memory = {0};
     replay_status_t status = replay_run(trace, options, &memory, result);
@@ -218,7 +221,7 @@ static int verdict(const wishes_t *wishes, const trace_t *trace, const replay_re
     return EXIT_OK;
 }
 
-static int replay_and_report(const wishes_t *wishes, const trace_t *trace)
+static int replay_and_report(const wishes_t *wishes, const choice_t *choice, const trace_t *trace)
 {
     find_min_result_t smallest;
     replay_result_t result;
@@ -230,7 +233,8 @@ static int replay_and_report(const wishes_t *wishes, const trace_t *trace)
         .n_samples = trace->n_ops < TIMELINE_SAMPLES ? trace->n_ops : TIMELINE_SAMPLES,
     };
     replay_report_t report = {
-        .file = wishes->file,
+        .file = choice->path,
+        .manifest = choice->from_manifest ? wishes->file : NULL,
         .profile = wishes->profile,
         .trace = trace,
         .options = &options,
@@ -265,19 +269,50 @@ static int replay_and_report(const wishes_t *wishes, const trace_t *trace)
     return status;
 }
 
+/* Who records a command that starts others often has the one that matters in another file. */
+static void hint_at_larger(const char *file, const trace_t *trace)
+{
+    char *manifest = NULL;
+    choice_t larger;
+    if (asprintf(&manifest, "%s.manifest.json", file) < 0) return;
+    bool exists = access(manifest, R_OK) == 0;
+    if (exists && choice_make(&larger, manifest)) {
+        if (larger.n_events > trace->n_events) {
+            printf("\n  %s has more events (%llu): ealloc replay %s\n", larger.path,
+                   (unsigned long long)larger.n_events, manifest);
+        }
+        choice_release(&larger);
+    }
+    free(manifest);
+}
+
+static int replay_file(const wishes_t *wishes, const choice_t *choice)
+{
+    trace_t trace;
+    bool loaded = trace_load(&trace, choice->path, show_loading);
+    clear_progress();
+    if (trace.error != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.error);
+    if (trace.irregularity != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.irregularity);
+    int status = loaded ? replay_and_report(wishes, choice, &trace) : EXIT_BAD_INPUT;
+    if (loaded && !wishes->json && !choice->from_manifest) hint_at_larger(choice->path, &trace);
+    trace_release(&trace);
+    return status;
+}
+
 int cmd_replay(int argc, char **argv)
 {
     static const struct argp argp = {option_list, parse_option, "FILE", doc, NULL, NULL, NULL};
     wishes_t wishes = {.profile = "default", .align = 8, .link_bits = 32};
-    trace_t trace;
+    choice_t choice;
     setlocale(LC_CTYPE, "");
     argp_err_exit_status = EXIT_USAGE;
     if (argp_parse(&argp, argc, argv, 0, NULL, &wishes) != 0) return EXIT_USAGE;
-    bool loaded = trace_load(&trace, wishes.file, show_loading);
-    clear_progress();
-    if (trace.error != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.error);
-    if (trace.irregularity != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.irregularity);
-    int status = loaded ? replay_and_report(&wishes, &trace) : EXIT_BAD_INPUT;
-    trace_release(&trace);
+    int status = EXIT_BAD_INPUT;
+    if (choice_make(&choice, wishes.file)) {
+        status = replay_file(&wishes, &choice);
+    } else {
+        fprintf(stderr, "ealloc replay: %s\n", choice.error != NULL ? choice.error : "no memory");
+    }
+    choice_release(&choice);
     return status;
 }

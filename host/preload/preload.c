@@ -11,6 +11,7 @@
  * dlsym may allocate while it looks the next allocator up. Those few blocks come from `early`, which
  * only grows; they are not recorded, and freeing them does nothing.
  */
+#define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdatomic.h>
@@ -101,7 +102,17 @@ static size_t early_size(const void *p)
     return size;
 }
 
-static inline void record(raw_kind_t kind, const void *site, const void *p, size_t size, size_t align)
+/* The caller, or that of the operator new that called. */
+static inline const void *site_of(const void *caller)
+{
+    const void *noted = recorder_new_caller;
+    if (LIKELY(noted == NULL)) return caller;
+    recorder_new_caller = NULL;
+    return noted;
+}
+
+static inline void record(raw_kind_t kind, const void *site, const void *p, size_t size,
+                          size_t align)
 {
     if (LIKELY(p != NULL))
         recorder_event(kind, site, (uint64_t)(uintptr_t)p, size, align);
@@ -113,7 +124,7 @@ EXPORT void *malloc(size_t size)
 {
     if (!ready()) return early_alloc(size);
     void *p = next.malloc(size);
-    record(RAW_ALLOC, CALLER, p, size, 0);
+    record(RAW_ALLOC, site_of(CALLER), p, size, 0);
     return p;
 }
 
@@ -168,7 +179,10 @@ static inline void *do_realloc(void *old, size_t size, const void *site)
     return p;
 }
 
-EXPORT void *realloc(void *old, size_t size) { return do_realloc(old, size, CALLER); }
+EXPORT void *realloc(void *old, size_t size)
+{
+    return do_realloc(old, size, CALLER);
+}
 
 EXPORT void *reallocarray(void *old, size_t n, size_t size)
 {
@@ -185,14 +199,14 @@ EXPORT int posix_memalign(void **p, size_t align, size_t size)
 {
     if (!ready()) return ENOMEM;
     int status = next.posix_memalign(p, align, size);
-    record(RAW_ALIGNED, CALLER, status == 0 ? *p : NULL, size, align);
+    record(RAW_ALIGNED, site_of(CALLER), status == 0 ? *p : NULL, size, align);
     return status;
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t size)
 {
     void *p = ready() ? next.aligned_alloc(align, size) : NULL;
-    record(RAW_ALIGNED, CALLER, p, size, align);
+    record(RAW_ALIGNED, site_of(CALLER), p, size, align);
     return p;
 }
 
@@ -233,4 +247,7 @@ static void at_exit(int status, void *unused)
     recorder_closed(status);
 }
 
-__attribute__((constructor)) static void watch_exit(void) { on_exit(at_exit, NULL); }
+__attribute__((constructor)) static void watch_exit(void)
+{
+    on_exit(at_exit, NULL);
+}

@@ -24,6 +24,7 @@
  * Rejected: one lock around a compact encoder. It costs two locked instructions in place of one, makes
  * signal handlers deadlock, and the encoder's time is better spent in the other process.
  */
+#define _GNU_SOURCE
 #include "recorder.h"
 
 #include <errno.h>
@@ -47,7 +48,7 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define N_SEEN 1024u       /* sites known to lie in known modules, direct mapped */
+#define N_SEEN 1024u /* sites known to lie in known modules, direct mapped */
 #define N_RANGES 512u
 #define N_MAPS_MAX 200u /* code made at run time must not make us read maps for ever */
 #define PAGE_MAX 65536u
@@ -92,9 +93,13 @@ THREAD_LOCAL uint32_t my_generation, my_thread;
 
 /* ---- system calls without libc's side doors ----------------------------------------------------- */
 
-static long open_at(const char *path, int flags) { return syscall(SYS_openat, AT_FDCWD, path, flags, 0600); }
+static long open_at(const char *path, int flags)
+{
+    return syscall(SYS_openat, AT_FDCWD, path, flags, 0600);
+}
 
-static void futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout, bool shared)
+static void futex_wait(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout,
+                       bool shared)
 {
     syscall(SYS_futex, word, shared ? FUTEX_WAIT : FUTEX_WAIT_PRIVATE, value, timeout, NULL, 0);
 }
@@ -175,8 +180,8 @@ static __attribute__((noinline)) void meet_site(uint64_t site, _Atomic uint32_t 
     uint32_t unlocked = 0;
     int saved_errno = errno;
     /* Somebody else is at it: the reader looks unknown sites up again after every MAPS. */
-    if (!atomic_compare_exchange_strong_explicit(&here.maps_lock, &unlocked, 1, memory_order_acquire,
-                                                 memory_order_relaxed))
+    if (!atomic_compare_exchange_strong_explicit(&here.maps_lock, &unlocked, 1,
+                                                 memory_order_acquire, memory_order_relaxed))
         return;
     if (!range_known_locked(site) && here.n_maps < N_MAPS_MAX && copy_maps_locked()) {
         uint64_t number = here.n_maps++;
@@ -185,7 +190,8 @@ static __attribute__((noinline)) void meet_site(uint64_t site, _Atomic uint32_t 
             atomic_store_explicit(at, RAW_MAPS | number << RAW_KIND_BITS, memory_order_release);
     }
     atomic_store_explicit(entry, (uint32_t)site, memory_order_relaxed);
-    atomic_store_explicit(&here.maps_lock, 0, memory_order_release); /* pairs with the acquire above */
+    atomic_store_explicit(&here.maps_lock, 0,
+                          memory_order_release); /* pairs with the acquire above */
     errno = saved_errno;
 }
 
@@ -223,7 +229,8 @@ static bool start_image(void)
     here.pid = (uint32_t)syscall(SYS_getpid);
     uint64_t ticks = clock_ticks();
     char hidden[SESSION_PATH_MAX + 64];
-    snprintf(hidden, sizeof hidden, "%s/.%u.%llx", session_dir, here.pid, (unsigned long long)ticks);
+    snprintf(hidden, sizeof hidden, "%s/.%u.%llx", session_dir, here.pid,
+             (unsigned long long)ticks);
     snprintf(here.image_path, sizeof here.image_path, "%s/%u.%llx", session_dir, here.pid,
              (unsigned long long)ticks);
     long fd = open_at(hidden, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC);
@@ -296,7 +303,8 @@ static void next_chunk(uint64_t cursor)
         if (offset < CHUNK_WORDS)
             atomic_store_explicit(&here.words[(size_t)slot * CHUNK_WORDS + offset], RAW_CHUNK_END,
                                   memory_order_release);
-        atomic_store_explicit(&old->full, 1, memory_order_release); /* pairs with the reader's acquire */
+        atomic_store_explicit(&old->full, 1,
+                              memory_order_release); /* pairs with the reader's acquire */
         if (!ring_bell()) goto off;
     }
     int next = take_chunk();
@@ -311,7 +319,8 @@ static void next_chunk(uint64_t cursor)
     if (first) {
         /* Nobody else is here yet: a program's first allocation, and a fork's child, is one thread. */
         if (copy_maps_locked()) {
-            atomic_store_explicit(&here.words[(size_t)next * CHUNK_WORDS], RAW_MAPS, memory_order_release);
+            atomic_store_explicit(&here.words[(size_t)next * CHUNK_WORDS], RAW_MAPS,
+                                  memory_order_release);
             here.n_maps = 1;
             cursor_next++;
         }
@@ -377,7 +386,8 @@ static inline uint32_t thread_number(void)
     return my_thread;
 }
 
-void recorder_event(raw_kind_t kind, const void *caller, uint64_t ptr, uint64_t size, uint64_t extra)
+void recorder_event(raw_kind_t kind, const void *caller, uint64_t ptr, uint64_t size,
+                    uint64_t extra)
 {
     uint64_t site = (uint64_t)(uintptr_t)caller;
     _Atomic uint32_t *entry = &seen[(site ^ site >> 10) % N_SEEN];

@@ -14,6 +14,9 @@
  * or, for the kinds of realloc, the old address. */
 void recorder_event(raw_kind_t kind, const void *site, uint64_t ptr, uint64_t size, uint64_t extra);
 
+/* Set while an operator new of C++ is at work: its caller, the true site of the malloc inside. */
+extern __thread __attribute__((tls_model("initial-exec"))) const void *recorder_new_caller;
+
 /* The program runs its exit handlers. */
 void recorder_closed(int status);
 

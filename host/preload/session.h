@@ -74,7 +74,7 @@ typedef struct {
     uint32_t version;
     uint32_t pid, ppid, forked_from;
     uint64_t start_ticks, start_ns, start_unix_us;
-    _Atomic uint32_t closed;     /* the exit handlers ran; exit_status holds           */
+    _Atomic uint32_t closed; /* the exit handlers ran; exit_status holds           */
     uint32_t exit_status;
     _Atomic uint32_t n_released; /* chunks given back so far: the program waits on it  */
     uint32_t zero;

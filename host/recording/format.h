@@ -41,8 +41,8 @@ enum { REC_CODEC_STORED = 0, REC_CODEC_ZSTD = 1 };
 /* An event's op byte: its kind in the low three bits, and what follows in the columns. */
 enum {
     REC_OP_KIND = 0x07,
-    REC_OP_THREAD = 0x08,  /* another thread than the event before: column THREADS  */
-    REC_OP_TIME = 0x10,    /* time went on: column TIMES                            */
+    REC_OP_THREAD = 0x08,    /* another thread than the event before: column THREADS  */
+    REC_OP_TIME = 0x10,      /* time went on: column TIMES                            */
     REC_OP_UNALIGNED = 0x20, /* an address is not a multiple of 16: coded in bytes    */
     REC_OP_UNUSED = 0xC0
 };
@@ -73,7 +73,13 @@ static inline uint32_t rec_get32(const uint8_t *at)
 }
 
 /* Signed differences as unsigned numbers that are small when the difference is. */
-static inline uint64_t rec_zigzag(int64_t v) { return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63); }
-static inline int64_t rec_unzigzag(uint64_t v) { return (int64_t)(v >> 1) ^ -(int64_t)(v & 1); }
+static inline uint64_t rec_zigzag(int64_t v)
+{
+    return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+static inline int64_t rec_unzigzag(uint64_t v)
+{
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
 
 #endif

@@ -5,6 +5,7 @@
  * there, and no allocation exceeds REC_MAX_RAW_BYTES whatever the file says. Damage ends the reading
  * with one line that names the file and the offset; what was read before stays valid.
  */
+#define _GNU_SOURCE
 #include "recording.h"
 
 #include <errno.h>
@@ -70,7 +71,8 @@ __attribute__((format(printf, 3, 4))) static int fail_at(rec_reader_t *r, uint64
     va_start(args, format);
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
-    if (asprintf(&r->error, "%s: %s at offset %" PRIu64, r->name, what, offset) < 0) r->error = NULL;
+    if (asprintf(&r->error, "%s: %s at offset %" PRIu64, r->name, what, offset) < 0)
+        r->error = NULL;
     return -1;
 }
 
@@ -211,7 +213,8 @@ static int read_process(rec_reader_t *r)
     r->info.start_unix_us = get_varint(&c);
     r->info.machine = get_string(&c);
     r->info.command = get_string(&c);
-    if (c.short_read || c.at != c.end) return fail_at(r, r->frame_offset, "malformed process frame");
+    if (c.short_read || c.at != c.end)
+        return fail_at(r, r->frame_offset, "malformed process frame");
     return 1;
 }
 
@@ -232,7 +235,8 @@ static int read_modules(rec_reader_t *r)
         m->path = get_string(&c);
         m->build_id = get_string(&c);
     }
-    if (c.short_read || c.at != c.end) return fail_at(r, r->frame_offset, "malformed modules frame");
+    if (c.short_read || c.at != c.end)
+        return fail_at(r, r->frame_offset, "malformed modules frame");
     return 1;
 }
 
@@ -366,9 +370,7 @@ int rec_next(rec_reader_t *r, rec_event_t *e)
             e->old_ptr = get_address(&column[REC_COL_FREED], &r->last_freed, unaligned);
         break;
     case REC_FREE:
-    case REC_USABLE:
-        e->ptr = get_address(&column[REC_COL_FREED], &r->last_freed, unaligned);
-        break;
+    case REC_USABLE: e->ptr = get_address(&column[REC_COL_FREED], &r->last_freed, unaligned); break;
     case REC_FAIL:
         e->size = get_varint(&column[REC_COL_SIZES]);
         e->align = get_varint(&column[REC_COL_ALIGNS]);
@@ -409,7 +411,8 @@ static int read_head(rec_reader_t *r)
     if (status == 0) return fail_at(r, r->offset, "truncated");
     if (status < 0) return -1;
     if (f.type != REC_FRAME_PROCESS)
-        return fail_at(r, r->frame_offset, "frame of type %u where the process frame belongs", f.type);
+        return fail_at(r, r->frame_offset, "frame of type %u where the process frame belongs",
+                       f.type);
     return read_process(r);
 }
 
@@ -480,14 +483,33 @@ void rec_close(rec_reader_t *r)
 
 /* ---- what it says of itself --------------------------------------------------------------------- */
 
-const rec_info_t *rec_info(const rec_reader_t *r) { return &r->info; }
-const char *rec_error(const rec_reader_t *r) { return r->error; }
-bool rec_unclosed(const rec_reader_t *r) { return r->ended && !r->end.closed; }
-const rec_end_t *rec_end(const rec_reader_t *r) { return r->ended ? &r->end : NULL; }
-uint32_t rec_n_sites(const rec_reader_t *r) { return r->n_sites; }
-uint32_t rec_n_modules(const rec_reader_t *r) { return r->n_modules; }
+const rec_info_t *rec_info(const rec_reader_t *r)
+{
+    return &r->info;
+}
+const char *rec_error(const rec_reader_t *r)
+{
+    return r->error;
+}
+bool rec_unclosed(const rec_reader_t *r)
+{
+    return r->ended && !r->end.closed;
+}
+const rec_end_t *rec_end(const rec_reader_t *r)
+{
+    return r->ended ? &r->end : NULL;
+}
+uint32_t rec_n_sites(const rec_reader_t *r)
+{
+    return r->n_sites;
+}
+uint32_t rec_n_modules(const rec_reader_t *r)
+{
+    return r->n_modules;
+}
 
-uint64_t rec_site(const rec_reader_t *r, uint32_t site, const char **module, uint64_t *module_offset)
+uint64_t rec_site(const rec_reader_t *r, uint32_t site, const char **module,
+                  uint64_t *module_offset)
 {
     static const site_t unknown = {0};
     const site_t *s = site == 0 || site > r->n_sites ? &unknown : &r->sites[site - 1];

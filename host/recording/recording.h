@@ -13,13 +13,13 @@
 #define REC_FORMAT_VERSION 1
 
 typedef enum {
-    REC_ALLOC = 1,   /* malloc and what is built on it                          */
+    REC_ALLOC = 1, /* malloc and what is built on it                          */
     REC_CALLOC,
-    REC_ALIGNED,     /* posix_memalign, aligned_alloc, memalign; align is set   */
-    REC_REALLOC,     /* old_ptr (0: none) became ptr                            */
-    REC_FREE,        /* ptr                                                     */
-    REC_USABLE,      /* malloc_usable_size(ptr)                                 */
-    REC_FAIL         /* a request of size bytes (align) that returned NULL      */
+    REC_ALIGNED, /* posix_memalign, aligned_alloc, memalign; align is set   */
+    REC_REALLOC, /* old_ptr (0: none) became ptr                            */
+    REC_FREE,    /* ptr                                                     */
+    REC_USABLE,  /* malloc_usable_size(ptr)                                 */
+    REC_FAIL     /* a request of size bytes (align) that returned NULL      */
 } rec_kind_t;
 
 typedef struct {
@@ -39,19 +39,19 @@ typedef struct {
     uint32_t version;
     uint32_t pid, ppid;
     uint64_t start_unix_us;
-    const char *command; /* the process's arguments, joined by spaces */
-    const char *machine; /* e.g. "x86_64"                              */
+    const char *command;  /* the process's arguments, joined by spaces */
+    const char *machine;  /* e.g. "x86_64"                              */
     uint32_t forked_from; /* 0, or the pid this process was forked from without exec: it may then
                            * free blocks of that process which this recording never saw allocated */
 } rec_info_t;
 
 typedef struct {
-    bool closed;          /* the program ran to its exit handlers                        */
-    bool exit_known;      /* exit_status holds: 0..255, or 128 + signal                  */
+    bool closed;     /* the program ran to its exit handlers                        */
+    bool exit_known; /* exit_status holds: 0..255, or 128 + signal                  */
     uint32_t exit_status;
     uint64_t duration_us; /* from the start to the last event                            */
     uint64_t n_events;
-    uint64_t n_lost;      /* events the recorder knows it missed; 0 in a sound recording */
+    uint64_t n_lost; /* events the recorder knows it missed; 0 in a sound recording */
 } rec_end_t;
 
 typedef struct {
@@ -75,7 +75,8 @@ const char *rec_error(const rec_reader_t *r);
 bool rec_unclosed(const rec_reader_t *r);
 /* Return address of a site and the file and offset in it that it maps to (NULL: unknown module). Valid
  * for every site that an event has named so far. */
-uint64_t rec_site(const rec_reader_t *r, uint32_t site, const char **module, uint64_t *module_offset);
+uint64_t rec_site(const rec_reader_t *r, uint32_t site, const char **module,
+                  uint64_t *module_offset);
 uint32_t rec_n_sites(const rec_reader_t *r);
 /* The program files named so far; a module_offset above is an offset in such a file. */
 uint32_t rec_n_modules(const rec_reader_t *r);

@@ -5,6 +5,7 @@
  * the coding of an event refers to is reset with every frame, so a frame needs only the definitions
  * of modules and sites before it, never the events.
  */
+#define _GNU_SOURCE
 #include "recording.h"
 
 #include <errno.h>
@@ -86,7 +87,8 @@ static int write_bytes(rec_writer_t *w, const void *data, size_t n)
     return 0;
 }
 
-static int write_frame(rec_writer_t *w, rec_frame_type_t type, const buffer_t *raw, uint32_t n_events)
+static int write_frame(rec_writer_t *w, rec_frame_type_t type, const buffer_t *raw,
+                       uint32_t n_events)
 {
     const uint8_t *payload = raw->data;
     size_t stored = raw->used;
@@ -110,7 +112,8 @@ static int write_frame(rec_writer_t *w, rec_frame_type_t type, const buffer_t *r
     rec_put32(header + 20, n_events);
     rec_put32(header + 24, (uint32_t)crc32(0, payload, (uInt)stored));
     rec_put32(header + 28, (uint32_t)crc32(0, header, 28));
-    if (write_bytes(w, header, sizeof header) != 0 || write_bytes(w, payload, stored) != 0) return -1;
+    if (write_bytes(w, header, sizeof header) != 0 || write_bytes(w, payload, stored) != 0)
+        return -1;
     return fflush(w->file) == 0 ? 0 : -1;
 }
 
@@ -238,7 +241,8 @@ int rec_write(rec_writer_t *w, const rec_event_t *e)
     if (unaligned) op |= REC_OP_UNALIGNED;
     put_byte(&w->column[REC_COL_OPS], op);
     put_varint(&w->column[REC_COL_SITES], e->site);
-    if (e->kind != REC_FREE && e->kind != REC_USABLE) put_varint(&w->column[REC_COL_SIZES], e->size);
+    if (e->kind != REC_FREE && e->kind != REC_USABLE)
+        put_varint(&w->column[REC_COL_SIZES], e->size);
     if (e->kind == REC_ALIGNED || e->kind == REC_FAIL)
         put_varint(&w->column[REC_COL_ALIGNS], e->align);
     if (e->kind == REC_FREE || e->kind == REC_USABLE)
@@ -251,7 +255,10 @@ int rec_write(rec_writer_t *w, const rec_event_t *e)
     return ++w->n_frame_events < REC_FRAME_EVENTS_MAX ? 0 : rec_writer_flush(w);
 }
 
-uint64_t rec_writer_bytes(const rec_writer_t *w) { return w->n_bytes; }
+uint64_t rec_writer_bytes(const rec_writer_t *w)
+{
+    return w->n_bytes;
+}
 
 int rec_writer_close(rec_writer_t *w, const rec_end_t *end)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Memory straight from the kernel, for everything that is large or lives while an allocator is being
- * measured: arrays taken from malloc would warm up, grow and tune the very allocator under test.
+ * Memory straight from the kernel, for everything that is large or lives while an allocator is
+ * being measured: arrays taken from malloc would warm up, grow and tune the very allocator under
+ * test.
  */
 #ifndef EALLOC_REPLAY_BIGMEM_H
 #define EALLOC_REPLAY_BIGMEM_H
@@ -9,8 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Map size_bytes of zeroed memory, page aligned; its pages are touched now if prefault is true, else on
- * first use. Returns NULL when the kernel refuses. */
+/* Map size_bytes of zeroed memory, page aligned; its pages are touched now if prefault is true,
+ * else on first use. Returns NULL when the kernel refuses. */
 void *bigmem_map(size_t size_bytes, bool prefault);
 void bigmem_unmap(void *mem, size_t size_bytes);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A picture of numbers over time in a terminal: filled areas of block characters where the locale is
- * UTF-8, of plain ASCII elsewhere, as wide as the terminal.
+ * A picture of numbers over time in a terminal: filled areas of block characters where the locale
+ * is UTF-8, of plain ASCII elsewhere, as wide as the terminal.
  */
 #ifndef EALLOC_REPLAY_CHART_H
 #define EALLOC_REPLAY_CHART_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A whole replay: the heap in mapped memory, a loop that runs to the next sample or the next refused
- * request, and what is known at the end. The checked loop has the shape of the fast one in loop.c.
+ * A whole replay: the heap in mapped memory, a loop that runs to the next sample or the next
+ * refused request, and what is known at the end. The checked loop has the shape of the fast one in
+ * loop.c.
  */
 #define _GNU_SOURCE
 #include "engine.h"
@@ -33,7 +34,7 @@ typedef struct {
 static uint64_t now_ns(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now); /* whatever else runs here */
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
@@ -44,7 +45,7 @@ uint32_t replay_frag_permille(uint64_t free_bytes, uint64_t largest_free_bytes)
     return (uint32_t)(1000 - largest * 1000 / free_bytes);
 }
 
-/* --- the checked loop ---------------------------------------------------------------------------- */
+/* --- the checked loop ------------------------------------------------------------------------- */
 
 static void note_damage(run_t *run, const checked_slot_t *slot, const char *what)
 {
@@ -70,7 +71,8 @@ static void verify_block(run_t *run, const checked_slot_t *slot, size_t size_byt
     note_damage(run, slot, what);
 }
 
-/* The pointer lies in the heap, is aligned, and its block holds what was asked for. */
+/* The pointer lies in the heap, is aligned, and its block holds what was asked for. Otherwise
+ * false, and the block is not to be written to. */
 static bool block_is_sound(run_t *run, const checked_slot_t *slot, size_t align)
 {
     uintptr_t at = (uintptr_t)slot->block, arena = (uintptr_t)run->arena;
@@ -82,6 +84,7 @@ static bool block_is_sound(run_t *run, const checked_slot_t *slot, size_t align)
     if (at % align != 0) note_damage(run, slot, "block not aligned");
     if (run->options->ops->usable_size_bytes(run->heap, slot->block) < slot->size_bytes) {
         note_damage(run, slot, "usable size smaller than requested");
+        return false;
     }
     return true;
 }
@@ -173,12 +176,14 @@ static void check_at_end(run_t *run)
         verify_block(run, &slots[i], slots[i].size_bytes);
         n_live++;
     }
-    if (run->result->stats.n_live != n_live) note_damage(run, NULL, "count of live blocks is wrong");
+    if (run->result->stats.n_live != n_live)
+        note_damage(run, NULL, "count of live blocks is wrong");
     ea_heap_fault_t fault;
-    if (run->options->ops->check(run->heap, &fault) != EA_OK) note_damage(run, NULL, fault.invariant);
+    if (run->options->ops->check(run->heap, &fault) != EA_OK)
+        note_damage(run, NULL, fault.invariant);
 }
 
-/* --- a whole replay ------------------------------------------------------------------------------ */
+/* --- a whole replay --------------------------------------------------------------------------- */
 
 static bool run_to(run_t *run, size_t to)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The replay engine: runs a trace on a heap, in one of two ways. Checked, every block is filled with a
- * pattern of its own, verified when it is freed, moved and at the end, and every pointer and status is
- * looked at. Fast, the operations run as a program would issue them, for measuring time.
+ * The replay engine: runs a trace on a heap, in one of two ways. Checked, every block is filled
+ * with a pattern of its own, verified when it is freed, moved and at the end, and every pointer and
+ * status is looked at. Fast, the operations run as a program would issue them, for measuring time.
  */
 #ifndef EALLOC_REPLAY_ENGINE_H
 #define EALLOC_REPLAY_ENGINE_H
@@ -15,7 +15,7 @@
 #include "stores/heap_instance.h"
 #include "trace.h"
 
-/* --- the loop ------------------------------------------------------------------------------------ */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 /* Where a replay stands; all zero is the beginning. */
 typedef struct {
@@ -33,16 +33,17 @@ typedef struct {
     void (*free)(void *ptr);
 } replay_malloc_t;
 
-/* Run operations from the cursor up to operation `to`, or through the first request that is refused:
- * then the result is false and cursor->op is that operation's successor. slots: one pointer for each
- * of the trace's slots, all NULL at the beginning. No content is checked or touched.
- * A slot whose request was refused stays empty: freeing it does nothing, resizing it asks anew. */
+/* Run operations from the cursor up to operation `to`, or through the first request that is
+ * refused: then the result is false and cursor->op is that operation's successor. slots: one
+ * pointer for each of the trace's slots, all NULL at the beginning. No content is checked or
+ * touched. A slot whose request was refused stays empty: freeing it does nothing, resizing it asks
+ * anew. */
 bool replay_loop_heap(const trace_t *trace, replay_cursor_t *cursor, size_t to,
                       const eai_heap_ops_t *ops, ea_heap_t *heap, void **slots);
 bool replay_loop_malloc(const trace_t *trace, replay_cursor_t *cursor, size_t to,
                         const replay_malloc_t *host, void **slots);
 
-/* --- a whole replay ------------------------------------------------------------------------------ */
+/* --- a whole replay --------------------------------------------------------------------------- */
 
 typedef struct {
     const eai_heap_ops_t *ops;
@@ -65,8 +66,8 @@ typedef struct {
 } replay_sample_t;
 
 typedef struct {
-    uint64_t n_ops; /* operations run */
-    uint64_t elapsed_ns;
+    uint64_t n_ops;      /* operations run */
+    uint64_t elapsed_ns; /* processor time of the operations */
     uint64_t n_failures; /* requests refused */
     struct {
         uint64_t event, size_bytes, free_bytes, largest_free_bytes;
@@ -99,8 +100,8 @@ void replay_memory_release(replay_memory_t *memory);
 /* The control structure's bytes in a heap of heap_bytes; 0 if there can be no such heap. */
 size_t replay_control_bytes(const eai_heap_ops_t *ops, ea_heap_fit_t fit, size_t heap_bytes);
 
-/* The size the heap would have without fragmentation: peak gross bytes plus the control structure of
- * a heap that large. */
+/* The size the heap would have without fragmentation: peak gross bytes plus the control structure
+ * of a heap that large. */
 size_t replay_perfect_bytes(const trace_t *trace, const eai_heap_ops_t *ops, ea_heap_fit_t fit);
 
 /* permille of free_bytes that one request could not have, 0 when nothing is free. */

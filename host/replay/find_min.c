@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Every round tries as many sizes as there are jobs. The search starts at perfect packing, below
- * which nothing can succeed, walks up in growing strides until one succeeds, and then cuts the bracket
- * into jobs + 1 parts.
+ * which nothing can succeed, walks up in growing strides until one succeeds, and then cuts the
+ * bracket into jobs + 1 parts.
  */
 #include "find_min.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The smallest heap that completes a trace. Success is not monotone in the size, so the answer of a
- * bisection is verified: the next 16 sizes in steps of 0.1 % must succeed too, and those that do not
- * are reported.
+ * bisection is verified: the next 16 sizes in steps of 0.1 % must succeed too, and those that do
+ * not are reported.
  */
 #ifndef EALLOC_REPLAY_FIND_MIN_H
 #define EALLOC_REPLAY_FIND_MIN_H
@@ -13,9 +13,11 @@
 #define FIND_MIN_MAX_JOBS 16
 
 typedef struct {
-    size_t smallest_bytes; /* the trace completes in it; what is 0.05 % (or 8 bytes) smaller failed  */
-    size_t safe_bytes;     /* from here all sizes tried succeed: smallest_bytes without exceptions   */
-    size_t n_exceptions;   /* larger sizes that fail                                                 */
+    size_t
+        smallest_bytes; /* the trace completes in it; what is 0.05 % (or 8 bytes) smaller failed  */
+    size_t safe_bytes;  /* from here all sizes tried succeed: smallest_bytes without exceptions   */
+    size_t
+        n_exceptions; /* larger sizes that fail                                                 */
     size_t exceptions[FIND_MIN_VERIFIED];
     size_t n_runs; /* replays it took */
 } find_min_result_t;

@@ -8,14 +8,10 @@ static const struct {
     unsigned align, link_bits;
     const eai_heap_ops_t *ops;
 } heaps[] = {
-    {"default", 8, 32, &eai_heap_ops_default8},
-    {"fast", 8, 32, &eai_heap_ops_fast8},
-    {"throughput", 8, 32, &eai_heap_ops_throughput8},
-    {"tiny", 8, 32, &eai_heap_ops_tiny8},
-    {"default", 16, 32, &eai_heap_ops_default16},
-    {"fast", 16, 32, &eai_heap_ops_fast16},
-    {"throughput", 16, 32, &eai_heap_ops_throughput16},
-    {"tiny", 16, 32, &eai_heap_ops_tiny16},
+    {"default", 8, 32, &eai_heap_ops_default8},         {"fast", 8, 32, &eai_heap_ops_fast8},
+    {"throughput", 8, 32, &eai_heap_ops_throughput8},   {"tiny", 8, 32, &eai_heap_ops_tiny8},
+    {"default", 16, 32, &eai_heap_ops_default16},       {"fast", 16, 32, &eai_heap_ops_fast16},
+    {"throughput", 16, 32, &eai_heap_ops_throughput16}, {"tiny", 16, 32, &eai_heap_ops_tiny16},
     {"default", 8, 16, &eai_heap_ops_default8l16},
 };
 

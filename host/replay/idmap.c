@@ -29,7 +29,8 @@ static bool grow(idmap_t *map)
     idmap_t bigger = {.capacity_bits = map->capacity_bits ? map->capacity_bits + 1 : FIRST_BITS,
                       .n_entries = map->n_entries};
     if (bigger.capacity_bits > LAST_BITS) return false;
-    if (!bigmem_reserve(&bigger.memory, sizeof(idmap_entry_t) << bigger.capacity_bits)) return false;
+    if (!bigmem_reserve(&bigger.memory, sizeof(idmap_entry_t) << bigger.capacity_bits))
+        return false;
     bigger.entries = bigger.memory.data;
     for (uint32_t i = 0; map->entries != NULL && i <= mask_of(map); i++) {
         if (map->entries[i].key != 0) place(&bigger, map->entries[i].key, map->entries[i].value);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * From the recorded program's addresses to dense slots: an open-addressing hash table with linear
- * probing; removal shifts the cluster back, so there are no tombstones and the table never degrades.
- * Address 0 is never a key. Cost O(1) expected for every call.
+ * probing; removal shifts the cluster back, so there are no tombstones and the table never
+ * degrades. Address 0 is never a key. Cost O(1) expected for every call.
  */
 #ifndef EALLOC_REPLAY_IDMAP_H
 #define EALLOC_REPLAY_IDMAP_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The fast loop, one source for both kinds of allocator: always inlined with one of them a constant
- * NULL, so each function holds only its own calls. The loop has no branch of its own but the kind of
- * the operation and the refused request, which leaves it.
+ * NULL, so each function holds only its own calls. The loop has no branch of its own but the kind
+ * of the operation and the refused request, which leaves it.
  */
 #include "ealloc/compiler.h"
 #include "engine.h"

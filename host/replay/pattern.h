@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The contents of a block under check: a sequence of bytes that depends on the block's id and on the
- * position, so that a lost, shifted, swapped or overlapping block shows. A block that grows keeps its
- * pattern and only gets more of it.
+ * The contents of a block under check: a sequence of bytes that depends on the block's id and on
+ * the position, so that a lost, shifted, swapped or overlapping block shows. A block that grows
+ * keeps its pattern and only gets more of it.
  */
 #ifndef EALLOC_REPLAY_PATTERN_H
 #define EALLOC_REPLAY_PATTERN_H

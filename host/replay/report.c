@@ -31,13 +31,17 @@ static unsigned long long ull(uint64_t value)
     return value;
 }
 
-/* --- text ---------------------------------------------------------------------------------------- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static void print_recording(FILE *out, const replay_report_t *report)
 {
     const trace_t *trace = report->trace;
     int room = (int)chart_columns(out) - 18;
     fprintf(out, "  recording       %s%s\n", report->file, trace->partial ? " (partial)" : "");
+    if (report->manifest != NULL) {
+        fprintf(out, "                  the process with the most events in %s\n",
+                report->manifest);
+    }
     if (trace->command[0] != '\0') {
         bool cut = strlen(trace->command) > (size_t)room;
         fprintf(out, "  command         %.*s%s\n", cut ? room - 3 : room, trace->command,
@@ -57,7 +61,8 @@ static void print_recording(FILE *out, const replay_report_t *report)
                 ull(trace->n_inherited));
     }
     if (trace->n_lost > 0) {
-        fprintf(out, "  lost            %llu events that the recorder missed\n", ull(trace->n_lost));
+        fprintf(out, "  lost            %llu events that the recorder missed\n",
+                ull(trace->n_lost));
     }
     if (trace->unclosed) {
         fprintf(out, "  ended           without closing its recording (crash, _exit or kill)\n");
@@ -84,11 +89,12 @@ static void print_heap(FILE *out, const replay_report_t *report)
                 ull(result->first_failure.largest_free_bytes));
     }
     if (result->n_damaged > 0) {
-        fprintf(out, "  contents        DAMAGED %llu times; the first: %s\n", ull(result->n_damaged),
-                result->damage);
+        fprintf(out, "  contents        DAMAGED %llu times; the first: %s\n",
+                ull(result->n_damaged), result->damage);
     } else {
         fprintf(out, "  contents        %s\n",
-                options->check_contents ? "every block written and verified: intact" : "not checked");
+                options->check_contents ? "every block written and verified: intact"
+                                        : "not checked");
     }
 }
 
@@ -98,18 +104,23 @@ static void print_figures(FILE *out, const replay_report_t *report)
     const trace_t *trace = report->trace;
     fprintf(out, "  peak live       %llu bytes requested, at most %llu blocks at once\n",
             ull(trace->peak_live_bytes), ull(trace->peak_live_blocks));
-    fprintf(out, "  peak used       %llu bytes in blocks: overhead %.2f %%\n",
-            ull(result->peak_used_bytes),
-            percent_above(result->peak_used_bytes, trace->peak_live_bytes));
+    fprintf(out, "  peak used       %llu bytes in blocks", ull(result->peak_used_bytes));
+    if (result->n_failures == 0) { /* otherwise it is less than what was asked for */
+        fprintf(out, ": overhead %.2f %%",
+                percent_above(result->peak_used_bytes, trace->peak_live_bytes));
+    }
+    fputc('\n', out);
     fprintf(out, "  perfect packing %zu bytes (control structure: %zu)\n", report->perfect_bytes,
             result->stats.control_bytes);
     const find_min_result_t *smallest = report->smallest;
     if (smallest != NULL) {
-        fprintf(out, "  smallest heap   %zu bytes: excess %.2f %% over perfect packing (%zu replays)\n",
+        fprintf(out,
+                "  smallest heap   %zu bytes: excess %.2f %% over perfect packing (%zu replays)\n",
                 smallest->smallest_bytes,
                 percent_above(smallest->smallest_bytes, report->perfect_bytes), smallest->n_runs);
         if (smallest->n_exceptions == 0) {
-            fprintf(out, "                  verified: the next %d sizes, to +%.1f %%, complete too\n",
+            fprintf(out,
+                    "                  verified: the next %d sizes, to +%.1f %%, complete too\n",
                     FIND_MIN_VERIFIED, FIND_MIN_VERIFIED / 10.0);
         } else {
             fprintf(out, "  exceptions      %zu of %d larger sizes fail:", smallest->n_exceptions,
@@ -164,7 +175,7 @@ void report_text(FILE *out, const replay_report_t *report)
     print_charts(out, report);
 }
 
-/* --- JSON ---------------------------------------------------------------------------------------- */
+/* --- JSON ------------------------------------------------------------------------------------- */
 
 static json_t *json_first_failure(const replay_result_t *result)
 {
@@ -173,6 +184,14 @@ static json_t *json_first_failure(const replay_result_t *result)
                      "size_bytes", (json_int_t)result->first_failure.size_bytes, "free_bytes",
                      (json_int_t)result->first_failure.free_bytes, "largest_free_bytes",
                      (json_int_t)result->first_failure.largest_free_bytes);
+}
+
+/* Only where everything was granted is what is used comparable with what was asked for. */
+static json_t *json_overhead(const replay_report_t *report)
+{
+    if (report->result->n_failures > 0) return json_null();
+    return json_real(
+        percent_above(report->result->peak_used_bytes, report->trace->peak_live_bytes));
 }
 
 static json_t *json_smallest(const replay_report_t *report)
@@ -207,14 +226,16 @@ static json_t *json_recording(const replay_report_t *report)
 {
     const trace_t *trace = report->trace;
     return json_pack(
-        "{s:s, s:s, s:b, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, s:I}", "file",
-        report->file, "command", trace->command, "partial", trace->partial, "error", trace->error,
-        "irregularity", trace->irregularity, "irregular", (json_int_t)trace->n_irregular,
-        "inherited", (json_int_t)trace->n_inherited, "lost", (json_int_t)trace->n_lost, "events", (json_int_t)trace->n_events,
-        "operations", (json_int_t)trace->n_ops, "allocations", (json_int_t)trace->n_allocs,
-        "reallocations", (json_int_t)trace->n_reallocs, "frees", (json_int_t)trace->n_frees,
-        "recorded_failures", (json_int_t)trace->n_recorded_failures, "unclosed", trace->unclosed,
-        "threads", (json_int_t)trace->n_threads, "duration_us", (json_int_t)trace->duration_us);
+        "{s:s, s:s?, s:s, s:b, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, "
+        "s:I}",
+        "file", report->file, "manifest", report->manifest, "command", trace->command, "partial",
+        trace->partial, "error", trace->error, "irregularity", trace->irregularity, "irregular",
+        (json_int_t)trace->n_irregular, "inherited", (json_int_t)trace->n_inherited, "lost",
+        (json_int_t)trace->n_lost, "events", (json_int_t)trace->n_events, "operations",
+        (json_int_t)trace->n_ops, "allocations", (json_int_t)trace->n_allocs, "reallocations",
+        (json_int_t)trace->n_reallocs, "frees", (json_int_t)trace->n_frees, "recorded_failures",
+        (json_int_t)trace->n_recorded_failures, "unclosed", trace->unclosed, "threads",
+        (json_int_t)trace->n_threads, "duration_us", (json_int_t)trace->duration_us);
 }
 
 static json_t *json_heap(const replay_report_t *report)
@@ -222,9 +243,9 @@ static json_t *json_heap(const replay_report_t *report)
     const replay_options_t *options = report->options;
     return json_pack("{s:I, s:b, s:s, s:s, s:i, s:i, s:I}", "heap_bytes",
                      (json_int_t)options->heap_bytes, "chosen", report->heap_is_default, "profile",
-                     report->profile, "fit", fit_name(report), "align", (int)options->ops->align_bytes,
-                     "link_bits", (int)options->ops->link_bits, "control_bytes",
-                     (json_int_t)report->result->stats.control_bytes);
+                     report->profile, "fit", fit_name(report), "align",
+                     (int)options->ops->align_bytes, "link_bits", (int)options->ops->link_bits,
+                     "control_bytes", (json_int_t)report->result->stats.control_bytes);
 }
 
 bool report_json(FILE *out, const replay_report_t *report)
@@ -232,15 +253,14 @@ bool report_json(FILE *out, const replay_report_t *report)
     const replay_result_t *result = report->result;
     const trace_t *trace = report->trace;
     json_t *root = json_pack(
-        "{s:o, s:o, s:I, s:o, s:b, s:I, s:s?, s:I, s:I, s:I, s:f, s:I, s:o, s:o, s:f}", "recording",
+        "{s:o, s:o, s:I, s:o, s:b, s:I, s:s?, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:f}", "recording",
         json_recording(report), "heap", json_heap(report), "failures",
         (json_int_t)result->n_failures, "first_failure", json_first_failure(result),
         "contents_checked", report->options->check_contents, "damaged",
         (json_int_t)result->n_damaged, "damage", result->n_damaged > 0 ? result->damage : NULL,
         "peak_live_bytes", (json_int_t)trace->peak_live_bytes, "peak_live_blocks",
-        (json_int_t)trace->peak_live_blocks, "peak_used_bytes",
-        (json_int_t)result->peak_used_bytes, "overhead_percent",
-        percent_above(result->peak_used_bytes, trace->peak_live_bytes), "perfect_packing_bytes",
+        (json_int_t)trace->peak_live_blocks, "peak_used_bytes", (json_int_t)result->peak_used_bytes,
+        "overhead_percent", json_overhead(report), "perfect_packing_bytes",
         (json_int_t)report->perfect_bytes, "find_min", json_smallest(report), "fragmentation",
         json_fragmentation(result), "ns_per_operation", ns_per_op(result));
     if (root == NULL) return false;
@@ -249,7 +269,7 @@ bool report_json(FILE *out, const replay_report_t *report)
     return fputc('\n', out) != EOF && ok;
 }
 
-/* --- CSV ----------------------------------------------------------------------------------------- */
+/* --- CSV -------------------------------------------------------------------------------------- */
 
 bool report_timeline(const char *path, const replay_report_t *report)
 {

@@ -12,8 +12,9 @@
 #include "trace.h"
 
 typedef struct {
-    const char *file;    /* the recording                                             */
-    const char *profile; /* the heap's                                                */
+    const char *file;     /* the recording                                             */
+    const char *manifest; /* that it was chosen from; NULL: none                      */
+    const char *profile;  /* the heap's                                                */
     const trace_t *trace;
     const replay_options_t *options;
     const replay_result_t *result;
@@ -25,8 +26,8 @@ typedef struct {
 void report_text(FILE *out, const replay_report_t *report);
 /* Returns false when there is no memory or out cannot be written. */
 bool report_json(FILE *out, const replay_report_t *report);
-/* time_us,live,used,free,largest_free,fragmentation_permille, one line a sample. Returns false if the
- * file cannot be written. */
+/* time_us,live,used,free,largest_free,fragmentation_permille, one line a sample. Returns false if
+ * the file cannot be written. */
 bool report_timeline(const char *path, const replay_report_t *report);
 
 #endif

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Loading: one pass over the events. A live block is an entry of the address map that names its slot;
- * a slot holds the block's size, or while free the next free slot.
+ * Loading: one pass over the events. A live block is an entry of the address map that names its
+ * slot; a slot holds the block's size, or while free the next free slot.
  *
  * Times and event numbers are kept sparse, because only samples and messages ask for them: a mark
- * every 64 operations holds the time, and a list of gaps holds where events did not become operations.
+ * every 64 operations holds the time, and a list of gaps holds where events did not become
+ * operations.
  */
 #define _GNU_SOURCE
 #include "trace.h"
@@ -38,7 +39,7 @@ static char *format(const char *text, ...)
     return line;
 }
 
-/* --- what an operation is made of ---------------------------------------------------------------- */
+/* --- what an operation is made of ------------------------------------------------------------- */
 
 static bool append_op(trace_t *t, trace_op_kind_t kind, uint32_t slot, uint64_t size_bytes,
                       uint64_t time_us)
@@ -90,7 +91,8 @@ static uint32_t take_slot(trace_t *t)
         return slot;
     }
     if (t->n_slots == TRACE_MAX_SLOTS) return IDMAP_NONE;
-    if (!bigmem_reserve(&t->eai_slots, ((size_t)t->n_slots + 1) * sizeof(slot_t))) return IDMAP_NONE;
+    if (!bigmem_reserve(&t->eai_slots, ((size_t)t->n_slots + 1) * sizeof(slot_t)))
+        return IDMAP_NONE;
     return t->n_slots++;
 }
 
@@ -121,7 +123,7 @@ static void note_irregular(trace_t *t, const rec_event_t *e, const char *what, u
                              what, (unsigned long long)ptr);
 }
 
-/* --- events -------------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------- */
 
 static bool drop_block(trace_t *t, uint32_t slot, uint64_t time_us)
 {
@@ -152,9 +154,9 @@ static bool free_if_live(trace_t *t, const rec_event_t *e, const char *source, u
 
 static bool add_alloc(trace_t *t, const rec_event_t *e, const char *source, uint64_t offset)
 {
-    trace_op_kind_t kind = e->kind == REC_CALLOC                      ? OP_CALLOC
+    trace_op_kind_t kind = e->kind == REC_CALLOC                     ? OP_CALLOC
                            : e->kind == REC_ALIGNED && e->align != 0 ? OP_ALIGNED
-                                                                      : OP_ALLOC;
+                                                                     : OP_ALLOC;
     t->n_allocs++;
     return free_if_live(t, e, source, offset) && add_block(t, e, kind);
 }
@@ -283,7 +285,7 @@ void trace_release(trace_t *t)
     *t = (trace_t){0};
 }
 
-/* --- questions ----------------------------------------------------------------------------------- */
+/* --- questions -------------------------------------------------------------------------------- */
 
 uint64_t trace_event_of(const trace_t *t, size_t i)
 {

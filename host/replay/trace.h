@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * A trace: a recording made ready for replay. Every block's address becomes a dense slot (a slot is
- * used again once its block is freed, so there are as many slots as blocks ever live at once), every
- * event becomes an 8-byte operation in memory, and everything that follows from the recording alone is
- * computed on the way: counts, peaks, perfect packing, irregularities.
+ * used again once its block is freed, so there are as many slots as blocks ever live at once),
+ * every event becomes an 8-byte operation in memory, and everything that follows from the recording
+ * alone is computed on the way: counts, peaks, perfect packing, irregularities.
  *
- * Perfect packing is what an allocator without fragmentation would need: the maximum over time of the
- * sum of gross block sizes (a 4-byte header, rounded up to 8, at least 16), to which the replay adds
- * the heap's control structure.
+ * Perfect packing is what an allocator without fragmentation would need: the maximum over time of
+ * the sum of gross block sizes (a 4-byte header, rounded up to 8, at least 16), to which the replay
+ * adds the heap's control structure.
  */
 #ifndef EALLOC_REPLAY_TRACE_H
 #define EALLOC_REPLAY_TRACE_H
@@ -64,9 +64,9 @@ typedef struct {
     uint64_t end_live_bytes, end_live_blocks;
     uint64_t duration_us;
     uint32_t n_threads;
-    bool unclosed; /* the program ended without closing its recording      */
-    bool partial;  /* the recording is damaged or truncated: this is what was readable     */
-    char *error;   /* one line naming file and offset if partial, else NULL          */
+    bool unclosed;      /* the program ended without closing its recording      */
+    bool partial;       /* the recording is damaged or truncated: this is what was readable     */
+    char *error;        /* one line naming file and offset if partial, else NULL          */
     char *irregularity; /* the first one: one line naming file, event and offset, else NULL */
     char *command;      /* of the recorded program; "" if not known                    */
 
@@ -89,13 +89,13 @@ bool trace_load(trace_t *trace, const char *path, trace_progress_t progress);
 void trace_release(trace_t *trace);
 
 /* The same in parts, for traces that come from elsewhere: begin with an all-zero trace, add events,
- * finish. add returns false when memory or slots run out; source names the origin in messages, offset
- * is what they say. */
+ * finish. add returns false when memory or slots run out; source names the origin in messages,
+ * offset is what they say. */
 bool trace_add(trace_t *trace, const rec_event_t *event, const char *source, uint64_t offset);
 bool trace_finish(trace_t *trace);
 
-/* The number of the recorded event (from 1) that became operation i, and the time of it (exact every
- * 64 operations, interpolated between). Cost O(log n). */
+/* The number of the recorded event (from 1) that became operation i, and the time of it (exact
+ * every 64 operations, interpolated between). Cost O(log n). */
 uint64_t trace_event_of(const trace_t *trace, size_t i);
 uint64_t trace_time_us(const trace_t *trace, size_t i);
 

@@ -35,6 +35,19 @@
 #define EA_CFG_HEAP_ALIGN 0
 #endif
 
+/* Half fit as an option of a heap: 0 or 1. Costs about 40 bytes of code and no cycle; without it
+ * ea_heap_init() refuses EA_FIT_HALF. */
+#ifndef EA_CFG_HEAP_HALF_FIT
+#define EA_CFG_HEAP_HALF_FIT 1
+#endif
+
+/* Walks and checks in bounded steps that survive changes between the steps: 0 or 1. Costs about 150
+ * bytes of code and 2 instructions in free (none with checks); without it a walk must finish in one
+ * call. */
+#ifndef EA_CFG_HEAP_STEPWISE
+#define EA_CFG_HEAP_STEPWISE 1
+#endif
+
 /* Usage counters of the heap (free now, smallest free ever, numbers of calls): 0 or 1. Costs at
  * most 6 instructions an operation; without them the counters read 0. */
 #ifndef EA_CFG_HEAP_STATS
@@ -57,6 +70,12 @@
 #endif
 #if EA_CFG_HEAP_ALIGN != 0 && EA_CFG_HEAP_ALIGN != 8 && EA_CFG_HEAP_ALIGN != 16
 #error "EA_CFG_HEAP_ALIGN is 0 (by machine), 8 or 16"
+#endif
+#if EA_CFG_HEAP_HALF_FIT != 0 && EA_CFG_HEAP_HALF_FIT != 1
+#error "EA_CFG_HEAP_HALF_FIT is 0 or 1"
+#endif
+#if EA_CFG_HEAP_STEPWISE != 0 && EA_CFG_HEAP_STEPWISE != 1
+#error "EA_CFG_HEAP_STEPWISE is 0 or 1"
 #endif
 #if EA_CFG_HEAP_STATS != 0 && EA_CFG_HEAP_STATS != 1
 #error "EA_CFG_HEAP_STATS is 0 or 1"

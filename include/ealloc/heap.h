@@ -230,7 +230,8 @@ size_t ea_heap_histogram(const ea_heap_t *heap, ea_heap_bin_t *bins, size_t n_bi
  * (not inside visit): the walk resumes behind the last block visited and sees every block that lives
  * throughout exactly once.
  * Returns  EA_ERR_AGAIN: call again with the same cursor; EA_OK: the walk is complete; EA_ERR_BUSY:
- *          another walk or check is under way (end it with ea_heap_walk_end()); EA_ERR_CORRUPT.
+ *          another walk or check is under way (end it with ea_heap_walk_end()); EA_ERR_CORRUPT;
+ *          EA_ERR_INVALID: max_steps were too few where EA_CFG_HEAP_STEPWISE is 0.
  * Cost     O(max_steps). One walk or check at a time on one heap. */
 typedef void (*ea_heap_visit_t)(void *context, const ea_heap_block_t *block);
 EA_NODISCARD ea_status_t ea_heap_walk(ea_heap_t *heap, ea_heap_cursor_t *cursor, size_t max_steps,

@@ -39,6 +39,30 @@
  */
 #include "stores/heap_internal.h"
 
+/* Tiny: the other sources call the very functions that the hot path inlines elsewhere. */
+#if EAI_TINY_CODE
+#define HOT
+#define unlink_block eai_heap_unlink
+#define release eai_heap_release
+#else
+#define HOT EA_INLINE
+#endif
+
+#if EAI_TINY_CODE
+/* The same mapping as the other profiles', by a loop of at most 29 steps where there is no clz. */
+uint32_t eai_heap_bin_of(uint32_t size)
+{
+    uint32_t g = size >> EAI_GRANULE_SHIFT, bin = 0;
+#if EAI_HAS_CLZ
+    bin = (31u - EAI_SUB_LOG2) - eai_clz32(g | (1u << EAI_SUB_LOG2));
+    return (bin << EAI_SUB_LOG2) + (g >> bin);
+#else
+    for (; g >= EAI_EXACT_GRANULES; g >>= 1) bin += 1u << EAI_SUB_LOG2;
+    return bin + g;
+#endif
+}
+#endif
+
 /* --- lists ---------------------------------------------------------------------------------------- */
 
 EA_INLINE void clear_bin(ea_heap_t *heap, uint32_t bin)
@@ -46,6 +70,7 @@ EA_INLINE void clear_bin(ea_heap_t *heap, uint32_t bin)
     heap->words[bin >> 5] &= ~eai_bit(bin);
 }
 
+#if !EAI_TINY_CODE
 /* Take a block that is known to be in bin off its list. */
 EA_INLINE void unlink_from(ea_heap_t *heap, links_t *block, uint32_t bin)
 {
@@ -54,9 +79,10 @@ EA_INLINE void unlink_from(ea_heap_t *heap, links_t *block, uint32_t bin)
     at(heap, next)->prev = (link_t)prev;
     if (next == prev) clear_bin(heap, bin);
 }
+#endif
 
-/* The same for a block found by its address: an emptied list leaves its sentinel on both sides. */
-EAI_HOT void unlink_block(ea_heap_t *heap, links_t *block)
+/* Take a block off its list by its address: an emptied list leaves its sentinel on both sides. */
+HOT void unlink_block(ea_heap_t *heap, links_t *block)
 {
     ref_t next = block->next, prev = block->prev;
     at(heap, prev)->next = (link_t)next;
@@ -95,8 +121,12 @@ EAI_HOT void insert_block(ea_heap_t *heap, links_t *block, uint32_t size, bool i
 }
 
 /* First bin at or above bin whose bit is set; the guard's is, so there is always one. */
-EA_INLINE uint32_t next_bin(const ea_heap_t *heap, uint32_t bin)
+EAI_HOT uint32_t next_bin(const ea_heap_t *heap, uint32_t bin)
 {
+#if EAI_TINY_CODE && !EAI_HAS_CLZ
+    while (!(heap->words[bin >> 5] & eai_bit(bin))) bin++; /* at most as many steps as bins */
+    return bin;
+#else
     uint32_t i = bin >> 5;
     uint32_t word = eai_bits_from(heap->words[i], bin & 31u);
     if (word) return bin + eai_bits_first(word);
@@ -107,6 +137,7 @@ EA_INLINE uint32_t next_bin(const ea_heap_t *heap, uint32_t bin)
         word = heap->words[++i];
     } while (!word);
     return (i << 5) + eai_bits_first(word);
+#endif
 #endif
 }
 
@@ -128,7 +159,13 @@ EA_INLINE void count_given(ea_heap_t *heap, uint32_t size)
 #endif
 }
 
-static EA_NOINLINE void *refuse_alloc(ea_heap_t *heap)
+#if EA_CFG_HEAP_STATS
+#define EAI_COLD static EA_NOINLINE
+#else
+#define EAI_COLD EA_INLINE
+#endif
+
+EAI_COLD void *refuse_alloc(ea_heap_t *heap)
 {
     (void)heap;
 #if EA_CFG_HEAP_STATS
@@ -137,7 +174,7 @@ static EA_NOINLINE void *refuse_alloc(ea_heap_t *heap)
     return NULL;
 }
 
-static EA_NOINLINE ea_status_t refuse_block(ea_heap_t *heap, ea_status_t status)
+EAI_COLD ea_status_t refuse_block(ea_heap_t *heap, ea_status_t status)
 {
     (void)heap;
 #if EA_CFG_HEAP_STATS
@@ -146,23 +183,34 @@ static EA_NOINLINE ea_status_t refuse_block(ea_heap_t *heap, ea_status_t status)
     return status;
 }
 
+#if EA_CFG_CHECK_LEVEL >= 3
+static ea_status_t refuse_damaged(ea_heap_t *heap)
+{
+    return ea_heap_check(heap, NULL) == EA_OK ? EA_OK : refuse_block(heap, EA_ERR_CORRUPT);
+}
+#endif
+
 /* --- requests and fits ------------------------------------------------------------------------------ */
 
 /* The slow path of a request's size: none, tiny, too large, or half fit's power of two. Returns the
  * request to serve; 0: refuse. */
+#if EA_CFG_HEAP_HALF_FIT || !EAI_TINY_CODE
 static EA_NOINLINE size_t adjust_request(const ea_heap_t *heap, size_t request)
 {
     size_t largest = (size_t)(heap->span_bytes & ~EAI_MASK) - EA_HEAP_OVERHEAD_BYTES;
     if (request == 0 || request > largest) return 0;
-    if (request < EAI_TINY) request = EAI_TINY;
+    if (request < EAI_LEAST) request = EAI_LEAST;
+#if EA_CFG_HEAP_HALF_FIT
     if (heap->fit == EA_FIT_HALF) {
         uint32_t size = EAI_MIN_BLOCK;
         while (size < request + EA_HEAP_OVERHEAD_BYTES && size < 0x80000000u) size <<= 1; /* <= 28 */
         request = (size_t)size - EA_HEAP_OVERHEAD_BYTES;
         if (request > largest) return 0;
     }
+#endif
     return request;
 }
+#endif
 
 #if EA_CFG_CHECK_LEVEL >= 2
 /* Do the block's list neighbours exist and point back at it? */
@@ -196,15 +244,32 @@ EA_INLINE bool free_block_ok(const ea_heap_t *heap, const links_t *block, uint32
     return true;
 }
 
-EA_INLINE links_t *first_of(const ea_heap_t *heap, uint32_t bin)
+#if EAI_TINY_CODE
+/* A free block of at least size bytes; NULL: none that the search can see. Both ends of the request's own
+ * bin, then the first block of the next bin above, which fits unless it is the guard's. */
+EA_INLINE links_t *find_fit(ea_heap_t *heap, uint32_t size)
 {
-    return at(heap, at(heap, sentinel(heap, bin))->next);
+    uint32_t own = bin_of(size), bin = own;
+    for (;;) { /* at most twice */
+        bin = next_bin(heap, bin);
+        links_t *list = at(heap, sentinel(heap, bin)), *block = at(heap, list->next);
+        if (*header(block) >= size) return block;
+        block = at(heap, list->prev);
+        if (*header(block) >= size) return block;
+        if (bin != own) return NULL;
+        bin++;
+    }
 }
-
+#else
 /* The bits of bin and those after it in the same word. */
 EA_INLINE uint32_t bits_at(const ea_heap_t *heap, uint32_t bin)
 {
     return eai_bits_from(heap->words[bin >> 5], bin & 31u);
+}
+
+EA_INLINE links_t *first_of(const ea_heap_t *heap, uint32_t bin)
+{
+    return at(heap, at(heap, sentinel(heap, bin))->next);
 }
 
 /* A free block of at least size bytes and its bin; NULL: none that the search can see. A header of a
@@ -247,10 +312,10 @@ EA_INLINE links_t *find_from(ea_heap_t *heap, uint32_t size, uint32_t own, uint3
     return block;
 }
 
-static links_t *find_fit(ea_heap_t *heap, uint32_t size, uint32_t *bin)
+static links_t *find_fit(ea_heap_t *heap, uint32_t size)
 {
-    uint32_t own = bin_of(size);
-    return find_from(heap, size, own, bits_at(heap, own), bin);
+    uint32_t own = bin_of(size), bin;
+    return find_from(heap, size, own, bits_at(heap, own), &bin);
 }
 
 /* Allocate size bytes at the low end of a free block; the rest stays free. */
@@ -271,6 +336,8 @@ EA_INLINE void *carve(ea_heap_t *heap, links_t *block, uint32_t bin, uint32_t si
     count_taken(heap, size);
     return block;
 }
+
+#endif
 
 /* --- quick lists: freed blocks kept whole for the next request of their size ------------------------ */
 
@@ -303,13 +370,29 @@ EA_INLINE bool push_quick(ea_heap_t *heap, links_t *block, uint32_t g)
 
 /* --- public: alloc and free ------------------------------------------------------------------------- */
 
+#if EAI_TINY_CODE
 void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
 {
-    if (EA_UNLIKELY(size_bytes - EAI_TINY > heap->limit)) {
+    uint32_t size = eai_heap_size_for(heap, size_bytes);
+#if EA_CFG_CHECK_LEVEL >= 3
+    if (refuse_damaged(heap) != EA_OK) return NULL;
+#endif
+    char *payload = size ? eai_heap_take(heap, size) : NULL;
+    if (!payload) return size_bytes ? refuse_alloc(heap) : NULL;
+    count_taken(heap, eai_heap_trim(heap, payload, size));
+    return payload;
+}
+#else
+void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
+{
+    if (EA_UNLIKELY(size_bytes - EAI_LEAST > heap->limit)) {
         bool none = size_bytes == 0;
         size_bytes = adjust_request(heap, size_bytes);
         if (!size_bytes) return none ? NULL : refuse_alloc(heap);
     }
+#if EA_CFG_CHECK_LEVEL >= 3
+    if (refuse_damaged(heap) != EA_OK) return NULL;
+#endif
     uint32_t size = block_size(size_bytes), bin;
 #if EAI_QUICK
     uint32_t g = size >> EAI_GRANULE_SHIFT;
@@ -337,7 +420,7 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
 #if EAI_QUICK
     if (EA_UNLIKELY(!block) && heap->quick_bytes) {
         eai_heap_flush_quick(heap);
-        block = find_fit(heap, size, &bin);
+        block = find_from(heap, size, own, bits_at(heap, own), &bin);
     }
 #endif
     if (!block) return refuse_alloc(heap);
@@ -347,11 +430,13 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
     }
     return carve(heap, block, bin, size);
 }
+#endif
 
 /* Merge with free neighbours and link. prev_free: the block's PF flag. */
-EA_INLINE void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t above, uint32_t prev_free)
+HOT void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free)
 {
     char *next = payload + size;
+    uint32_t above = *header(next);
     if (above & EAI_FREE) {
         unlink_block(heap, (links_t *)(void *)next);
         size += size_of(above);
@@ -407,7 +492,7 @@ EA_INLINE bool looks_used(const ea_heap_t *heap, const char *payload)
 {
     (void)heap;
 #if EA_CFG_CHECK_LEVEL == 0
-    return !(*header(payload) & EAI_MARK);
+    return !EA_CFG_HEAP_STEPWISE || !(*header(payload) & EAI_MARK);
 #elif EA_CFG_CHECK_LEVEL == 1
     if ((uintptr_t)payload & EAI_MASK) return false;
     uint32_t head = *header(payload);
@@ -429,7 +514,7 @@ static EA_NOINLINE ea_status_t inspect_block(ea_heap_t *heap, char *payload, boo
     if (status == EA_ERR_FOREIGN) return refuse_block(heap, status);
 #endif
     uint32_t head = *header(payload);
-    bool walked = head & EAI_MARK && heap->cursor == offset_of(heap, payload);
+    bool walked = EA_CFG_HEAP_STEPWISE && head & EAI_MARK && heap->cursor == offset_of(heap, payload);
     if (head & EAI_FREE || (EAI_QUICK && head & EAI_MARK && !walked))
         return refuse_block(heap, EA_ERR_DOUBLE_FREE);
 #if EA_CFG_CHECK_LEVEL >= 2
@@ -437,15 +522,28 @@ static EA_NOINLINE ea_status_t inspect_block(ea_heap_t *heap, char *payload, boo
 #elif EA_CFG_CHECK_LEVEL == 1
     if (*header(payload + size_of(head)) & EAI_PREV_FREE) return refuse_block(heap, EA_ERR_CORRUPT);
 #endif
+#if EA_CFG_HEAP_STEPWISE
     if (!walked) return refuse_block(heap, EA_ERR_CORRUPT);
     if (goes) eai_heap_move_cursor(heap, payload);
     return EA_OK;
+#else
+    (void)goes;
+    return refuse_block(heap, EA_ERR_CORRUPT);
+#endif
+}
+
+ea_status_t eai_heap_admit(ea_heap_t *heap, char *payload)
+{
+    return looks_used(heap, payload) ? EA_OK : inspect_block(heap, payload, false);
 }
 
 ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
 {
     char *payload = ptr;
     if (!payload) return EA_OK;
+#if EA_CFG_CHECK_LEVEL >= 3
+    if (refuse_damaged(heap) != EA_OK) return EA_ERR_CORRUPT;
+#endif
     if (EA_UNLIKELY(!looks_used(heap, payload))) {
         ea_status_t status = inspect_block(heap, payload, true);
         if (status != EA_OK) return status;
@@ -455,226 +553,64 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
     uint32_t g = size >> EAI_GRANULE_SHIFT;
     if (g < EAI_QUICK_GRANULES && push_quick(heap, (links_t *)(void *)payload, g)) return EA_OK;
 #endif
-    release(heap, payload, size, *header(payload + size), head & EAI_PREV_FREE);
+    release(heap, payload, size, head & EAI_PREV_FREE);
     count_given(heap, size);
     return EA_OK;
 }
 
-void *ea_heap_calloc(ea_heap_t *heap, size_t n, size_t size_bytes)
+/* --- across the sources ----------------------------------------------------------------------------- */
+
+#if !EAI_TINY_CODE
+void eai_heap_release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free)
 {
-    size_t bytes;
-    if (__builtin_mul_overflow(n, size_bytes, &bytes)) return refuse_alloc(heap);
-    void *block = ea_heap_alloc(heap, bytes);
-    if (block) memset(block, 0, bytes);
-    return block;
+    release(heap, payload, size, prev_free);
 }
 
-size_t ea_heap_usable_size_bytes(const ea_heap_t *heap, const void *ptr)
+void eai_heap_unlink(ea_heap_t *heap, links_t *block)
 {
-    (void)heap;
-    return ptr ? size_of(*header(ptr)) - EA_HEAP_OVERHEAD_BYTES : 0;
+    unlink_block(heap, block);
+}
+#endif
+
+uint32_t eai_heap_size_for(const ea_heap_t *heap, size_t request)
+{
+#if EAI_TINY_CODE && !EA_CFG_HEAP_HALF_FIT
+    if (request - 1u < EAI_LEAST - 1u) request = EAI_LEAST;
+    if (request - EAI_LEAST > heap->limit) return 0;
+    return block_size(request);
+#else
+    if (request - EAI_LEAST > heap->limit) request = adjust_request(heap, request);
+    return request ? block_size(request) : 0;
+#endif
 }
 
-/* --- aligned ---------------------------------------------------------------------------------------- */
-
-/* Bytes from payload to the next aligned address whose gap is nothing or can be a block. */
-EA_INLINE uint32_t aligned_gap(const void *payload, size_t alignment)
+char *eai_heap_take(ea_heap_t *heap, uint32_t size)
 {
-    uint32_t gap = (uint32_t)(-(uintptr_t)payload & (alignment - 1u));
-    if (gap != 0 && gap < EAI_MIN_BLOCK) gap += (uint32_t)alignment;
-    return gap;
-}
-
-/* Give the end of a used block back, down to size bytes. Returns the size it then has. */
-static uint32_t trim_block(ea_heap_t *heap, char *payload, uint32_t size)
-{
-    uint32_t head = *header(payload), old = size_of(head), rest = old - size;
-    uint32_t above = *header(payload + old);
-    if (rest < EAI_MIN_BLOCK && !(rest && above & EAI_FREE)) return old;
-    *header(payload) = size | (head & EAI_FLAGS);
-    release(heap, payload + size, rest, above, 0);
-    return size;
-}
-
-static void *alloc_aligned(ea_heap_t *heap, size_t alignment, uint32_t size)
-{
-    uint32_t bin;
-    links_t *block = find_fit(heap, size, &bin);
-    if (!block) return NULL;
-    uint32_t gap = aligned_gap(block, alignment);
-    if ((uint64_t)gap + size > size_of(*header(block))) {
-        /* Not this one: any block that is larger by the widest gap will do. */
-        uint64_t wide = (uint64_t)size + alignment + EAI_MIN_BLOCK - EA_HEAP_ALIGN;
-        if (wide > heap->span_bytes) return NULL;
-        block = find_fit(heap, (uint32_t)wide, &bin);
-        if (!block) return NULL;
-        gap = aligned_gap(block, alignment);
+    links_t *block = find_fit(heap, size);
+#if EAI_QUICK
+    if (!block && heap->quick_bytes) {
+        eai_heap_flush_quick(heap);
+        block = find_fit(heap, size);
     }
+#endif
+    if (!block) return NULL;
     if (!free_block_ok(heap, block, *header(block))) {
         refuse_block(heap, EA_ERR_CORRUPT);
         return NULL;
     }
-    uint32_t whole = size_of(*header(block));
-    char *payload = (char *)block + gap;
-    unlink_from(heap, block, bin);
+    unlink_block(heap, block);
+    uint32_t whole = *header(block) -= EAI_FREE;
     *header((char *)block + whole) &= ~EAI_PREV_FREE;
-    *header(payload) = whole - gap;
-    if (gap) {
-        *header(block) = gap;
-        release(heap, (char *)block, gap, whole - gap, 0);
-    }
-    uint32_t got = trim_block(heap, payload, size);
-    count_taken(heap, got);
-    return payload;
+    return (char *)block;
 }
 
-/* One size class for every path: the block size that serves a request; 0: none can. */
-static uint32_t size_for(const ea_heap_t *heap, size_t request)
+uint32_t eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size)
 {
-    if (request - EAI_TINY > heap->limit) request = adjust_request(heap, request);
-    return request ? block_size(request) : 0;
-}
-
-EA_INLINE bool is_power_of_two(size_t x)
-{
-    return x != 0 && (x & (x - 1u)) == 0;
-}
-
-void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size_bytes)
-{
-    if (!is_power_of_two(alignment_bytes)) return NULL;
-    if (alignment_bytes <= EA_HEAP_ALIGN) return ea_heap_alloc(heap, size_bytes);
-    if (size_bytes == 0) return NULL;
-    uint32_t size = size_for(heap, size_bytes);
-    if (!size || alignment_bytes > heap->span_bytes) return refuse_alloc(heap);
-#if EAI_QUICK
-    void *block = alloc_aligned(heap, alignment_bytes, size);
-    if (!block && heap->quick_bytes) {
-        eai_heap_flush_quick(heap);
-        block = alloc_aligned(heap, alignment_bytes, size);
-    }
-#else
-    void *block = alloc_aligned(heap, alignment_bytes, size);
-#endif
-    return block ? block : refuse_alloc(heap);
-}
-
-/* --- realloc ---------------------------------------------------------------------------------------- */
-
-enum { MOVE_IN_PLACE = 1, MOVE_DOWN, MOVE_AWAY };
-
-/* A used block takes its free neighbour above, whose header is given. */
-static void absorb_above(ea_heap_t *heap, char *payload, uint32_t above)
-{
-    uint32_t head = *header(payload), size = size_of(head);
-    unlink_block(heap, (links_t *)(void *)(payload + size));
-    *header(payload) = head + size_of(above);
-    *header(payload + size + size_of(above)) &= ~EAI_PREV_FREE;
-    eai_heap_adjust(heap, -(ptrdiff_t)size_of(above));
-}
-
-ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_bytes, size_t size_bytes,
-                                  ea_heap_move_t *move)
-{
-    char *payload = ptr;
-    if (alignment_bytes == 0) alignment_bytes = 1;
-    if (!payload || size_bytes == 0 || !is_power_of_two(alignment_bytes)) return EA_ERR_INVALID;
-    if (!looks_used(heap, payload)) {
-        ea_status_t status = inspect_block(heap, payload, false);
-        if (status != EA_OK) return status;
-    }
-    uint32_t size = size_for(heap, size_bytes);
-    if (!size) {
-        (void)refuse_alloc(heap);
-        return EA_ERR_TOO_LARGE;
-    }
-    uint32_t head = *header(payload), old = size_of(head), above = *header(payload + old);
-    uint32_t above_size = above & EAI_FREE ? size_of(above) : 0;
-    bool aligned = ((uintptr_t)payload & (alignment_bytes - 1u)) == 0;
-    *move = (ea_heap_move_t){payload, payload, 0, size, MOVE_IN_PLACE};
-
-    if (aligned && size <= old) return EA_OK;
-    if (aligned && size - old <= above_size) {
-        absorb_above(heap, payload, above);
-        return EA_OK;
-    }
-    if (head & EAI_PREV_FREE) {
-        uint32_t below = *header(payload - 4);
-        char *start = payload - below;
-        if (size <= (uint64_t)below + old + above_size && ((uintptr_t)start & (alignment_bytes - 1u)) == 0) {
-            if (size > below + old) absorb_above(heap, payload, above);
-            if (*header(payload) & EAI_MARK) eai_heap_move_cursor(heap, payload);
-            unlink_block(heap, (links_t *)(void *)start);
-            *header(start) = below + size_of(*header(payload));
-            eai_heap_adjust(heap, -(ptrdiff_t)below);
-            /* Keep the block's copy of the payload: the header below it is inside the new block now. */
-            size_t keep = old - EA_HEAP_OVERHEAD_BYTES;
-            *move = (ea_heap_move_t){payload, start, keep < size_bytes ? keep : size_bytes, size, MOVE_DOWN};
-            return EA_OK;
-        }
-    }
-    void *to = alignment_bytes <= EA_HEAP_ALIGN ? ea_heap_alloc(heap, size - EA_HEAP_OVERHEAD_BYTES)
-                                                : ea_heap_aligned_alloc(heap, alignment_bytes,
-                                                                        size - EA_HEAP_OVERHEAD_BYTES);
-    if (!to) return EA_ERR_NO_MEMORY;
-    size_t keep = old - EA_HEAP_OVERHEAD_BYTES;
-    *move = (ea_heap_move_t){payload, to, keep < size_bytes ? keep : size_bytes, size, MOVE_AWAY};
-    return EA_OK;
-}
-
-void ea_heap_realloc_move(const ea_heap_move_t *move)
-{
-    if (move->copy_bytes) memmove(move->to, move->from, move->copy_bytes);
-}
-
-void *ea_heap_realloc_finish(ea_heap_t *heap, const ea_heap_move_t *move)
-{
-    if (move->eai_kind == MOVE_AWAY) {
-        (void)ea_heap_free(heap, move->from);
-        return move->to;
-    }
-    uint32_t merged = size_of(*header(move->to));
-    uint32_t left = trim_block(heap, move->to, (uint32_t)move->eai_size);
-    eai_heap_adjust(heap, (ptrdiff_t)(merged - left));
-    eai_heap_settle(heap);
-    return move->to;
-}
-
-static void *reallocate(ea_heap_t *heap, void *ptr, size_t alignment_bytes, size_t size_bytes)
-{
-    ea_heap_move_t move;
-    if (size_bytes == 0) {
-        (void)ea_heap_free(heap, ptr);
-        return NULL;
-    }
-    if (ea_heap_realloc_begin(heap, ptr, alignment_bytes, size_bytes, &move) != EA_OK) return NULL;
-    ea_heap_realloc_move(&move);
-    return ea_heap_realloc_finish(heap, &move);
-}
-
-void *ea_heap_realloc(ea_heap_t *heap, void *ptr, size_t size_bytes)
-{
-    if (!ptr) return ea_heap_alloc(heap, size_bytes);
-    return reallocate(heap, ptr, 0, size_bytes);
-}
-
-void *ea_heap_aligned_realloc(ea_heap_t *heap, void *ptr, size_t alignment_bytes, size_t size_bytes)
-{
-    if (!ptr) return ea_heap_aligned_alloc(heap, alignment_bytes, size_bytes);
-    if (!is_power_of_two(alignment_bytes)) return NULL;
-    return reallocate(heap, ptr, alignment_bytes, size_bytes);
-}
-
-/* --- across the sources ----------------------------------------------------------------------------- */
-
-void eai_heap_release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free)
-{
-    release(heap, payload, size, *header(payload + size), prev_free);
-}
-
-void eai_heap_unlink(ea_heap_t *heap, char *payload)
-{
-    unlink_block(heap, (links_t *)(void *)payload);
+    uint32_t head = *header(payload), old = size_of(head), rest = old - size;
+    if (rest < EAI_MIN_BLOCK && !(rest && *header(payload + old) & EAI_FREE)) return old;
+    *header(payload) = head - rest;
+    eai_heap_release(heap, payload + size, rest, 0);
+    return size;
 }
 
 #if EAI_QUICK
@@ -686,7 +622,7 @@ void eai_heap_flush_quick(ea_heap_t *heap)
             heap->quick[g] = ((links_t *)(void *)payload)->next;
             uint32_t head = *header(payload) & ~EAI_MARK;
             *header(payload) = head;
-            release(heap, payload, size_of(head), *header(payload + size_of(head)), head & EAI_PREV_FREE);
+            release(heap, payload, size_of(head), head & EAI_PREV_FREE);
         }
         heap->n_quick[g] = 0;
     }

@@ -87,13 +87,6 @@ size_t ea_heap_histogram(const ea_heap_t *heap, ea_heap_bin_t *bins, size_t n_bi
 
 /* --- walk -------------------------------------------------------------------------------------------- */
 
-static eai_region_t *region_ending_at(ea_heap_t *heap, uint32_t end)
-{
-    eai_region_t *r = &heap->region;
-    while (r && r->end != end) r = region_next(heap, r);
-    return r;
-}
-
 /* Does a walk have nothing to rest on here? A free block may vanish; a quick-listed one has the mark for
  * a reason of its own. */
 static bool is_loose(const char *payload)
@@ -102,6 +95,7 @@ static bool is_loose(const char *payload)
     return head & EAI_FREE || (EAI_QUICK && head & EAI_MARK);
 }
 
+#if EA_CFG_HEAP_STEPWISE
 static void rest_at(ea_heap_t *heap, char *payload)
 {
     *header(payload) |= EAI_MARK;
@@ -112,6 +106,13 @@ static void leave(ea_heap_t *heap)
 {
     if (heap->cursor) *header(base_of(heap) + heap->cursor) &= ~EAI_MARK;
     heap->cursor = 0;
+}
+
+static eai_region_t *region_ending_at(ea_heap_t *heap, uint32_t end)
+{
+    eai_region_t *r = &heap->region;
+    while (r && r->end != end) r = region_next(heap, r);
+    return r;
 }
 
 void eai_heap_move_cursor(ea_heap_t *heap, char *payload)
@@ -128,31 +129,50 @@ void eai_heap_move_cursor(ea_heap_t *heap, char *payload)
     while (is_loose(payload)) payload += size_of(*header(payload)); /* 1 step; quick lists: their depth */
     rest_at(heap, payload);
 }
+#endif
 
 void ea_heap_walk_end(ea_heap_t *heap)
 {
+    (void)heap;
+#if EA_CFG_HEAP_STEPWISE
     leave(heap);
+#endif
+}
+
+/* A walk's budget is spent. */
+static ea_status_t walk_pause(ea_heap_t *heap, char *payload)
+{
+#if EA_CFG_HEAP_STEPWISE
+    rest_at(heap, payload);
+    return EA_ERR_AGAIN;
+#else
+    (void)heap, (void)payload;
+    return EA_ERR_INVALID;
+#endif
 }
 
 /* The common part of walk and check: begin, or resume. Returns EA_ERR_AGAIN with the position, EA_OK when
  * there is nothing left, EA_ERR_BUSY. */
 static ea_status_t walk_resume(ea_heap_t *heap, ea_heap_cursor_t *cursor, eai_region_t **region, char **payload)
 {
-    if (cursor->eai_state == 0) {
-        if (heap->cursor) return EA_ERR_BUSY;
-        heap->walk_serial = (uint16_t)(heap->walk_serial + 1u ? heap->walk_serial + 1u : 1u);
-        if (heap->walk_serial == 0) heap->walk_serial = 1;
-        cursor->eai_state = heap->walk_serial;
-        *region = &heap->region;
-        *payload = region_first(heap, *region);
-        return EA_ERR_AGAIN;
+#if EA_CFG_HEAP_STEPWISE
+    if (cursor->eai_state != 0) {
+        if (cursor->eai_state != heap->walk_serial || !heap->cursor) return EA_OK;
+        *payload = base_of(heap) + heap->cursor;
+        for (*region = &heap->region; *region; *region = region_next(heap, *region))
+            if (heap->cursor >= (*region)->first && heap->cursor <= (*region)->end) break;
+        leave(heap);
+        return *region ? EA_ERR_AGAIN : EA_ERR_CORRUPT;
     }
-    if (cursor->eai_state != heap->walk_serial || !heap->cursor) return EA_OK;
-    *payload = base_of(heap) + heap->cursor;
-    for (*region = &heap->region; *region; *region = region_next(heap, *region))
-        if (heap->cursor >= (*region)->first && heap->cursor <= (*region)->end) break;
-    leave(heap);
-    return *region ? EA_ERR_AGAIN : EA_ERR_CORRUPT;
+    if (heap->cursor) return EA_ERR_BUSY;
+    if (++heap->walk_serial == 0) heap->walk_serial = 1;
+    cursor->eai_state = heap->walk_serial;
+#else
+    (void)cursor;
+#endif
+    *region = &heap->region;
+    *payload = region_first(heap, *region);
+    return EA_ERR_AGAIN;
 }
 
 ea_status_t ea_heap_walk(ea_heap_t *heap, ea_heap_cursor_t *cursor, size_t max_steps, ea_heap_visit_t visit,
@@ -178,8 +198,7 @@ ea_status_t ea_heap_walk(ea_heap_t *heap, ea_heap_cursor_t *cursor, size_t max_s
         visit(context, &block);
         payload += size;
     }
-    rest_at(heap, payload);
-    return EA_ERR_AGAIN;
+    return walk_pause(heap, payload);
 }
 
 /* --- check ------------------------------------------------------------------------------------------- */
@@ -189,11 +208,11 @@ ea_status_t ea_heap_walk(ea_heap_t *heap, ea_heap_cursor_t *cursor, size_t max_s
 
 static ea_heap_fault_t check_control(const ea_heap_t *heap)
 {
-    if (heap->seal != eai_heap_seal(heap)) BROKEN("I1 the control structure's constants match their seal", heap);
+    if (EA_CFG_CHECK_LEVEL && heap->seal != eai_heap_seal(heap)) BROKEN("I1 the control structure's constants match their seal", heap);
     uint32_t from = 0;
     for (const eai_region_t *r = &heap->region;;) {
         uint32_t self = offset_of(heap, r);
-        if (r->seal != eai_region_seal(r)) BROKEN("I2 regions match their seals", r);
+        if (EA_CFG_CHECK_LEVEL && r->seal != eai_region_seal(r)) BROKEN("I2 regions match their seals", r);
         if (r->first < from || r->first < self || (r->first & EAI_MASK) || (r->end & EAI_MASK) ||
             r->end < r->first || r->end > heap->span_bytes)
             BROKEN("I2 regions ascend and lie inside the span", r);
@@ -382,6 +401,5 @@ ea_status_t ea_heap_check_step(ea_heap_t *heap, ea_heap_cursor_t *cursor, size_t
             payload += size_of(*header(payload));
         }
     }
-    rest_at(heap, payload);
-    return EA_ERR_AGAIN;
+    return walk_pause(heap, payload);
 }

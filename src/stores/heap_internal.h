@@ -17,29 +17,20 @@
 #define EAI_PROFILE_THROUGHPUT 2
 #define EAI_PROFILE_TINY 3
 
-#if EA_CFG_HEAP_PROFILE < 0 || EA_CFG_HEAP_PROFILE > 3
-#error "EA_CFG_HEAP_PROFILE is 0 (default), 1 (fast), 2 (throughput) or 3 (tiny)"
-#endif
-#if EA_HEAP_ALIGN != 8 && EA_HEAP_ALIGN != 16
-#error "EA_CFG_HEAP_ALIGN is 0 (by machine), 8 or 16"
-#endif
-#if EA_CFG_CHECK_LEVEL < 0 || EA_CFG_CHECK_LEVEL > 3
-#error "EA_CFG_CHECK_LEVEL is 0 to 3"
-#endif
-
 /* HT: a free block goes to the head of its bin, unless it lies above the first block there: then to
  * the tail. Nearly address order for one compare. The others put frees at the head and what a split
  * leaves at the tail: no branch, somewhat more fragmentation. */
 #define EAI_ORDER_HT (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT || EA_CFG_HEAP_PROFILE == EAI_PROFILE_TINY)
 /* A small block that must be cut from a larger one is cut from the lower of two candidates: the small
  * ones gather low and leave the high end whole. */
-#define EAI_LOW_FIRST EAI_ORDER_HT
+#define EAI_LOW_FIRST (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT)
 #define EAI_LOW_FIRST_BINS bin_of(128u)
 /* Take a block of exactly the wanted size without looking at it. */
 #define EAI_EXACT (EA_CFG_HEAP_PROFILE == EAI_PROFILE_FAST || EA_CFG_HEAP_PROFILE == EAI_PROFILE_THROUGHPUT)
 #define EAI_QUICK (EA_CFG_HEAP_PROFILE == EAI_PROFILE_THROUGHPUT)
 
-#if EA_CFG_HEAP_PROFILE == EAI_PROFILE_TINY
+#define EAI_TINY_CODE (EA_CFG_HEAP_PROFILE == EAI_PROFILE_TINY)
+#if EAI_TINY_CODE
 #define EAI_HOT static EA_NOINLINE
 #else
 #define EAI_HOT EA_INLINE
@@ -120,7 +111,7 @@ struct ea_heap {
     uint32_t n_failures;
     uint32_t n_corruptions;
 #endif
-    size_t limit;              /* requests n with n - EAI_TINY > limit take the slow path           */
+    size_t limit;              /* requests n with n - EAI_LEAST > limit take the slow path           */
     uint32_t words[EAI_WORDS]; /* a bit per bin; the guard's is always set                          */
     uint32_t span_bytes;
     uint32_t cursor; /* block a walk stands on, bytes from the heap; 0: none              */
@@ -143,7 +134,7 @@ EA_STATIC_ASSERT(sizeof(links_t) == 1u << EAI_REF_SHIFT, "a ref counts in sentin
 EA_STATIC_ASSERT(EAI_BINS_OFFSET % sizeof(links_t) == 0, "sentinels have whole refs");
 
 /* Requests below this many bytes need a block larger than their rounded size. */
-#define EAI_TINY (EA_HEAP_ALIGN == 8 ? EAI_MIN_BLOCK - EA_HEAP_OVERHEAD_BYTES - 8u + 1u : 1u)
+#define EAI_LEAST (EA_HEAP_ALIGN == 8 ? EAI_MIN_BLOCK - EA_HEAP_OVERHEAD_BYTES - 8u + 1u : 1u)
 
 /* --- conversions, each in one place --------------------------------------------------------------- */
 
@@ -214,6 +205,10 @@ EA_INLINE uint32_t offset_of(const ea_heap_t *heap, const void *payload)
 }
 
 /* Bin of a block size: linear below EAI_EXACT_GRANULES, then 4 equal steps per doubling. */
+#if EAI_TINY_CODE
+uint32_t eai_heap_bin_of(uint32_t size);
+#define bin_of eai_heap_bin_of
+#else
 EA_INLINE uint32_t bin_of(uint32_t size)
 {
     uint32_t g = size >> EAI_GRANULE_SHIFT;
@@ -221,36 +216,20 @@ EA_INLINE uint32_t bin_of(uint32_t size)
     uint32_t e = (31u - EAI_SUB_LOG2) - eai_clz32(g | (1u << EAI_SUB_LOG2));
     return (e << EAI_SUB_LOG2) + (g >> e);
 #else
+    /* Binary search for the exponent: g ends in 0 to 7, one bin is 1 << e granules. */
     uint32_t bin = 0;
 #if EAI_LINK_BITS != 16
-    if (g >> 19) {
-        g >>= 16;
-        bin += 16u << EAI_SUB_LOG2;
-    }
+    if (g >> 19) g >>= 16, bin += 16u << EAI_SUB_LOG2;
 #endif
-    if (g >> 11) {
-        g >>= 8;
-        bin += 8u << EAI_SUB_LOG2;
-    }
-    if (g >> 7) {
-        g >>= 4;
-        bin += 4u << EAI_SUB_LOG2;
-    }
-    if (g >> 5) {
-        g >>= 2;
-        bin += 2u << EAI_SUB_LOG2;
-    }
-    if (g >> 4) {
-        g >>= 1;
-        bin += 1u << EAI_SUB_LOG2;
-    }
-    if (g >> 3) {
-        g >>= 1;
-        bin += 1u << EAI_SUB_LOG2;
-    }
+    if (g >> 11) g >>= 8, bin += 8u << EAI_SUB_LOG2;
+    if (g >> 7) g >>= 4, bin += 4u << EAI_SUB_LOG2;
+    if (g >> 5) g >>= 2, bin += 2u << EAI_SUB_LOG2;
+    if (g >> 4) g >>= 1, bin += 1u << EAI_SUB_LOG2;
+    if (g >> 3) g >>= 1, bin += 1u << EAI_SUB_LOG2;
     return bin + g;
 #endif
 }
+#endif
 
 /* Smallest block size of a bin; the inverse of bin_of(). */
 EA_INLINE uint32_t bin_floor(uint32_t bin)
@@ -266,6 +245,7 @@ EA_INLINE uint32_t block_size(size_t request)
     return (uint32_t)(request + EA_HEAP_OVERHEAD_BYTES + EAI_MASK) & ~EAI_MASK;
 }
 
+/* Seals tell a control structure from garbage; without checks there are none. */
 EA_INLINE uint32_t eai_region_seal(const eai_region_t *r)
 {
     return r->first * 3u ^ r->end * 5u ^ r->next * 7u ^ 0x5EA1EA10u;
@@ -313,9 +293,15 @@ EA_INLINE eai_region_t *region_next(const ea_heap_t *heap, const eai_region_t *r
  * must be in order; its own need not be. */
 void eai_heap_release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free);
 /* Take a free block off its list. */
-void eai_heap_unlink(ea_heap_t *heap, char *payload);
-/* Lists empty, regions as one free block each. */
-void eai_heap_format(ea_heap_t *heap);
+void eai_heap_unlink(ea_heap_t *heap, links_t *block);
+/* The block size that serves a request; 0: none can. */
+uint32_t eai_heap_size_for(const ea_heap_t *heap, size_t request);
+/* A whole free block of at least size bytes, used from now on and not counted; NULL: none. */
+char *eai_heap_take(ea_heap_t *heap, uint32_t size);
+/* Give the end of a used block back, down to size bytes; not counted. Returns the size it then has. */
+uint32_t eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size);
+/* EA_OK if payload may be freed or resized; else why not, counted. A walk may stand on it. */
+ea_status_t eai_heap_admit(ea_heap_t *heap, char *payload);
 /* If a walk stands on payload, let it stand on the next used block. */
 void eai_heap_move_cursor(ea_heap_t *heap, char *payload);
 #if EAI_QUICK

@@ -22,70 +22,70 @@ static char *align_end(const void *mem, size_t size_bytes)
     return (char *)(((uintptr_t)mem + size_bytes) & ~(uintptr_t)EAI_MASK);
 }
 
-static void seal_region(eai_region_t *r)
+EA_INLINE void seal_region(eai_region_t *r)
 {
+    (void)r;
+#if EA_CFG_CHECK_LEVEL >= 1
     r->seal = eai_region_seal(r);
+#endif
 }
 
-/* Make the region one free block (or none, if it has no room for one) behind an end header. */
-static void format_region(ea_heap_t *heap, eai_region_t *r)
+/* Make the region one free block behind an end header. */
+static void format_region(ea_heap_t *heap, const eai_region_t *r)
 {
     char *first = region_first(heap, r), *end = region_end(heap, r);
     uint32_t size = (uint32_t)(end - first);
     *header(end) = 0;
-    if (size >= EAI_MIN_BLOCK) eai_heap_release(heap, first, size, 0);
+    eai_heap_release(heap, first, size, 0);
     eai_heap_adjust(heap, (ptrdiff_t)size);
 }
 
-void eai_heap_format(ea_heap_t *heap)
+/* Every list empty, the guard set. */
+static void format_lists(ea_heap_t *heap)
 {
-    for (uint32_t i = 0; i < EAI_WORDS; i++) heap->words[i] = 0;
+    memset(heap->words, 0, sizeof heap->words);
     heap->words[heap->guard >> 5] = eai_bit(heap->guard);
-    for (uint32_t bin = EAI_FIRST_BIN; bin <= heap->guard; bin++) {
-        links_t *list = &heap->bins[bin - EAI_FIRST_BIN];
+    links_t *list = heap->bins;
+    for (uint32_t bin = EAI_FIRST_BIN; bin <= heap->guard; bin++, list++)
         list->next = list->prev = (link_t)sentinel(heap, bin);
-    }
-    heap->bins[heap->guard - 1u - EAI_FIRST_BIN] = (links_t){0, 0};
-    heap->cursor = 0;
+    list[-2] = (links_t){0, 0};
 #if EAI_QUICK
     memset(heap->quick, 0, sizeof heap->quick);
     memset(heap->n_quick, 0, sizeof heap->n_quick);
     heap->quick_bytes = 0;
 #endif
-    for (eai_region_t *r = &heap->region; r; r = region_next(heap, r)) format_region(heap, r);
 }
 
 ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *options)
 {
     size_t span = options && options->span_bytes ? options->span_bytes : size_bytes;
     ea_heap_fit_t fit = options ? options->fit : EA_FIT_GOOD;
-    if (!mem || (fit != EA_FIT_GOOD && fit != EA_FIT_HALF)) return NULL;
+    if (!mem || (fit != EA_FIT_GOOD && !(EA_CFG_HEAP_HALF_FIT && fit == EA_FIT_HALF))) return NULL;
+    /* The alignment takes less than the smallest heap has, so no difference below is negative. */
+    if (size_bytes < sizeof(ea_heap_t) + 2u * EA_HEAP_ALIGN || span < size_bytes) return NULL;
     if (size_bytes > UINTPTR_MAX - (uintptr_t)mem) return NULL;
-    char *base = align_up(mem);
-    size_t skipped = (size_t)(base - (char *)mem);
-    if (size_bytes <= skipped || span < size_bytes) return NULL;
-    span -= skipped;
+    char *base = align_up(mem), *end = align_end(mem, size_bytes);
+    span -= (size_t)(base - (char *)mem);
     if (span > EAI_MAX_SPAN_BYTES) return NULL;
-    size_t available = size_bytes - skipped;
-
     uint32_t guard = bin_of((uint32_t)span & ~EAI_MASK) + 2u;
-    size_t control = EAI_BINS_OFFSET + (guard + 1u - EAI_FIRST_BIN) * sizeof(links_t);
-    char *first = align_up(base + control + EA_HEAP_OVERHEAD_BYTES);
-    char *end = align_end(base, available);
-    if (control + EA_HEAP_OVERHEAD_BYTES + EAI_MASK + EAI_MIN_BLOCK > available) return NULL;
-    if (end < first + EAI_MIN_BLOCK) return NULL;
+    uint32_t control = (uint32_t)(EAI_BINS_OFFSET + (guard + 1u - EAI_FIRST_BIN) * sizeof(links_t));
+    uint32_t first = (control + EA_HEAP_OVERHEAD_BYTES + EAI_MASK) & ~EAI_MASK;
+    if (first + EAI_MIN_BLOCK > (size_t)(end - base)) return NULL;
 
     ea_heap_t *heap = (ea_heap_t *)(void *)base;
-    memset(heap, 0, control);
+    memset(heap, 0, sizeof *heap);
     heap->span_bytes = (uint32_t)span;
     heap->guard = (uint8_t)guard;
     heap->fit = (uint8_t)fit;
-    if (fit == EA_FIT_GOOD) heap->limit = (span & ~(size_t)EAI_MASK) - EA_HEAP_OVERHEAD_BYTES - EAI_TINY;
+    if (fit == EA_FIT_GOOD) heap->limit = (span & ~(size_t)EAI_MASK) - EA_HEAP_OVERHEAD_BYTES - EAI_LEAST;
+#if EA_CFG_CHECK_LEVEL >= 1
     heap->seal = eai_heap_seal(heap);
-    heap->region.first = offset_of(heap, first);
+#endif
+    heap->region.first = first;
     heap->region.end = offset_of(heap, end);
     seal_region(&heap->region);
-    eai_heap_format(heap);
+    format_lists(heap);
+    format_region(heap, &heap->region);
 #if EA_CFG_HEAP_STATS
     heap->usage.slack_bytes = 0;
 #endif
@@ -130,7 +130,12 @@ void ea_heap_reset(ea_heap_t *heap)
     heap->usage.free_bytes = 0;
     heap->usage.slack_bytes = 0;
 #endif
-    eai_heap_format(heap);
+    heap->cursor = 0;
+    format_lists(heap);
+    for (eai_region_t *r = &heap->region; r; r = region_next(heap, r)) {
+        *header(region_end(heap, r)) = 0;
+        if (r->first != r->end) format_region(heap, r); /* a region may have shrunk to nothing */
+    }
 #if EA_CFG_HEAP_STATS
     heap->usage.slack_bytes = (ptrdiff_t)(heap->usage.free_bytes - lowest);
 #endif
@@ -190,8 +195,10 @@ ea_status_t ea_heap_remove_region(ea_heap_t *heap, void *mem, size_t *n_live)
     bool empty = *header(first) == ((uint32_t)(end - first) | EAI_FREE);
     if (!empty && n_live) *n_live = count_live(heap, r);
     if (!empty || r == &heap->region) return EA_ERR_BUSY;
+#if EA_CFG_HEAP_STEPWISE
     if (heap->cursor == r->end) eai_heap_move_cursor(heap, end);
-    eai_heap_unlink(heap, first);
+#endif
+    eai_heap_unlink(heap, (links_t *)(void *)first);
     eai_heap_adjust(heap, first - end);
     eai_heap_settle(heap);
     before->next = r->next;
@@ -250,7 +257,7 @@ ea_status_t ea_heap_shrink(ea_heap_t *heap, void *mem, size_t new_size_bytes)
         keep = 0;
         end = last;
     }
-    eai_heap_unlink(heap, last);
+    eai_heap_unlink(heap, (links_t *)(void *)last);
     set_end(heap, r, end, 0);
     if (keep) eai_heap_release(heap, last, keep, 0);
     eai_heap_adjust(heap, -(ptrdiff_t)(size - keep));

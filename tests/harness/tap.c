@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The test harness. Keeps no list and uses no printf, so that it takes about 1 KB of code; output goes
- * through board.h, so the same file serves the host and the boards.
+ * The test harness. Keeps no list and uses no printf, so that it takes about 1 KB of code; output
+ * goes through board.h, so the same file serves the host and the boards.
  */
 #include "tap.h"
 
@@ -9,7 +9,6 @@
 
 #include "board.h"
 
-#define RAM_ALIGN 16u
 #define FILL 0xA5
 #define GUARD_BYTES 16u
 
@@ -17,11 +16,10 @@
 #define EXIT_USAGE 2
 #define EXIT_ALL_SKIPPED 77 /* what CTest and Automake take for "skipped" */
 
-#define TEXT_OF(x) #x
-#define TEXT(x) TEXT_OF(x)
-
-/* The guard behind the RAM a test declared shows when it wrote past that. */
-static _Alignas(RAM_ALIGN) unsigned char ram[TAP_RAM_BYTES + GUARD_BYTES];
+/* What the board has to spare. The guard behind the part a test declared shows when it wrote past
+ * that. */
+static unsigned char *ram;
+static size_t ram_bytes;
 
 static unsigned n_test_failures; /* of the test under way */
 static int n_args;
@@ -94,13 +92,19 @@ static bool is_chosen(const char *name)
     return !any_name;
 }
 
-static void check_guard(size_t ram_bytes)
+/* What a test may have trampled on: the bytes behind its RAM, and those below the stack. */
+static void check_bounds(const tap_test_t *test)
 {
     for (size_t i = 0; i < GUARD_BYTES; i++) {
-        if (ram[ram_bytes + i] != FILL) {
-            tap_fail(__FILE__, __LINE__, "byte behind tap_ram()", ram[ram_bytes + i], FILL);
-            return;
+        unsigned char got = ram[test->ram_bytes + i];
+        if (got != FILL) {
+            tap_fail(__FILE__, __LINE__, "byte behind tap_ram()", got, FILL);
+            break;
         }
+    }
+    size_t stack_bytes = board_stack_size_bytes();
+    if (stack_bytes != 0 && board_stack_used_bytes() == stack_bytes) {
+        tap_fail(__FILE__, __LINE__, "stack left over", 0, 1);
     }
 }
 
@@ -109,15 +113,16 @@ int tap_main(int argc, char **argv, const tap_test_t *const *tests, size_t n_tes
     unsigned n_run = 0, n_passed = 0, n_failed = 0, n_skipped = 0;
     n_args = argc;
     args = argv;
+    ram = board_free_ram(&ram_bytes);
     for (size_t i = 0; i < n_tests; i++) {
         const tap_test_t *test = tests[i];
         if (!is_chosen(test->name)) continue;
-        bool fits = test->ram_bytes <= TAP_RAM_BYTES;
+        bool fits = test->ram_bytes + GUARD_BYTES <= ram_bytes;
         n_test_failures = 0;
         if (fits) {
             memset(ram, FILL, test->ram_bytes + GUARD_BYTES);
             test->run();
-            check_guard(test->ram_bytes);
+            check_bounds(test);
         }
         board_put(n_test_failures == 0 ? "ok " : "not ok ");
         board_put_number(++n_run);
@@ -126,7 +131,7 @@ int tap_main(int argc, char **argv, const tap_test_t *const *tests, size_t n_tes
         if (!fits) {
             board_put(" # SKIP needs ");
             board_put_number((long long)test->ram_bytes);
-            board_put(" bytes of RAM, the board has " TEXT(TAP_RAM_BYTES));
+            board_put(" bytes of RAM");
             n_skipped++;
         } else if (n_test_failures == 0) {
             n_passed++;

@@ -27,8 +27,8 @@ typedef struct {
     void (*run)(void);
 } tap_test_t;
 
-/* The test's RAM: 16-byte aligned, of the size it declared, filled with 0xA5 before each test. A test
- * that writes into the 16 bytes behind it fails. */
+/* The test's RAM: 16-byte aligned, of the size it declared, filled with 0xA5 before each test. A
+ * test that writes into the 16 bytes behind it fails. */
 void *tap_ram(void);
 /* The number given on the command line as name=number, else otherwise. */
 unsigned long tap_arg(const char *name, unsigned long otherwise);

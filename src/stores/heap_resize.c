@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The rest of the heap's allocation family, on the primitives of heap.c: calloc, aligned blocks, realloc.
+ *
+ * An aligned block is cut out of the middle of a free one:
+ *
+ *     before   [header free ......................................... size]
+ *     after    [header free .. size][header aligned payload][header free size]
+ *               `---- gap ----'                              `--- rest ---'
+ *
+ * realloc stays where it is if it can, then slides down over the free block below it, and only then takes
+ * another block. Its three parts let a caller drop a lock while the contents move: begin only merges, so
+ * the block is never smaller than it must be and its old contents stay readable; finish gives back what
+ * was too much.
+ */
+#include "stores/heap_internal.h"
+
+void *ea_heap_calloc(ea_heap_t *heap, size_t n, size_t size_bytes)
+{
+    size_t bytes;
+    /* What overflows is too large for any heap: let alloc refuse and count it. */
+    if (__builtin_mul_overflow(n, size_bytes, &bytes)) bytes = SIZE_MAX;
+    void *block = ea_heap_alloc(heap, bytes);
+    if (block) memset(block, 0, bytes);
+    return block;
+}
+
+size_t ea_heap_usable_size_bytes(const ea_heap_t *heap, const void *ptr)
+{
+    (void)heap;
+    return ptr ? size_of(*header(ptr)) - EA_HEAP_OVERHEAD_BYTES : 0;
+}
+
+/* --- aligned ---------------------------------------------------------------------------------------- */
+
+EA_INLINE bool is_power_of_two(size_t x)
+{
+    return x != 0 && (x & (x - 1u)) == 0;
+}
+
+/* Bytes from payload to the next aligned address whose gap is nothing or can be a block. */
+static uint32_t aligned_gap(const char *payload, uint32_t alignment)
+{
+    uint32_t gap = (uint32_t)(-(uintptr_t)payload) & (alignment - 1u);
+    return gap != 0 && gap < EAI_MIN_BLOCK ? gap + alignment : gap;
+}
+
+void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size_bytes)
+{
+    if (!is_power_of_two(alignment_bytes)) return NULL;
+    if (alignment_bytes <= EA_HEAP_ALIGN) return ea_heap_alloc(heap, size_bytes);
+    uint32_t size = eai_heap_size_for(heap, size_bytes), gap = 0;
+    if (!size || alignment_bytes > heap->span_bytes) return ea_heap_alloc(heap, size_bytes ? SIZE_MAX : 0);
+    uint32_t alignment = (uint32_t)alignment_bytes;
+    /* A block that just fits may happen to lie well; any block larger by the widest gap will do. */
+    char *block = eai_heap_take(heap, size);
+    if (block) {
+        gap = aligned_gap(block, alignment);
+        uint32_t whole = *header(block);
+        if (gap + (uint64_t)size > whole) {
+            eai_heap_release(heap, block, whole, 0);
+            uint64_t wide = (uint64_t)size + alignment + EAI_MIN_BLOCK - EA_HEAP_ALIGN;
+            block = wide <= heap->span_bytes ? eai_heap_take(heap, (uint32_t)wide) : NULL;
+            if (block) gap = aligned_gap(block, alignment);
+        }
+    }
+    if (!block) return ea_heap_alloc(heap, SIZE_MAX);
+    if (gap) {
+        uint32_t whole = *header(block);
+        char *payload = block + gap;
+        *header(payload) = whole - gap;
+        eai_heap_release(heap, block, gap, 0);
+        block = payload;
+    }
+    uint32_t got = eai_heap_trim(heap, block, size);
+    (void)got;
+#if EA_CFG_HEAP_STATS
+    eai_usage_taken(&heap->usage, got);
+#endif
+    return block;
+}
+
+/* --- realloc ---------------------------------------------------------------------------------------- */
+
+enum { MOVE_HERE = 1, MOVE_AWAY };
+
+/* A used block takes the free one above it. */
+static void absorb_above(ea_heap_t *heap, char *payload)
+{
+    char *next = payload + size_of(*header(payload));
+    uint32_t size = size_of(*header(next));
+    eai_heap_unlink(heap, (links_t *)(void *)next);
+    *header(payload) += size;
+    *header(next + size) &= ~EAI_PREV_FREE;
+    eai_heap_adjust(heap, -(ptrdiff_t)size);
+}
+
+ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_bytes, size_t size_bytes,
+                                  ea_heap_move_t *move)
+{
+    char *payload = ptr, *start;
+    if (alignment_bytes == 0) alignment_bytes = 1;
+    if (!payload || size_bytes == 0 || !is_power_of_two(alignment_bytes)) return EA_ERR_INVALID;
+    ea_status_t status = eai_heap_admit(heap, payload);
+    if (status != EA_OK) return status;
+    uint32_t size = eai_heap_size_for(heap, size_bytes);
+    if (!size) {
+        (void)!ea_heap_alloc(heap, SIZE_MAX); /* refused and counted */
+        return EA_ERR_TOO_LARGE;
+    }
+    uint32_t head = *header(payload), old = size_of(head), above = *header(payload + old);
+    uint32_t with_above = old + (above & EAI_FREE ? size_of(above) : 0);
+    *move = (ea_heap_move_t){payload, payload, 0, size, MOVE_HERE};
+
+    if (((uintptr_t)payload & (alignment_bytes - 1u)) == 0 && size <= with_above) {
+        if (size > old) absorb_above(heap, payload);
+        return EA_OK;
+    }
+    move->copy_bytes = old - EA_HEAP_OVERHEAD_BYTES;
+    if (move->copy_bytes > size_bytes) move->copy_bytes = size_bytes;
+    uint32_t below = head & EAI_PREV_FREE ? *header(payload - 4) : 0;
+    start = payload - below;
+    if (below && size <= below + with_above && ((uintptr_t)start & (alignment_bytes - 1u)) == 0) {
+        if (size > below + old) absorb_above(heap, payload);
+#if EA_CFG_HEAP_STEPWISE
+        if (head & EAI_MARK) eai_heap_move_cursor(heap, payload);
+#endif
+        eai_heap_unlink(heap, (links_t *)(void *)start);
+        *header(start) = below + size_of(*header(payload));
+        eai_heap_adjust(heap, -(ptrdiff_t)below);
+        move->to = start;
+        return EA_OK;
+    }
+    move->to = ea_heap_aligned_alloc(heap, alignment_bytes, size - EA_HEAP_OVERHEAD_BYTES);
+    move->eai_kind = MOVE_AWAY;
+    return move->to ? EA_OK : EA_ERR_NO_MEMORY;
+}
+
+void ea_heap_realloc_move(const ea_heap_move_t *move)
+{
+    if (move->copy_bytes) memmove(move->to, move->from, move->copy_bytes);
+}
+
+void *ea_heap_realloc_finish(ea_heap_t *heap, const ea_heap_move_t *move)
+{
+    if (move->eai_kind == MOVE_AWAY) {
+        (void)ea_heap_free(heap, move->from);
+    } else {
+        uint32_t merged = size_of(*header(move->to));
+        uint32_t left = eai_heap_trim(heap, move->to, (uint32_t)move->eai_size);
+        eai_heap_adjust(heap, (ptrdiff_t)(merged - left));
+        eai_heap_settle(heap);
+    }
+    return move->to;
+}
+
+void *ea_heap_aligned_realloc(ea_heap_t *heap, void *ptr, size_t alignment_bytes, size_t size_bytes)
+{
+    ea_heap_move_t move;
+    if (!is_power_of_two(alignment_bytes)) return NULL;
+    if (!ptr) return ea_heap_aligned_alloc(heap, alignment_bytes, size_bytes);
+    if (size_bytes == 0) {
+        (void)ea_heap_free(heap, ptr);
+        return NULL;
+    }
+    if (ea_heap_realloc_begin(heap, ptr, alignment_bytes, size_bytes, &move) != EA_OK) return NULL;
+    ea_heap_realloc_move(&move);
+    return ea_heap_realloc_finish(heap, &move);
+}
+
+void *ea_heap_realloc(ea_heap_t *heap, void *ptr, size_t size_bytes)
+{
+    return ea_heap_aligned_realloc(heap, ptr, 1, size_bytes);
+}

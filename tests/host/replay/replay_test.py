@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""ealloc replay, from outside: known answers, bad input, options, JSON, CSV and manifests.
+
+    replay_test.py EALLOC REPLAY_SYNTH
+"""
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+EALLOC, SYNTH = [os.path.abspath(path) for path in sys.argv[1:3]]
+CONTROL_SLACK = 24  # end header and alignment of the first block
+
+
+def synth(name, events, *flags):
+    text = "\n".join(events) + "\n"
+    subprocess.run([SYNTH, name, *flags], input=text, text=True, check=True)
+    return name
+
+
+def replay(*arguments, env=None):
+    return subprocess.run([EALLOC, "replay", *arguments], capture_output=True, text=True,
+                          timeout=60, env=env)
+
+
+def report(*arguments, status=0):
+    run = replay("--json", *arguments)
+    assert run.returncode == status, (run.returncode, run.stderr)
+    return json.loads(run.stdout)
+
+
+def read(name):
+    with open(name, "rb") as file:
+        return file.read()
+
+
+def write(name, data):
+    with open(name, "wb") as file:
+        file.write(data)
+
+
+def blocks(n, size, stride=4096):
+    return [f"a {(i + 1) * stride} {size}" for i in range(n)]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        os.chdir(self.folder.name)
+        self.addCleanup(os.chdir, "/")
+
+    def one_line(self, run, *parts):
+        lines = run.stderr.strip().split("\n")
+        self.assertEqual(len(lines), 1, run.stderr)
+        for part in parts:
+            self.assertIn(part, lines[0])
+
+
+class KnownAnswers(Case):
+    def test_peaks_and_perfect_packing(self):
+        found = report(synth("a.rec", [
+            "a 4096 100", "c 8192 0", "u 4096", "m 12288 13 64", "r 16384 1000 4096", "f 8192",
+            "x 0 99999999", "a 4096 1"]))
+        recording = found["recording"]
+        self.assertEqual(recording["events"], 8)
+        self.assertEqual(recording["operations"], 6)
+        self.assertEqual((recording["allocations"], recording["reallocations"],
+                          recording["frees"]), (4, 1, 1))
+        self.assertEqual(recording["recorded_failures"], 1)
+        self.assertEqual(recording["command"], "synthetic program")
+        self.assertEqual(found["peak_live_bytes"], 1014)
+        self.assertEqual(found["peak_live_blocks"], 3)
+        self.assertEqual(found["perfect_packing_bytes"],
+                         1008 + 24 + 16 + found["heap"]["control_bytes"])
+        self.assertEqual((found["failures"], found["damaged"]), (0, 0))
+        self.assertTrue(found["heap"]["chosen"])
+        self.assertGreaterEqual(found["peak_used_bytes"], 1008 + 24 + 16)
+
+    def test_smallest_heap(self):
+        name = synth("a.rec", blocks(100, 100))
+        found = report("--find-min", name)
+        smallest = found["find_min"]
+        perfect = found["perfect_packing_bytes"]
+        self.assertTrue(perfect <= smallest["smallest_bytes"] <= perfect + CONTROL_SLACK)
+        self.assertEqual(smallest["exceptions"], [])
+        self.assertEqual(smallest["safe_bytes"], smallest["smallest_bytes"])
+        self.assertEqual(found["heap"]["heap_bytes"], smallest["smallest_bytes"])
+        self.assertEqual(found["failures"], 0)
+        less = report("--heap", str(smallest["smallest_bytes"] - 8), name)
+        self.assertEqual(less["failures"], 1)
+        for jobs in "1", "3":
+            same = report("--find-min", "--jobs", jobs, name)["find_min"]
+            self.assertEqual(same["smallest_bytes"], smallest["smallest_bytes"])
+
+    def test_half_fit_takes_powers_of_two(self):
+        name = synth("a.rec", blocks(100, 100))
+        good = report("--find-min", name)["find_min"]["smallest_bytes"]
+        half = report("--find-min", "--fit", "half", name)["find_min"]["smallest_bytes"]
+        self.assertGreater(half, good * 1.15)  # 128 for 104
+
+    def test_a_heap_too_small_says_what_failed_first(self):
+        name = synth("a.rec", ["a 4096 500", "u 4096", "a 8192 5000", "f 8192", "f 4096"])
+        found = report("--heap", "2K", name)
+        self.assertEqual(found["heap"]["heap_bytes"], 2048)
+        self.assertEqual(found["failures"], 1)
+        self.assertIsNone(found["overhead_percent"])
+        first = found["first_failure"]
+        self.assertEqual((first["event"], first["size_bytes"]), (3, 5000))
+        self.assertTrue(500 < first["largest_free_bytes"] <= first["free_bytes"] < 1600)
+        text = replay("--heap", "2K", name).stdout
+        self.assertIn("1; the first at event 3: 5000 bytes", text)
+        self.assertEqual(replay("--strict", "--heap", "2K", name).returncode, 1)
+        self.assertEqual(replay("--strict", name).returncode, 0)
+
+    def test_text_report(self):
+        text = replay(synth("a.rec", blocks(100, 100))).stdout
+        for word in ("operations", "failures        none", "intact", "peak live       10000",
+                     "peak used", "overhead", "perfect packing", "ns an operation",
+                     "fragmentation"):
+            self.assertIn(word, text)
+        self.assertIn("not checked", replay("--no-check", "a.rec").stdout)
+
+    def test_pictures_follow_locale_and_width(self):
+        name = synth("a.rec", blocks(1000, 100))
+        plain = replay(name, env={"LC_ALL": "C", "COLUMNS": "60"}).stdout
+        self.assertTrue(plain.isascii())
+        picture = [line for line in plain.split("\n") if "|" in line]
+        self.assertEqual(len(picture), 12)
+        self.assertLessEqual(max(map(len, picture)), 60)
+        self.assertGreaterEqual(max(map(len, picture)), 55)
+        blocks_drawn = replay(name, env={"LC_ALL": "C.UTF-8"}).stdout
+        self.assertIn("█", blocks_drawn)
+
+
+class Options(Case):
+    def test_instances(self):
+        name = synth("a.rec", blocks(100, 100))
+        for arguments, profile, align, links in (
+                ([], "default", 8, 32), (["--quick"], "throughput", 8, 32),
+                (["--profile", "fast", "--align", "16"], "fast", 16, 32),
+                (["--profile", "tiny"], "tiny", 8, 32), (["--links", "16"], "default", 8, 16)):
+            heap = report(*arguments, name)["heap"]
+            self.assertEqual((heap["profile"], heap["align"], heap["link_bits"]),
+                             (profile, align, links))
+
+    def test_sizes(self):
+        name = synth("a.rec", blocks(10, 100))
+        for text, value in (("65536", 65536), ("64K", 65536), ("64k", 65536), ("1M", 1 << 20)):
+            self.assertEqual(report("--heap", text, name)["heap"]["heap_bytes"], value)
+
+    def test_wrong_usage(self):
+        name = synth("a.rec", blocks(10, 100))
+        for arguments in ([], [name, name], ["--heap", "0", name], ["--heap", "12Q", name],
+                          ["--heap", "-5", name], ["--heap", "5G", name], ["--heap", "", name],
+                          ["--heap", "18446744073709551616", name], ["--fit", "best", name],
+                          ["--profile", "turbo", name], ["--align", "32", name],
+                          ["--profile", "fast", "--links", "16", name], ["--jobs", "0", name],
+                          ["--what", name]):
+            run = replay(*arguments)
+            self.assertEqual(run.returncode, 2, arguments)
+            self.assertEqual(run.stdout, "")
+            self.assertNotEqual(run.stderr, "")
+
+    def test_no_such_heap(self):
+        name = synth("a.rec", blocks(10, 100))
+        run = replay("--heap", "16", name)
+        self.assertEqual(run.returncode, 1)
+        self.one_line(run, name, "no such heap")
+
+    def test_help_has_an_example_and_the_exit_statuses(self):
+        run = replay("--help")
+        self.assertEqual(run.returncode, 0)
+        for word in ("Example:", "Exit status", "64-bit program", "--find-min"):
+            self.assertIn(word, run.stdout)
+
+    def test_timeline(self):
+        name = synth("a.rec", blocks(3000, 100) + [f"f {(i + 1) * 4096}" for i in range(2000)])
+        report("--heap", "1M", "--timeline", "t.csv", name)
+        with open("t.csv") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual(list(rows[0]), ["time_us", "live", "used", "free", "largest_free",
+                                         "fragmentation_permille"])
+        self.assertEqual(len(rows), 1000)
+        numbers = [[int(value) for value in row.values()] for row in rows]
+        times = [row[0] for row in numbers]
+        self.assertEqual(times, sorted(times))
+        self.assertAlmostEqual(times[-1], 50000, delta=20)
+        self.assertEqual(max(row[1] for row in numbers), 300000)
+        self.assertEqual(numbers[-1][1], 100000)
+        self.assertEqual(len({row[2] + row[3] for row in numbers}), 1)  # used + free: the heap
+        self.assertTrue(all(row[2] >= row[1] for row in numbers))
+        self.assertTrue(all(row[4] <= row[3] and 0 <= row[5] <= 1000 for row in numbers))
+        self.assertEqual(numbers[500][5], 0)  # one free block
+
+    def test_timeline_that_cannot_be_written(self):
+        run = replay("--timeline", "no/such/folder.csv", synth("a.rec", blocks(10, 100)))
+        self.assertEqual(run.returncode, 1)
+        self.one_line(run, "no/such/folder.csv")
+
+
+class BadInput(Case):
+    def test_not_a_recording(self):
+        with open("text", "w") as file:
+            file.write("hello, this is no recording at all\n" * 10)
+        open("empty", "w").close()
+        for name in ("text", "empty", "missing", "."):
+            run = replay(name)
+            self.assertEqual(run.returncode, 3, name)
+            self.assertEqual(run.stdout, "")
+            self.one_line(run, name)
+
+    def test_wrong_version(self):
+        data = bytearray(read(synth("a.rec", blocks(10, 100))))
+        data[8] += 1
+        write("b.rec", data)
+        run = replay("b.rec")
+        self.assertEqual(run.returncode, 3)
+        self.one_line(run, "b.rec")
+
+    def test_truncated_keeps_what_was_readable(self):
+        # "f 0" makes the writer finish a frame: the second one is cut.
+        whole = synth("a.rec", blocks(100, 100) + ["f 0"] + blocks(100, 70, 8190))
+        write("cut.rec", read(whole)[:-60])
+        found = report("cut.rec", status=3)
+        self.assertTrue(found["recording"]["partial"])
+        self.assertIn("cut.rec", found["recording"]["error"])
+        self.assertIn("offset", found["recording"]["error"])
+        self.assertGreaterEqual(found["recording"]["operations"], 100)
+        run = replay("cut.rec")
+        self.one_line(run, "cut.rec", "offset")
+        self.assertIn("(partial)", run.stdout)
+
+    def test_a_corrupt_byte_anywhere_is_noticed(self):
+        data = read(synth("a.rec", blocks(40, 100)))
+        for at in range(len(data)):
+            damaged = bytearray(data)
+            damaged[at] ^= 0x10
+            write("bad.rec", damaged)
+            run = replay("bad.rec")
+            self.assertEqual(run.returncode, 3, at)
+            self.one_line(run, "bad.rec", "offset" if at >= 16 else "")
+
+    def test_free_of_an_unknown_block(self):
+        name = synth("a.rec", ["a 4096 100", "f 8192", "a 8192 50", "f 8192", "f 8192"])
+        found = report(name, status=3)
+        self.assertEqual(found["recording"]["irregular"], 2)
+        self.assertEqual(found["peak_live_bytes"], 150)
+        self.assertEqual(found["failures"], 0)
+        self.one_line(replay(name), name, "offset", "event 2", "unknown block 0x2000")
+
+    def test_a_forked_process_inherits_blocks(self):
+        name = synth("a.rec", ["f 8192", "a 8192 50", "r 20480 10 16384"], "forked")
+        found = report("--strict", name)
+        self.assertEqual(found["recording"]["inherited"], 2)
+        self.assertEqual(found["recording"]["irregular"], 0)
+
+    def test_a_program_that_died(self):
+        name = synth("a.rec", blocks(10, 100), "unclosed")
+        self.assertTrue(report(name)["recording"]["unclosed"])
+        self.assertEqual(replay("--strict", name).returncode, 1)
+
+    def test_an_empty_recording(self):
+        found = report("--find-min", synth("a.rec", ["u 4096"]))
+        self.assertEqual(found["recording"]["operations"], 0)
+        self.assertEqual(found["peak_live_bytes"], 0)
+
+
+class Manifests(Case):
+    def manifest(self, processes, name="all.manifest.json", version=1):
+        with open(name, "w") as file:
+            json.dump({"manifest_version": version, "processes": [
+                {"file": file_name, "events": n} for file_name, n in processes]}, file)
+        return name
+
+    def test_the_largest_process_is_replayed(self):
+        os.mkdir("sub")
+        synth("sub/small.rec", blocks(3, 100))
+        synth("sub/large.rec", blocks(30, 100))
+        name = self.manifest([("small.rec", 3), ("old/place/large.rec", 30)],
+                             "sub/x.manifest.json")
+        found = report(name)
+        self.assertEqual(found["recording"]["file"], "sub/large.rec")
+        self.assertEqual(found["recording"]["manifest"], name)
+        self.assertEqual(found["recording"]["operations"], 30)
+        self.assertIn("most events in sub/x.manifest.json", replay(name).stdout)
+
+    def test_a_small_recording_hints_at_the_larger(self):
+        synth("a.rec", blocks(3, 100))
+        synth("a.rec.2", blocks(30, 100))
+        self.manifest([("a.rec", 3), ("a.rec.2", 30)], "a.rec.manifest.json")
+        self.assertIn("ealloc replay a.rec.manifest.json", replay("a.rec").stdout)
+        self.assertNotIn("a.rec.manifest.json", replay("a.rec.2").stdout)
+
+    def test_bad_manifests(self):
+        with open("broken.json", "w") as file:
+            file.write('{"manifest_version": 1, "processes": [')
+        with open("other.json", "w") as file:
+            file.write('{"name": "something else"}')
+        self.manifest([("x", 1)], "future.json", 2)
+        self.manifest([], "none.json")
+        self.manifest([("gone.rec", 1)], "gone.json")
+        for name in ("broken.json", "other.json", "future.json", "none.json", "gone.json"):
+            run = replay(name)
+            self.assertEqual(run.returncode, 3, name)
+            self.one_line(run, "gone.rec" if name == "gone.json" else name)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
