@@ -200,7 +200,8 @@ static int read_frame(rec_reader_t *r, frame_t *f)
 
 static cursor_t payload(const rec_reader_t *r)
 {
-    return (cursor_t){r->raw, r->raw + r->raw_bytes, false};
+    /* Nothing was read yet into an empty frame's buffer, which may not exist. */
+    return (cursor_t){r->raw, r->raw_bytes > 0 ? r->raw + r->raw_bytes : r->raw, false};
 }
 
 static int read_process(rec_reader_t *r)

@@ -240,7 +240,8 @@ EA_NODISCARD ea_status_t ea_heap_walk(ea_heap_t *heap, ea_heap_cursor_t *cursor,
 void ea_heap_walk_end(ea_heap_t *heap);
 
 /* Check every invariant. Changes nothing and survives garbage: every address is tested before it is
- * read. Returns EA_OK, or EA_ERR_CORRUPT with *fault (may be NULL) filled in.
+ * read. Returns EA_OK, or EA_ERR_CORRUPT with *fault (may be NULL) filled in. Where
+ * EA_CFG_CHECK_LEVEL is 0 nothing seals the control structure, and it is taken for granted.
  * Cost     O(blocks + bins). */
 EA_NODISCARD ea_status_t ea_heap_check(const ea_heap_t *heap, ea_heap_fault_t *fault);
 

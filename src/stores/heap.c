@@ -360,7 +360,6 @@ EA_INLINE void *pop_quick(ea_heap_t *heap, uint32_t g)
     links_t *block = at(heap, ref);
     heap->quick[g] = block->next;
     heap->n_quick[g]--;
-    heap->quick_bytes -= g << EAI_GRANULE_SHIFT;
     *header(block) &= ~EAI_MARK;
     count_taken(heap, g << EAI_GRANULE_SHIFT);
     return block;
@@ -368,11 +367,11 @@ EA_INLINE void *pop_quick(ea_heap_t *heap, uint32_t g)
 
 EA_INLINE bool push_quick(ea_heap_t *heap, links_t *block, uint32_t g)
 {
-    if (heap->n_quick[g] >= EAI_QUICK_DEPTH) return false;
+    if (g - EAI_FIRST_BIN >= EAI_QUICK_GRANULES - EAI_FIRST_BIN || heap->n_quick[g] >= EAI_QUICK_DEPTH)
+        return false;
     block->next = heap->quick[g];
     heap->quick[g] = (link_t)ref_of(heap, block);
     heap->n_quick[g]++;
-    heap->quick_bytes += g << EAI_GRANULE_SHIFT;
     *header(block) |= EAI_MARK;
     count_given(heap, g << EAI_GRANULE_SHIFT);
     return true;
@@ -429,8 +428,7 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
 #endif
     links_t *block = find_from(heap, size, own, word, &bin);
 #if EAI_QUICK
-    if (EA_UNLIKELY(!block) && heap->quick_bytes) {
-        eai_heap_flush_quick(heap);
+    if (EA_UNLIKELY(!block) && eai_heap_flush_quick(heap)) {
         block = find_from(heap, size, own, bits_at(heap, own), &bin);
     }
 #endif
@@ -555,15 +553,18 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
 #if EA_CFG_CHECK_LEVEL >= 3
     if (refuse_damaged(heap) != EA_OK) return EA_ERR_CORRUPT;
 #endif
+#if EAI_QUICK
+    /* A block that keeps its place needs no look at its neighbours, unless that was asked for. */
+    if (!((uintptr_t)payload & EAI_MASK) && !(*header(payload) & (EAI_FREE | EAI_MARK)) &&
+        (EA_CFG_CHECK_LEVEL < 2 || looks_used(heap, payload)) &&
+        push_quick(heap, (links_t *)(void *)payload, *header(payload) >> EAI_GRANULE_SHIFT))
+        return EA_OK;
+#endif
     if (EA_UNLIKELY(!looks_used(heap, payload))) {
         ea_status_t status = inspect_block(heap, payload, true);
         if (status != EA_OK) return status;
     }
     uint32_t head = *header(payload), size = size_of(head);
-#if EAI_QUICK
-    uint32_t g = size >> EAI_GRANULE_SHIFT;
-    if (g < EAI_QUICK_GRANULES && push_quick(heap, (links_t *)(void *)payload, g)) return EA_OK;
-#endif
     release(heap, payload, size, head & EAI_PREV_FREE);
     count_given(heap, size);
     return EA_OK;
@@ -599,8 +600,7 @@ char *eai_heap_take(ea_heap_t *heap, uint32_t size)
 {
     links_t *block = find_fit(heap, size);
 #if EAI_QUICK
-    if (!block && heap->quick_bytes) {
-        eai_heap_flush_quick(heap);
+    if (!block && eai_heap_flush_quick(heap)) {
         block = find_fit(heap, size);
     }
 #endif
@@ -625,8 +625,9 @@ uint32_t eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size)
 }
 
 #if EAI_QUICK
-void eai_heap_flush_quick(ea_heap_t *heap)
+bool eai_heap_flush_quick(ea_heap_t *heap)
 {
+    bool any = false;
     for (uint32_t g = EAI_FIRST_BIN; g < EAI_QUICK_GRANULES; g++) { /* bound: lists times their depth */
         while (heap->quick[g]) {
             char *payload = (char *)at(heap, heap->quick[g]);
@@ -634,9 +635,10 @@ void eai_heap_flush_quick(ea_heap_t *heap)
             uint32_t head = *header(payload) & ~EAI_MARK;
             *header(payload) = head;
             release(heap, payload, size_of(head), head & EAI_PREV_FREE);
+            any = true;
         }
         heap->n_quick[g] = 0;
     }
-    heap->quick_bytes = 0;
+    return any;
 }
 #endif

@@ -98,7 +98,7 @@ typedef uint32_t EA_MAY_ALIAS header_t;
 #endif
 
 #define EAI_QUICK_GRANULES 65u /* quick lists serve blocks of fewer granules: up to 512 or 1024 bytes */
-#define EAI_QUICK_DEPTH 8u
+#define EAI_QUICK_DEPTH 32u
 
 /* A run of memory that blocks tile. The heap's first one stands in its control structure, the others at
  * the start of their own memory. Offsets are bytes from the heap. */
@@ -127,7 +127,6 @@ struct ea_heap {
 #if EAI_QUICK
     link_t quick[EAI_QUICK_GRANULES];
     uint8_t n_quick[EAI_QUICK_GRANULES + 3u];
-    uint32_t quick_bytes;
 #endif
     /* Sentinels from EAI_FIRST_BIN up, then one slot of zeros, then the guard. */
     links_t bins[] __attribute__((aligned(sizeof(links_t))));
@@ -309,7 +308,8 @@ ea_status_t eai_heap_admit(ea_heap_t *heap, char *payload);
 /* If a walk stands on payload, let it stand on the next used block. */
 void eai_heap_move_cursor(ea_heap_t *heap, char *payload);
 #if EAI_QUICK
-void eai_heap_flush_quick(ea_heap_t *heap);
+/* Coalesce what the quick lists hold. Returns whether there was any. */
+bool eai_heap_flush_quick(ea_heap_t *heap);
 #endif
 
 #endif

@@ -52,7 +52,6 @@ static void format_lists(ea_heap_t *heap)
 #if EAI_QUICK
     memset(heap->quick, 0, sizeof heap->quick);
     memset(heap->n_quick, 0, sizeof heap->n_quick);
-    heap->quick_bytes = 0;
 #endif
 }
 
