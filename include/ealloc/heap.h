@@ -33,6 +33,16 @@ extern "C" {
 #define EA_HEAP_ALIGN 8
 #endif
 
+/* The alignment callers compile in is part of a symbol's name, so that a library built with another one
+ * fails to link instead of handing out misaligned blocks. */
+#ifndef EA_HEAP_INSTANCE
+#if EA_HEAP_ALIGN == 8
+#define ea_heap_init ea_heap_init_align8
+#else
+#define ea_heap_init ea_heap_init_align16
+#endif
+#endif
+
 /* Bytes a block costs beyond its payload, and the smallest block with its overhead. Payloads are
  * EA_HEAP_ALIGN * k - EA_HEAP_OVERHEAD_BYTES: 12, 20, 28 ... at an alignment of 8. */
 #define EA_HEAP_OVERHEAD_BYTES 4u

@@ -109,7 +109,7 @@ EAI_HOT void insert_block(ea_heap_t *heap, links_t *block, uint32_t size, bool i
         prev = at(heap, head)->prev;
     }
 #else
-    if (is_rest) {
+    if (is_rest || EAI_TINY_CODE) {
         next = head;
         prev = at(heap, head)->prev;
     } else {
@@ -598,7 +598,7 @@ void eai_heap_unlink(ea_heap_t *heap, links_t *block)
 uint32_t eai_heap_size_for(const ea_heap_t *heap, size_t request)
 {
 #if EAI_TINY_CODE && !EA_CFG_HEAP_HALF_FIT
-    if (request - 1u < EAI_LEAST - 1u) request = EAI_LEAST;
+    if (request < EAI_LEAST && request != 0) request = EAI_LEAST;
     if (request - EAI_LEAST > heap->limit) return 0;
     return block_size(request);
 #else

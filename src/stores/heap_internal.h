@@ -20,8 +20,7 @@
 /* HT: a free block goes to the head of its bin, unless it lies above the first block there: then to
  * the tail. Nearly address order for one compare. The others put frees at the head and what a split
  * leaves at the tail: no branch, somewhat more fragmentation. */
-#define EAI_ORDER_HT                                                                               \
-    (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT || EA_CFG_HEAP_PROFILE == EAI_PROFILE_TINY)
+#define EAI_ORDER_HT (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT)
 /* A small block that must be cut from a larger one is cut from the lower of two candidates: the
  * small ones gather low and leave the high end whole. */
 #define EAI_LOW_FIRST (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT)

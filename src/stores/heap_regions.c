@@ -40,11 +40,10 @@ static void format_region(ea_heap_t *heap, const eai_region_t *r)
     eai_heap_adjust(heap, (ptrdiff_t)size);
 }
 
-/* Every list empty, the guard set. */
+/* Every list empty, the guard set; the words are 0. */
 static void format_lists(ea_heap_t *heap)
 {
-    memset(heap->words, 0, sizeof heap->words);
-    heap->words[heap->guard >> 5] = eai_bit(heap->guard);
+    heap->words[heap->guard >> 5] |= eai_bit(heap->guard);
     links_t *list = heap->bins;
     for (uint32_t bin = EAI_FIRST_BIN; bin <= heap->guard; bin++, list++)
         list->next = list->prev = (link_t)sentinel(heap, bin);
@@ -132,6 +131,7 @@ void ea_heap_reset(ea_heap_t *heap)
     heap->usage.slack_bytes = 0;
 #endif
     heap->cursor = 0;
+    memset(heap->words, 0, sizeof heap->words);
     format_lists(heap);
     for (eai_region_t *r = &heap->region; r; r = region_next(heap, r)) {
         *header(region_end(heap, r)) = 0;
