@@ -32,13 +32,14 @@ static const char *json_separator = "";
 
 static wl_ops_t fresh(const subject_t *subject, size_t size_bytes)
 {
-    wl_ops_t ops = subject->ops;
-    ops.context = subject->init(arena, size_bytes);
-    if (ops.context == NULL) {
+    static subject_heap_t heap;
+    heap.ops = subject->ops;
+    heap.heap = subject->ops->init(arena, size_bytes, NULL);
+    if (heap.heap == NULL) {
         fprintf(stderr, "heap_figures: %s: init refused %zu bytes\n", subject->name, size_bytes);
         exit(1);
     }
-    return ops;
+    return (wl_ops_t){subject_alloc, subject_free, &heap};
 }
 
 static double w2_refused(const subject_t *subject, uint32_t seed, uint32_t load_percent)

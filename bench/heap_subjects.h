@@ -1,41 +1,40 @@
 /* SPDX-License-Identifier: MIT
  *
- * The heaps that heap_figures compares. Until there is a table of instances: the one ea_heap_* that
- * the program is linked with, named by -DSUBJECT_NAME.
+ * The heaps that heap_figures compares: the four profiles with the links of a microcontroller and
+ * with 32-bit links.
  */
 #ifndef HEAP_SUBJECTS_H
 #define HEAP_SUBJECTS_H
 
-#include "ealloc/heap.h"
+#include "instances.h"
 #include "workloads.h"
-
-#ifndef SUBJECT_NAME
-#define SUBJECT_NAME "default"
-#endif
 
 typedef struct {
     const char *name;
-    void *(*init)(void *mem, size_t size_bytes);
-    wl_ops_t ops;
+    const eai_heap_ops_t *ops;
 } subject_t;
 
-static void *subject_init(void *mem, size_t size_bytes)
-{
-    return ea_heap_init(mem, size_bytes, NULL);
-}
+typedef struct {
+    const eai_heap_ops_t *ops;
+    ea_heap_t *heap;
+} subject_heap_t;
 
 static void *subject_alloc(void *context, size_t size_bytes)
 {
-    return ea_heap_alloc(context, size_bytes);
+    const subject_heap_t *h = context;
+    return h->ops->alloc(h->heap, size_bytes);
 }
 
 static void subject_free(void *context, void *ptr)
 {
-    (void)ea_heap_free(context, ptr);
+    const subject_heap_t *h = context;
+    (void)h->ops->free(h->heap, ptr);
 }
 
 static const subject_t subjects[] = {
-    {SUBJECT_NAME, subject_init, {subject_alloc, subject_free, NULL}},
+    {"default-l16", &eai_heap_ops_d8l16},    {"fast-l16", &eai_heap_ops_f8l16},
+    {"throughput-l16", &eai_heap_ops_q8l16}, {"tiny-l16", &eai_heap_ops_t8l16},
+    {"default-l32", &eai_heap_ops_d8l32},    {"fast-l32", &eai_heap_ops_f8l32},
 };
 #define N_SUBJECTS (sizeof subjects / sizeof subjects[0])
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * libFuzzer target: the reader of recordings. The input is read twice: as it is, and with every
+ * checksum put right, since otherwise no mutation gets past them.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#include "format.h"
+#include "recording.h"
+
+static void put_crc(uint8_t *at, const uint8_t *data, size_t size)
+{
+    rec_put32(at, (uint32_t)crc32(0, data, (unsigned)size));
+}
+
+static void repair(uint8_t *data, size_t size)
+{
+    if (size < REC_HEAD_BYTES) return;
+    put_crc(data + REC_HEAD_BYTES - 4, data, REC_HEAD_BYTES - 4);
+    size_t at = REC_HEAD_BYTES;
+    while (size - at >= REC_FRAME_HEADER_BYTES) {
+        uint8_t *header = data + at;
+        size_t left = size - at - REC_FRAME_HEADER_BYTES, stored = rec_get32(header + 12);
+        if (stored > left) {
+            stored = left;
+            rec_put32(header + 12, (uint32_t)stored);
+        }
+        put_crc(header + 24, header + REC_FRAME_HEADER_BYTES, stored);
+        put_crc(header + 28, header, 28);
+        at += REC_FRAME_HEADER_BYTES + stored;
+    }
+}
+
+static void read_all(const uint8_t *data, size_t size)
+{
+    char *error = NULL;
+    rec_reader_t *reader = rec_open_memory(data, size, "input", &error);
+    if (reader == NULL) {
+        if (error == NULL || strlen(error) == 0 || strchr(error, '\n') != NULL) abort();
+        free(error);
+        return;
+    }
+    rec_event_t event;
+    int got;
+    uint64_t done = 0, total = 0, n_events = 0;
+    while (n_events < 2000000 && (got = rec_next(reader, &event)) == 1) {
+        const char *module = NULL;
+        uint64_t offset = 0;
+        n_events++;
+        if (event.kind < REC_ALLOC || event.kind > REC_FAIL) abort();
+        if (event.site > rec_n_sites(reader)) abort();
+        (void)rec_site(reader, event.site, &module, &offset);
+        if (module != NULL && strlen(module) > size * 4096) abort();
+    }
+    rec_progress(reader, &done, &total);
+    if (total != size || done > total) abort();
+    if (n_events < 2000000 && (got < 0) != (rec_error(reader) != NULL)) abort();
+    if (rec_info(reader) == NULL) abort();
+    (void)rec_unclosed(reader);
+    rec_close(reader);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size > 1 << 20) return 0;
+    uint8_t *copy =
+        malloc(size != 0 ? size : 1); /* of exactly this size: to see a read beyond it */
+    if (copy == NULL) return 0;
+    memcpy(copy, data, size);
+    read_all(copy, size);
+    repair(copy, size);
+    read_all(copy, size);
+    free(copy);
+    return 0;
+}
