@@ -21,7 +21,7 @@ help:
 	@echo "make size       bytes of code and RAM per component and core        (build/size.json)"
 	@echo "make fuzz       libFuzzer on every target          (SECONDS_EACH=60 unless you say more)"
 	@echo "make soak       the long form of the random tests"
-	@echo "make docs       the manual                                          (build/docs/html)"
+	@echo "make docs       the manual                                          (build/docs)     "
 	@echo "make format     format every C file"
 	@echo "make menuconfig choose the configuration                            (.config)"
 	@echo "make install    headers, libraries, tool          (PREFIX=$(PREFIX), CONFIG=.config)"
@@ -60,7 +60,7 @@ soak:
 
 docs:
 	$(DEPS)
-	@docs/build
+	@scripts/docs
 
 format:
 	$(DEPS)
@@ -82,4 +82,4 @@ install:
 	@cmake --install build/install
 
 clean:
-	rm -rf build docs/_build
+	rm -rf build

@@ -7,6 +7,8 @@
  * I1  The spin lock is taken only with all signals blocked: no handler of its holder can wait for
  *     it.
  * I2  depth counts this thread's open sections; the lock is held exactly while depth > 0.
+ *
+ * Not covered: a child forked while another thread is inside a section inherits the lock taken.
  */
 #define _GNU_SOURCE /* CLOCK_MONOTONIC_COARSE */
 #include <sched.h>

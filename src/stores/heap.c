@@ -318,12 +318,23 @@ static links_t *find_fit(ea_heap_t *heap, uint32_t size)
     return find_from(heap, size, own, bits_at(heap, own), &bin);
 }
 
-/* Allocate size bytes at the low end of a free block; the rest stays free. */
+/* Allocate size bytes of a free block, at its low end (large ones: at the high end); the rest stays
+ * free. */
 EA_INLINE void *carve(ea_heap_t *heap, links_t *block, uint32_t bin, uint32_t size)
 {
     uint32_t rest = *header(block) - EAI_FREE - size;
     char *above = (char *)block + size;
     unlink_from(heap, block, bin);
+    if (EAI_LARGE_HIGH && size >= EAI_LARGE_BYTES && rest >= EAI_MIN_BLOCK) {
+        char *high = (char *)block + rest;
+        *header(block) = rest | EAI_FREE;
+        *tail((char *)block, rest) = rest;
+        insert_block(heap, block, rest, true);
+        *header(high) = size | EAI_PREV_FREE;
+        *header(high + size) &= ~EAI_PREV_FREE;
+        count_taken(heap, size);
+        return high;
+    }
     if (rest >= EAI_MIN_BLOCK) {
         *header(above) = rest | EAI_FREE;
         *tail(above, rest) = rest;

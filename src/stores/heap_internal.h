@@ -25,6 +25,10 @@
  * ones gather low and leave the high end whole. */
 #define EAI_LOW_FIRST (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT)
 #define EAI_LOW_FIRST_BINS bin_of(128u)
+/* A large block is cut from the high end, away from the small ones, whose remains would split its space
+ * when it is gone. */
+#define EAI_LARGE_HIGH EAI_LOW_FIRST
+#define EAI_LARGE_BYTES 2048u
 /* Take a block of exactly the wanted size without looking at it. */
 #define EAI_EXACT (EA_CFG_HEAP_PROFILE == EAI_PROFILE_FAST || EA_CFG_HEAP_PROFILE == EAI_PROFILE_THROUGHPUT)
 #define EAI_QUICK (EA_CFG_HEAP_PROFILE == EAI_PROFILE_THROUGHPUT)

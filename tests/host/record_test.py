@@ -107,6 +107,17 @@ def threads_never_see_an_address_twice():
     equal(p["info"]["live_at_end_blocks"] < 20, True, "no releases are missing")
 
 
+def an_address_that_realloc_lost_to_another_thread_is_released_first():
+    processes, done = record("sh", "-c", f'LD_PRELOAD="$LD_PRELOAD:{OTHER}" exec {VICTIM} handover')
+    equal(done.stdout, "1\n", "the race took place")
+    p = processes[-1]
+    sound(p)
+    equal(p["info"]["events_by_kind"]["realloc"], 0, "the realloc is told in two parts")
+    equal(p["info"]["inherited_frees"], 0, "frees of unknown blocks")
+    sizes = {s["up_to"]: s["bytes"] for s in p["info"]["sizes"]}
+    equal(sizes.get(65536), 44444 + 55555, "both blocks")
+
+
 def more_threads_than_short_records_name():
     (p,), _ = record(VICTIM, "many-threads", "2100")
     sound(p)
@@ -239,7 +250,7 @@ def a_setuid_program_is_told():
     os.chown("setuid", 65534, 65534)
     os.chmod("setuid", 0o6755)
     os.chmod(".", 0o755)
-    nothing_to_record("setuid", run(EALLOC, "record", "-o", "out.rec", "./setuid", "mark", "1"))
+    nothing_to_record("is setuid", run(EALLOC, "record", "-o", "out.rec", "./setuid", "mark", "1"))
 
 
 def an_empty_environment_is_told():

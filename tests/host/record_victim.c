@@ -96,6 +96,25 @@ static void threads(void)
     for (int i = 0; i < N_EXCHANGE; i++) free(exchange[i]);
 }
 
+/* With record_other preloaded: the thread gets the block while the realloc is still at work. */
+static void *take_over(void *unused)
+{
+    sink = malloc(44444);
+    return unused;
+}
+
+static void hand_over(void)
+{
+    pthread_t thread;
+    void *p = malloc(MARK);
+    if (pthread_create(&thread, NULL, take_over, NULL) != 0) abort();
+    void *q = realloc(p, 55555);
+    pthread_join(thread, NULL);
+    printf("%d\n", sink == p);
+    free(sink);
+    free(q);
+}
+
 /* More threads, one after the other, than a short record has room to name. */
 static void *one_mark(void *unused)
 {
@@ -199,6 +218,8 @@ int main(int argc, char **argv)
         mark(n);
         for (int fd = 3; fd < 1024; fd++) close(fd);
         mark(n);
+    } else if (strcmp(mode, "handover") == 0) {
+        hand_over();
     } else if (strcmp(mode, "new") == 0) {
         return call_operator_new(n);
     } else if (strcmp(mode, "orphan") == 0) { /* a child that outlives its parent */
