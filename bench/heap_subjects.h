@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The heaps that heap_figures compares: the four profiles with the links of a microcontroller and with
- * 32-bit links.
+ * The heaps that heap_figures compares: the four profiles with the links of a microcontroller and
+ * with 32-bit links.
  */
 #ifndef HEAP_SUBJECTS_H
 #define HEAP_SUBJECTS_H

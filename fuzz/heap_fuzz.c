@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * libFuzzer target: the input is read as operations on a heap of the configuration its first byte names,
- * which must agree with the model of tests/model.
+ * libFuzzer target: the input is read as operations on a heap of the configuration its first byte
+ * names, which must agree with the model of tests/model.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  *
  * Writes the fuzzers' first inputs:  make_seeds HEAP_FOLDER RECORDING_FOLDER
  *
- * Recordings come as the writer makes them and with their frames stored plainly, so that a mutation of
- * a byte is a mutation of the content.
+ * Recordings come as the writer makes them and with their frames stored plainly, so that a mutation
+ * of a byte is a mutation of the content.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +74,8 @@ static void write_recording(const char *path, int n_events)
     if (rec_writer_close(writer, &end) != 0) fail(path);
 }
 
-/* The same recording with no frame compressed. Checksums are left wrong: the target puts them right. */
+/* The same recording with no frame compressed. Checksums are left wrong: the target puts them
+ * right. */
 static size_t store_plainly(const uint8_t *from, size_t size, uint8_t *to, size_t room)
 {
     memcpy(to, from, REC_HEAD_BYTES);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * libFuzzer target: the reader of recordings. The input is read twice: as it is, and with every checksum
- * put right, since otherwise no mutation gets past them.
+ * libFuzzer target: the reader of recordings. The input is read twice: as it is, and with every
+ * checksum put right, since otherwise no mutation gets past them.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -3,10 +3,10 @@
  * Reads an image's chunks in their order, joins the two halves of reallocs, numbers the call sites,
  * turns ticks into microseconds and hands the events to the recording's writer.
  *
- * Joining reallocs. BEGIN(old) says: old may become free from here on; REALLOC(old, new) says: new was
- * got before here. If nobody else got `old` in between, one event at the second place is true. If
- * somebody did, the release must stand before that: the realloc is told as a free of old there and an
- * allocation of new at its end.
+ * Joining reallocs. BEGIN(old) says: old may become free from here on; REALLOC(old, new) says: new
+ * was got before here. If nobody else got `old` in between, one event at the second place is true.
+ * If somebody did, the release must stand before that: the realloc is told as a free of old there
+ * and an allocation of new at its end.
  */
 #define _GNU_SOURCE
 #include "collect.h"
@@ -96,7 +96,8 @@ const image_head_t *collector_head(const collector_t *c)
     return c->head;
 }
 
-/* ---- sites -------------------------------------------------------------------------------------- */
+/* ---- sites
+ * -------------------------------------------------------------------------------------- */
 
 static site_slot_t *find_site(const collector_t *c, uint64_t address)
 {
@@ -156,7 +157,8 @@ static void read_maps(collector_t *c, uint64_t number)
     }
 }
 
-/* ---- events ------------------------------------------------------------------------------------- */
+/* ---- events
+ * ------------------------------------------------------------------------------------- */
 
 static inline int put(collector_t *c, const rec_event_t *e)
 {
@@ -238,8 +240,8 @@ static void set_time(collector_t *c, uint64_t ticks)
     if (now > c->time_us) c->time_us = now;
 }
 
-/* Read the records from words + offset on, up to the first that is not there yet or the chunk's end.
- * True at the chunk's end. */
+/* Read the records from words + offset on, up to the first that is not there yet or the chunk's
+ * end. True at the chunk's end. */
 static int read_chunk(collector_t *c, bool *at_end)
 {
     const _Atomic uint64_t *words = c->words + (size_t)c->slot * CHUNK_WORDS;

@@ -12,7 +12,8 @@
 
 typedef struct collector collector_t;
 
-/* Where the session's two clocks stood at its start; the ratio between them is taken from here on. */
+/* Where the session's two clocks stood at its start; the ratio between them is taken from here
+ * on. */
 typedef struct {
     uint64_t ticks, ns;
 } clock_anchor_t;
@@ -22,8 +23,8 @@ typedef struct {
 collector_t *collector_open(const char *directory, const char *image, clock_anchor_t anchor);
 const image_head_t *collector_head(const collector_t *c);
 
-/* Write what the program has recorded since the last call into the file at path, which the first call
- * creates. dead: nothing more will come. -1: the file cannot be written (errno). */
+/* Write what the program has recorded since the last call into the file at path, which the first
+ * call creates. dead: nothing more will come. -1: the file cannot be written (errno). */
 int collector_run(collector_t *c, const char *path, bool dead);
 /* Put everything read so far on disk. */
 int collector_flush(collector_t *c);

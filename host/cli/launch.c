@@ -22,7 +22,8 @@
 #endif
 #define LIBRARY "libealloc_preload.so"
 
-/* Beside the tool in the build tree, beside its bin directory where it is installed, or as built in. */
+/* Beside the tool in the build tree, beside its bin directory where it is installed, or as built
+ * in. */
 bool launch_find_preload(char *path, size_t size)
 {
     static const char *const places[] = {"", "../preload/", "../lib/", "../lib/ealloc/"};

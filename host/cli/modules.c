@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Modules are numbered when an address in them is first asked for, so a recording names only those that
- * allocate.
+ * Modules are numbered when an address in them is first asked for, so a recording names only those
+ * that allocate.
  */
 #define _GNU_SOURCE
 #include "modules.h"

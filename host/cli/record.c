@@ -3,8 +3,8 @@
  * ealloc record: runs a command with the recorder preloaded, turns what its processes put into the
  * session directory into recordings while they run, and writes the manifest when all have ended.
  *
- * One thread, one poll: the bell (a program has something), signals (a child ended, the user wants an
- * end), and one pidfd per recorded process (it ended, whoever its parent is).
+ * One thread, one poll: the bell (a program has something), signals (a child ended, the user wants
+ * an end), and one pidfd per recorded process (it ended, whoever its parent is).
  */
 #define _GNU_SOURCE
 #include <argp.h>
@@ -61,7 +61,8 @@ typedef struct {
     uint64_t flushed_ns;
 } session_t;
 
-/* ---- images ------------------------------------------------------------------------------------- */
+/* ---- images
+ * ------------------------------------------------------------------------------------- */
 
 static void stop_recording(session_t *s, const char *path)
 {
@@ -174,12 +175,14 @@ static void run_images(session_t *s)
     }
 }
 
-/* ---- the ends of processes ---------------------------------------------------------------------- */
+/* ---- the ends of processes
+ * ---------------------------------------------------------------------- */
 
 static void reap(session_t *s)
 {
     for (;;) {
-        /* Look first and let it go afterwards: images are tied to processes that still have their pid. */
+        /* Look first and let it go afterwards: images are tied to processes that still have their
+         * pid. */
         siginfo_t info = {0};
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0) {
             s->no_children = errno == ECHILD;
@@ -257,7 +260,8 @@ static void wait_for_all(session_t *s)
     for (size_t i = 0; i < s->n_images; i++) close_image(s, i, "still running", false, 0);
 }
 
-/* ---- the session -------------------------------------------------------------------------------- */
+/* ---- the session
+ * -------------------------------------------------------------------------------- */
 
 /* A directory in memory if there is room there, else among the temporary files. */
 static bool make_directory(session_t *s)

@@ -12,9 +12,9 @@ typedef struct symbols symbols_t;
 
 symbols_t *symbols_new(void);
 void symbols_free(symbols_t *s);
-/* Describe the call that returns to offset in the file at path: "function (file:line)", as much of it as
- * is known, at least "file+0xoffset". build_id: of the file that was recorded, "" for not known; a file
- * that has changed since then is not asked. */
+/* Describe the call that returns to offset in the file at path: "function (file:line)", as much of
+ * it as is known, at least "file+0xoffset". build_id: of the file that was recorded, "" for not
+ * known; a file that has changed since then is not asked. */
 void symbols_name(symbols_t *s, const char *path, const char *build_id, uint64_t offset, char *to,
                   size_t size);
 

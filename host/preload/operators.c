@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * C++'s operator new calls malloc from inside its library, which would make that one place the call site
- * of every allocation. These stand before it, note who called, and pass the call on unchanged: the next
- * malloc of this thread takes the note as its site. A program's own operator new, in its executable,
- * comes before ours and is left alone. The malloc that takes the note removes it, so none is left behind
- * when an operator ends with an exception. Deletes need no such care: where a block was freed is rarely asked.
+ * C++'s operator new calls malloc from inside its library, which would make that one place the call
+ * site of every allocation. These stand before it, note who called, and pass the call on unchanged:
+ * the next malloc of this thread takes the note as its site. A program's own operator new, in its
+ * executable, comes before ours and is left alone. The malloc that takes the note removes it, so
+ * none is left behind when an operator ends with an exception. Deletes need no such care: where a
+ * block was freed is rarely asked.
  *
- * The names are those of the Itanium C++ ABI with size_t as unsigned long. An exception thrown below
- * passes through these frames; there is nothing to clean up in them.
+ * The names are those of the Itanium C++ ABI with size_t as unsigned long. An exception thrown
+ * below passes through these frames; there is nothing to clean up in them.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -20,8 +21,8 @@
 
 __thread __attribute__((tls_model("initial-exec"))) const void *recorder_new_caller;
 
-/* The operator that would have been called without us. A C++ library that was loaded for one plug-in only
- * is not in the global scope: then it is asked by its name. */
+/* The operator that would have been called without us. A C++ library that was loaded for one
+ * plug-in only is not in the global scope: then it is asked by its name. */
 static void *find_next(const char *name)
 {
     static const char *const libraries[] = {"libstdc++.so.6", "libc++.so.1"};
@@ -41,8 +42,8 @@ static void *find_next(const char *name)
     EXPORT void *name parameters;                                                                  \
     EXPORT void *name parameters                                                                   \
     {                                                                                              \
-        static void *(*_Atomic next) parameters;                                                   \
-        void *(*function) parameters = atomic_load_explicit(&next, memory_order_relaxed);          \
+        static void *(*_Atomic next)parameters;                                                    \
+        void *(*function)parameters = atomic_load_explicit(&next, memory_order_relaxed);           \
         if (function == NULL) {                                                                    \
             void *found = find_next(#name);                                                        \
             memcpy(&function, &found, sizeof found);                                               \

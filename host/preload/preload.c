@@ -4,12 +4,12 @@
  * (recorder.c). "Next" is whatever allocator the program would use without us: glibc's, or one it
  * brings along.
  *
- * Order, so that no address is seen twice at once: a block's birth is recorded after it happened, its
- * death before it happens. A realloc is both; with several threads its death is announced first
+ * Order, so that no address is seen twice at once: a block's birth is recorded after it happened,
+ * its death before it happens. A realloc is both; with several threads its death is announced first
  * (RAW_REALLOC_BEGIN) and the outcome told afterwards, and the reader joins the two.
  *
- * dlsym may allocate while it looks the next allocator up. Those few blocks come from `early`, which
- * only grows; they are not recorded, and freeing them does nothing.
+ * dlsym may allocate while it looks the next allocator up. Those few blocks come from `early`,
+ * which only grows; they are not recorded, and freeing them does nothing.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -54,7 +54,8 @@ static void look_up(void *function, const char *name)
     memcpy(function, &found, sizeof found);
 }
 
-/* False inside dlsym: the caller helps itself from early. Two threads may both do it, to one result. */
+/* False inside dlsym: the caller helps itself from early. Two threads may both do it, to one
+ * result. */
 static __attribute__((noinline)) bool prepare(void)
 {
     if (looking_up) return false;

@@ -2,27 +2,29 @@
  *
  * Puts events into the session's image (session.h) at the cost of a few stores.
  *
- * A record's place is reserved by one atomic addition to the cursor (chunk 32 | word 32). That addition
- * also is the order of the recording: allocations are recorded after they succeeded and frees before
- * they happen, so an address is never seen allocated twice at once, whatever the threads do.
+ * A record's place is reserved by one atomic addition to the cursor (chunk 32 | word 32). That
+ * addition also is the order of the recording: allocations are recorded after they succeeded and
+ * frees before they happen, so an address is never seen allocated twice at once, whatever the
+ * threads do.
  *
  *   I1  Reservations are disjoint. Exactly one of them crosses the end of a chunk (it begins at or
  *       before the limit and ends behind it); its thread installs the next chunk, all others that
  *       begin behind the limit wait for that and reserve again.
- *   I2  A reserved record is written payload first, first word last with release; the reader's acquire
- *       load of that word is the partner.
- *   I3  All state that must not outlive a fork stands in `here`, which the kernel hands to the child
- *       zeroed (MADV_WIPEONFORK). Zero means: cursor 0, limit 0, so that the child's first event
- *       crosses the end of "the chunk" and starts an image of its own. No atfork handler, no pid check.
- *   I4  Nothing here allocates or waits for another program thread that could be interrupted: signals
- *       are blocked while a chunk is installed.
+ *   I2  A reserved record is written payload first, first word last with release; the reader's
+ *       acquire load of that word is the partner.
+ *   I3  All state that must not outlive a fork stands in `here`, which the kernel hands to the
+ *       child zeroed (MADV_WIPEONFORK). Zero means: cursor 0, limit 0, so that the child's first
+ *       event crosses the end of "the chunk" and starts an image of its own. No atfork handler, no
+ *       pid check.
+ *   I4  Nothing here allocates or waits for another program thread that could be interrupted:
+ *       signals are blocked while a chunk is installed.
  *   I5  No file stays open: programs that close all descriptors do no harm.
  *
- * A vfork child shares the memory and so records into its parent's image, which is the truth: it is its
- * parent's heap that it changes.
+ * A vfork child shares the memory and so records into its parent's image, which is the truth: it is
+ * its parent's heap that it changes.
  *
- * Rejected: one lock around a compact encoder. It costs two locked instructions in place of one, makes
- * signal handlers deadlock, and the encoder's time is better spent in the other process.
+ * Rejected: one lock around a compact encoder. It costs two locked instructions in place of one,
+ * makes signal handlers deadlock, and the encoder's time is better spent in the other process.
  */
 #define _GNU_SOURCE
 #include "recorder.h"
@@ -91,7 +93,8 @@ static uint32_t n_ranges;
 
 THREAD_LOCAL uint32_t my_generation, my_thread;
 
-/* ---- system calls without libc's side doors ----------------------------------------------------- */
+/* ---- system calls without libc's side doors
+ * ----------------------------------------------------- */
 
 static long open_at(const char *path, int flags)
 {
@@ -116,7 +119,8 @@ static bool ring_bell(void)
     return true;
 }
 
-/* ---- modules ------------------------------------------------------------------------------------ */
+/* ---- modules
+ * ------------------------------------------------------------------------------------ */
 
 /* Keep the range of one line of maps if it is executable: "start-end rwxp ...". */
 static void note_range(const char *line)
@@ -195,7 +199,8 @@ static __attribute__((noinline)) void meet_site(uint64_t site, _Atomic uint32_t 
     errno = saved_errno;
 }
 
-/* ---- images and chunks -------------------------------------------------------------------------- */
+/* ---- images and chunks
+ * -------------------------------------------------------------------------- */
 
 static uint32_t read_command(char *to, size_t size)
 {
@@ -267,7 +272,8 @@ fail:
     return false;
 }
 
-/* A free chunk's number; waits for one as long as there is somebody to give it back. -1: there is not. */
+/* A free chunk's number; waits for one as long as there is somebody to give it back. -1: there is
+ * not. */
 static int take_chunk(void)
 {
     image_head_t *head = here.head;
@@ -317,7 +323,8 @@ static void next_chunk(uint64_t cursor)
     atomic_store_explicit(&here.last_tick, 0, memory_order_relaxed);
     uint64_t cursor_next = (uint64_t)next << 32;
     if (first) {
-        /* Nobody else is here yet: a program's first allocation, and a fork's child, is one thread. */
+        /* Nobody else is here yet: a program's first allocation, and a fork's child, is one
+         * thread. */
         if (copy_maps_locked()) {
             atomic_store_explicit(&here.words[(size_t)next * CHUNK_WORDS], RAW_MAPS,
                                   memory_order_release);
@@ -375,7 +382,8 @@ static inline _Atomic uint64_t *reserve(uint32_t n)
     }
 }
 
-/* ---- events ------------------------------------------------------------------------------------- */
+/* ---- events
+ * ------------------------------------------------------------------------------------- */
 
 static inline uint32_t thread_number(void)
 {

@@ -10,8 +10,8 @@
 #include "session.h"
 
 /* Record an event. Any thread, signal handlers too. Never allocates, keeps errno, and does nothing
- * when the program is not being recorded. site is the caller's return address; extra is the alignment
- * or, for the kinds of realloc, the old address. */
+ * when the program is not being recorded. site is the caller's return address; extra is the
+ * alignment or, for the kinds of realloc, the old address. */
 void recorder_event(raw_kind_t kind, const void *site, uint64_t ptr, uint64_t size, uint64_t extra);
 
 /* Set while an operator new of C++ is at work: its caller, the true site of the malloc inside. */

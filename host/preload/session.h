@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the recorder inside a program (recorder.c) and `ealloc record` share: a session directory with
+ * What the recorder inside a program (recorder.c) and `ealloc record` share: a session directory
+ * with
  *
- *     bell               a FIFO; a byte in it says "look again". Nobody reads it: `ealloc record` died
- *     <pid>.<ticks>      one image: a program in a process, from its start (or fork) to its end (or exec)
- *     <image>.maps.<n>   /proc/self/maps as it was when the image wrote its n-th MAPS record
+ *     bell               a FIFO; a byte in it says "look again". Nobody reads it: `ealloc record`
+ *                        died
+ *     <pid>.<ticks>      one image: a program in a process, from its start (or fork) to its end (or
+ *     exec) <image>.maps.<n>   /proc/self/maps as it was when the image wrote its n-th MAPS record
  *
- * An image file is a head (image_head_t) and a ring of chunks. The program fills chunks with records of
- * whole 64-bit words; `ealloc record` reads them, zeroes them and gives them back. Because the file is a
- * shared mapping, what was written survives any death of the program.
+ * An image file is a head (image_head_t) and a ring of chunks. The program fills chunks with
+ * records of whole 64-bit words; `ealloc record` reads them, zeroes them and gives them back.
+ * Because the file is a shared mapping, what was written survives any death of the program.
  *
- * A record's first word is never zero and is stored last (release), so a zero word where a record should
- * begin means: not written yet. Both sides always agree on what is valid without a lock.
+ * A record's first word is never zero and is stored last (release), so a zero word where a record
+ * should begin means: not written yet. Both sides always agree on what is valid without a lock.
  *
  *     word 0   kind 4 | wide 1 | thread 11 | site 48
  *     word 1   address / 8 44 | size 20                         (not wide)

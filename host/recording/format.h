@@ -5,7 +5,8 @@
  *
  *     file   = head frame*            frame = header payload
  *     head   = magic[8] version32 crc32
- *     header = magic32 type8 codec8 zero16 index32 stored32 raw32 events32 crc32(payload) crc32(header)
+ *     header = magic32 type8 codec8 zero16 index32 stored32 raw32 events32 crc32(payload)
+ *     crc32(header)
  *
  * Everything is little-endian. Every byte of a file is covered by one of the three checksums.
  */

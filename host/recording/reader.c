@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Reads recordings as a stream: never seeks, holds one frame at a time. Nothing in the file is
- * trusted: a frame is used only when both its checksums hold, every length is tested against what is
- * there, and no allocation exceeds REC_MAX_RAW_BYTES whatever the file says. Damage ends the reading
- * with one line that names the file and the offset; what was read before stays valid.
+ * trusted: a frame is used only when both its checksums hold, every length is tested against what
+ * is there, and no allocation exceeds REC_MAX_RAW_BYTES whatever the file says. Damage ends the
+ * reading with one line that names the file and the offset; what was read before stays valid.
  */
 #define _GNU_SOURCE
 #include "recording.h"
@@ -60,7 +60,8 @@ struct rec_reader {
     uint32_t n_sites, site_capacity, n_modules, module_capacity;
 };
 
-/* ---- errors ------------------------------------------------------------------------------------- */
+/* ---- errors
+ * ------------------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 3, 4))) static int fail_at(rec_reader_t *r, uint64_t offset,
                                                          const char *format, ...)
@@ -76,7 +77,8 @@ __attribute__((format(printf, 3, 4))) static int fail_at(rec_reader_t *r, uint64
     return -1;
 }
 
-/* ---- bytes -------------------------------------------------------------------------------------- */
+/* ---- bytes
+ * -------------------------------------------------------------------------------------- */
 
 static size_t read_bytes(rec_reader_t *r, void *to, size_t n)
 {
@@ -143,7 +145,8 @@ static char *get_string(cursor_t *c)
     return s;
 }
 
-/* ---- frames ------------------------------------------------------------------------------------- */
+/* ---- frames
+ * ------------------------------------------------------------------------------------- */
 
 /* 1: a frame's payload is in r->raw; 0: the file ended where a frame could begin; -1: damage. */
 static int read_frame(rec_reader_t *r, frame_t *f)
@@ -332,7 +335,8 @@ static int next_frame(rec_reader_t *r)
     return 1;
 }
 
-/* ---- events ------------------------------------------------------------------------------------- */
+/* ---- events
+ * ------------------------------------------------------------------------------------- */
 
 static inline uint64_t get_address(cursor_t *c, uint64_t *last, bool unaligned)
 {
@@ -388,7 +392,8 @@ int rec_next(rec_reader_t *r, rec_event_t *e)
     return 1;
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------ */
+/* ---- opening and closing
+ * ------------------------------------------------------------------------ */
 
 static int read_head(rec_reader_t *r)
 {
@@ -481,7 +486,8 @@ void rec_close(rec_reader_t *r)
     free(r);
 }
 
-/* ---- what it says of itself --------------------------------------------------------------------- */
+/* ---- what it says of itself
+ * --------------------------------------------------------------------- */
 
 const rec_info_t *rec_info(const rec_reader_t *r)
 {

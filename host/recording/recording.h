@@ -66,15 +66,16 @@ rec_reader_t *rec_open(const char *path, char **error);
 /* The same for size bytes at data, which must outlive the reader; name stands for the file's. */
 rec_reader_t *rec_open_memory(const void *data, size_t size, const char *name, char **error);
 const rec_info_t *rec_info(const rec_reader_t *r);
-/* The next event: 1, or 0 at a clean end, or -1: damaged or truncated here (see rec_error). What was
- * read before stays valid. */
+/* The next event: 1, or 0 at a clean end, or -1: damaged or truncated here (see rec_error). What
+ * was read before stays valid. */
 int rec_next(rec_reader_t *r, rec_event_t *event);
 /* After -1: one line naming file and byte offset. NULL otherwise. Owned by the reader. */
 const char *rec_error(const rec_reader_t *r);
-/* True after a clean end if the program ended without closing its recording (crash, _exit, kill). */
+/* True after a clean end if the program ended without closing its recording (crash, _exit,
+ * kill). */
 bool rec_unclosed(const rec_reader_t *r);
-/* Return address of a site and the file and offset in it that it maps to (NULL: unknown module). Valid
- * for every site that an event has named so far. */
+/* Return address of a site and the file and offset in it that it maps to (NULL: unknown module).
+ * Valid for every site that an event has named so far. */
 uint64_t rec_site(const rec_reader_t *r, uint32_t site, const char **module,
                   uint64_t *module_offset);
 uint32_t rec_n_sites(const rec_reader_t *r);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes recordings. Events are gathered in columns (all sizes together, all addresses together ...)
- * because like next to like compresses best; a full set of columns becomes one frame. All state that
- * the coding of an event refers to is reset with every frame, so a frame needs only the definitions
- * of modules and sites before it, never the events.
+ * Writes recordings. Events are gathered in columns (all sizes together, all addresses together
+ * ...) because like next to like compresses best; a full set of columns becomes one frame. All
+ * state that the coding of an event refers to is reset with every frame, so a frame needs only the
+ * definitions of modules and sites before it, never the events.
  */
 #define _GNU_SOURCE
 #include "recording.h"

@@ -104,16 +104,17 @@ typedef struct {
     uint32_t eai_state;
 } ea_heap_cursor_t;
 
-/* --- life -------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
-/* Make a heap inside mem. The control structure stands at the first aligned address, the rest is one
- * free block.
+/* Make a heap inside mem. The control structure stands at the first aligned address, the rest is
+ * one free block.
  * Returns  the heap; NULL if mem is NULL, an option is invalid, size_bytes cannot hold the control
  *          structure and one smallest block, or the span exceeds what the link width reaches
  *          (256 KB for 16-bit links, just under 4 GB for 32-bit links).
  * Owns     the heap uses mem until ea_heap_deinit(). No alignment is asked of mem.
  * Cost     O(bins): a constant per configuration. */
-EA_NODISCARD ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *options);
+EA_NODISCARD ea_heap_t *ea_heap_init(void *mem, size_t size_bytes,
+                                     const ea_heap_options_t *options);
 
 /* Give the heap up. The memory returns to the caller, live blocks and all; afterwards allocating
  * returns NULL and ea_heap_check() says EA_ERR_CORRUPT, until ea_heap_init() makes a new heap.
@@ -121,17 +122,17 @@ EA_NODISCARD ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap
  * Cost     O(1) with counters, O(blocks) without. */
 size_t ea_heap_deinit(ea_heap_t *heap);
 
-/* Free every block of every region at once; regions stay. Counters of calls go on, n_live becomes 0.
- * A walk under way ends. Cost O(bins + regions). */
+/* Free every block of every region at once; regions stay. Counters of calls go on, n_live becomes
+ * 0. A walk under way ends. Cost O(bins + regions). */
 void ea_heap_reset(ea_heap_t *heap);
 
-/* --- blocks ------------------------------------------------------------------------------------ */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 /* Allocate at least size_bytes.
  * Returns  a block aligned to EA_HEAP_ALIGN, contents indeterminate; NULL if size_bytes is 0,
  *          exceeds ea_heap_max_alloc_bytes(), or no free block is found: one is always found if a
- *          block exists whose bin lies above the request's own, or if the first or the last block of
- *          its own bin fits.
+ *          block exists whose bin lies above the request's own, or if the first or the last block
+ *          of its own bin fits.
  * Owns     the caller, until ea_heap_free() on this heap.
  * Cost     O(1): at most two bin searches of at most 4 words, one unlink, one insert.
  * Checks   level 1: the chosen block's header. Level 2: also its links and its right neighbour. */
@@ -141,16 +142,17 @@ EA_NODISCARD void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes);
  * Returns  NULL also if the product overflows or is 0. Cost O(bytes) for the clearing. */
 EA_NODISCARD void *ea_heap_calloc(ea_heap_t *heap, size_t n, size_t size_bytes);
 
-/* As ea_heap_alloc(), the block aligned to alignment_bytes, a power of two (up to EA_HEAP_ALIGN it is
- * plain ea_heap_alloc()).
+/* As ea_heap_alloc(), the block aligned to alignment_bytes, a power of two (up to EA_HEAP_ALIGN it
+ * is plain ea_heap_alloc()).
  * Returns  NULL also if alignment_bytes is not a power of two or size plus alignment overflows.
  * Cost     O(1). */
-EA_NODISCARD void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size_bytes);
+EA_NODISCARD void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes,
+                                         size_t size_bytes);
 
 /* Change a block's size; contents are kept up to the smaller of both sizes. Shrinks in place; grows
  * forward, backward or both into free neighbours before it moves elsewhere.
- * Returns  the block, perhaps at a new address; NULL if it cannot be done, and then the old block is
- *          untouched. ptr NULL: as ea_heap_alloc(). size_bytes 0 with a block: frees it, returns
+ * Returns  the block, perhaps at a new address; NULL if it cannot be done, and then the old block
+ *          is untouched. ptr NULL: as ea_heap_alloc(). size_bytes 0 with a block: frees it, returns
  *          NULL.
  * Cost     O(1) plus the copy when the address changes. */
 EA_NODISCARD void *ea_heap_realloc(ea_heap_t *heap, void *ptr, size_t size_bytes);
@@ -168,31 +170,33 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr);
 /* Bytes the caller may use in ptr: at least what was asked for. 0 for NULL. Cost O(1). */
 EA_NODISCARD size_t ea_heap_usable_size_bytes(const ea_heap_t *heap, const void *ptr);
 
-/* --- realloc in three parts, so that the copy can happen outside a lock -------------------------- */
+/* --- realloc in three parts, so that the copy can happen outside a lock ----------------------- */
 
 /* Part 1, under the caller's lock: find room for size_bytes aligned to alignment_bytes (0: any).
  * Merges, never splits: between begin and finish the block may be larger than asked.
- * Returns  EA_OK: *move is filled in, ptr and its contents are untouched, and the caller must go on to
- *          finish. EA_ERR_NO_MEMORY, EA_ERR_TOO_LARGE, EA_ERR_INVALID (ptr NULL, size 0), or an error
- *          of ea_heap_free(): nothing changed.
+ * Returns  EA_OK: *move is filled in, ptr and its contents are untouched, and the caller must go on
+ *          to finish. EA_ERR_NO_MEMORY, EA_ERR_TOO_LARGE, EA_ERR_INVALID (ptr NULL, size 0), or an
+ *          error of ea_heap_free(): nothing changed.
  * Cost     O(1). */
 EA_NODISCARD ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_bytes,
                                                size_t size_bytes, ea_heap_move_t *move);
-/* Part 2, no lock needed: other threads may use the heap, none may touch the block. Cost O(bytes). */
+/* Part 2, no lock needed: other threads may use the heap, none may touch the block. Cost
+ * O(bytes). */
 void ea_heap_realloc_move(const ea_heap_move_t *move);
-/* Part 3, under the lock: gives back what is left over. Returns the block; never NULL. Cost O(1). */
+/* Part 3, under the lock: gives back what is left over. Returns the block; never NULL. Cost
+ * O(1). */
 EA_NODISCARD void *ea_heap_realloc_finish(ea_heap_t *heap, const ea_heap_move_t *move);
 
-/* --- regions ----------------------------------------------------------------------------------- */
+/* --- regions ---------------------------------------------------------------------------------- */
 
 /* Add memory to the heap. Returns EA_OK; EA_ERR_RANGE if it lies below the heap or beyond its span;
  * EA_ERR_INVALID if NULL, too small, or overlapping a region. Cost O(regions). */
 EA_NODISCARD ea_status_t ea_heap_add_region(ea_heap_t *heap, void *mem, size_t size_bytes);
 
 /* Take the region that begins at mem (as given to add) out of the heap.
- * Returns  EA_OK; EA_ERR_NOT_FOUND; EA_ERR_BUSY if blocks live in it (their number in *n_live, which
- *          may be NULL), or if it holds the control structure (*n_live is then 0 or more): nothing
- *          changed.
+ * Returns  EA_OK; EA_ERR_NOT_FOUND; EA_ERR_BUSY if blocks live in it (their number in *n_live,
+ *          which may be NULL), or if it holds the control structure (*n_live is then 0 or more):
+ *          nothing changed.
  * Cost     O(regions); O(blocks of the region) when refused, to count them. */
 EA_NODISCARD ea_status_t ea_heap_remove_region(ea_heap_t *heap, void *mem, size_t *n_live);
 
@@ -204,9 +208,10 @@ EA_NODISCARD ea_status_t ea_heap_remove_region(ea_heap_t *heap, void *mem, size_
 EA_NODISCARD ea_status_t ea_heap_grow(ea_heap_t *heap, void *mem, size_t new_size_bytes);
 EA_NODISCARD ea_status_t ea_heap_shrink(ea_heap_t *heap, void *mem, size_t new_size_bytes);
 
-/* --- numbers ----------------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
-/* Cost O(regions). Counters read 0 where EA_CFG_HEAP_STATS is 0 (free_bytes and min_free_bytes too). */
+/* Cost O(regions). Counters read 0 where EA_CFG_HEAP_STATS is 0 (free_bytes and min_free_bytes
+ * too). */
 void ea_heap_stats(const ea_heap_t *heap, ea_heap_stats_t *stats);
 
 /* Start a new watermark: min_free_bytes becomes free_bytes. Cost O(1). */
@@ -219,16 +224,17 @@ EA_NODISCARD size_t ea_heap_largest_free_bytes(const ea_heap_t *heap);
 /* The largest request any state of this heap could ever grant. Cost O(1). */
 EA_NODISCARD size_t ea_heap_max_alloc_bytes(const ea_heap_t *heap);
 
-/* Fill bins[0] to bins[n_bins - 1] with the free blocks by bin. Returns the number of bins the heap has (at most
- * EA_HEAP_MAX_BINS); entries beyond n_bins are not written. Cost O(bins + free blocks). */
+/* Fill bins[0] to bins[n_bins - 1] with the free blocks by bin. Returns the number of bins the heap
+ * has (at most EA_HEAP_MAX_BINS); entries beyond n_bins are not written. Cost O(bins + free
+ * blocks). */
 size_t ea_heap_histogram(const ea_heap_t *heap, ea_heap_bin_t *bins, size_t n_bins);
 
-/* --- walking and checking ---------------------------------------------------------------------- */
+/* --- walking and checking --------------------------------------------------------------------- */
 
-/* Visit blocks in address order, calling visit for each: at most max_steps of them a call, and the free
- * one that follows (those, where a run of blocks is in quick lists). The heap may be used between calls
- * (not inside visit): the walk resumes behind the last block visited and sees every block that lives
- * throughout exactly once.
+/* Visit blocks in address order, calling visit for each: at most max_steps of them a call, and the
+ * free one that follows (those, where a run of blocks is in quick lists). The heap may be used
+ * between calls (not inside visit): the walk resumes behind the last block visited and sees every
+ * block that lives throughout exactly once.
  * Returns  EA_ERR_AGAIN: call again with the same cursor; EA_OK: the walk is complete; EA_ERR_BUSY:
  *          another walk or check is under way (end it with ea_heap_walk_end()); EA_ERR_CORRUPT;
  *          EA_ERR_INVALID: max_steps were too few where EA_CFG_HEAP_STEPWISE is 0.
@@ -246,8 +252,8 @@ void ea_heap_walk_end(ea_heap_t *heap);
 EA_NODISCARD ea_status_t ea_heap_check(const ea_heap_t *heap, ea_heap_fault_t *fault);
 
 /* The same check of blocks, max_steps at a time, resumable as ea_heap_walk(). */
-EA_NODISCARD ea_status_t ea_heap_check_step(ea_heap_t *heap, ea_heap_cursor_t *cursor, size_t max_steps,
-                                            ea_heap_fault_t *fault);
+EA_NODISCARD ea_status_t ea_heap_check_step(ea_heap_t *heap, ea_heap_cursor_t *cursor,
+                                            size_t max_steps, ea_heap_fault_t *fault);
 
 #ifdef __cplusplus
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Bit scans and bitmaps whose words are scanned for the first set bit. Which end of a word counts as
- * its first bit is the machine's choice: the top on Arm (one clz), the bottom elsewhere (one ctz, or
- * a multiplication and a table where the core has no scan instruction).
+ * Bit scans and bitmaps whose words are scanned for the first set bit. Which end of a word counts
+ * as its first bit is the machine's choice: the top on Arm (one clz), the bottom elsewhere (one
+ * ctz, or a multiplication and a table where the core has no scan instruction).
  */
 #ifndef EALLOC_BASE_BITS_H
 #define EALLOC_BASE_BITS_H
@@ -29,8 +29,8 @@ EA_INLINE uint32_t eai_clz32(uint32_t x)
     return (uint32_t)__builtin_clz(x);
 }
 
-/* The mask of bit i mod 32. A rotation on Arm takes its count modulo 32 by itself; the compiler would
- * spend an instruction on it all the same. */
+/* The mask of bit i mod 32. A rotation on Arm takes its count modulo 32 by itself; the compiler
+ * would spend an instruction on it all the same. */
 EA_INLINE uint32_t eai_bit(uint32_t i)
 {
 #if EAI_FIRST_IS_TOP && defined(__thumb2__)
@@ -53,8 +53,8 @@ EA_INLINE uint32_t eai_bits_from(uint32_t word, uint32_t i)
 extern const uint8_t eai_de_bruijn[32];
 #endif
 
-/* Index of the first set bit of word, which must not be 0. Without a scan instruction: the lowest bit
- * alone times a de Bruijn sequence has a different value in its top 5 bits for each position
+/* Index of the first set bit of word, which must not be 0. Without a scan instruction: the lowest
+ * bit alone times a de Bruijn sequence has a different value in its top 5 bits for each position
  * (Leiserson, Prokop, Randall 1998). */
 EA_INLINE uint32_t eai_bits_first(uint32_t word)
 {

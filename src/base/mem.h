@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The four functions of libc the library uses, declared here because a freestanding compiler need not
- * have <string.h>. Every C compiler expects the program to supply them.
+ * The four functions of libc the library uses, declared here because a freestanding compiler need
+ * not have <string.h>. Every C compiler expects the program to supply them.
  */
 #ifndef EALLOC_BASE_MEM_H
 #define EALLOC_BASE_MEM_H

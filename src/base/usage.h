@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Usage counters of a store: what is free, the least that ever was, and how often blocks came and went.
- * The watermark is kept as its distance below free_bytes, so that its minimum is one bit clear.
+ * Usage counters of a store: what is free, the least that ever was, and how often blocks came and
+ * went. The watermark is kept as its distance below free_bytes, so that its minimum is one bit
+ * clear.
  */
 #ifndef EALLOC_BASE_USAGE_H
 #define EALLOC_BASE_USAGE_H

@@ -3,26 +3,29 @@
  * The heap: allocation, freeing and reallocation. heap_regions.c holds its life and its regions,
  * heap_check.c what looks at it.
  *
- * Blocks tile a region. A payload is EA_HEAP_ALIGN-aligned and its 4-byte header stands right below:
+ * Blocks tile a region. A payload is EA_HEAP_ALIGN-aligned and its 4-byte header stands right
+ * below:
  *
  *     used   [size|PF] payload ..............................      4 bytes of overhead
  *     free   [size|F ] next prev ..................... [size]      the size again, at the end
  *     end    [0   |PF]                                             closes a region, never freed
  *
  * The control structure holds a bitmap and one circular list head (a sentinel) a bin. A sentinel is
- * laid out like the links of a free block, so linking and unlinking never ask whether they touch one:
+ * laid out like the links of a free block, so linking and unlinking never ask whether they touch
+ * one:
  *
  *     words   ..1..1.....1        a bit a bin, and one that is always set for the guard
  *     bins    [next prev] ... [next prev] [0 0] [guard next prev]
  *
- * The guard's list is empty: its first block is the guard itself, whose header position holds the slot
- * of zeros before it. So a search that runs past every bin finds a block of size 0, which serves no
- * one: the scan needs no bound and no summary word.
+ * The guard's list is empty: its first block is the guard itself, whose header position holds the
+ * slot of zeros before it. So a search that runs past every bin finds a block of size 0, which
+ * serves no one: the scan needs no bound and no summary word.
  *
  * Invariants
  *   I1 the control structure's constants match their seal
  *   I2 regions ascend, lie inside the span and match their seals
- *   I3 blocks tile their region: sizes are whole granules, at least 16 bytes, and end at the end header
+ *   I3 blocks tile their region: sizes are whole granules, at least 16 bytes, and end at the end
+ *      header
  *   I4 a header has PF set exactly when the block below is free
  *   I5 a free block carries its size at its end, and no two free blocks touch
  *   I6 a free block is linked into the bin of its size, its neighbours in the list point back at it
@@ -30,11 +33,11 @@
  *   I8 the lists hold as many blocks as the regions
  *   I9 the counters equal what the blocks say
  *
- * Complexity: alloc does at most two bitmap scans of EAI_WORDS words, one unlink, one insert; free at
- * most two unlinks and one insert.
+ * Complexity: alloc does at most two bitmap scans of EAI_WORDS words, one unlink, one insert; free
+ * at most two unlinks and one insert.
  *
- * Rejected: two-level bins (a second word to load and to clear; 4 bins per doubling with a look at both
- * ends of the request's own bin fragment less than 16 bins per doubling without); rounding the
+ * Rejected: two-level bins (a second word to load and to clear; 4 bins per doubling with a look at
+ * both ends of the request's own bin fragment less than 16 bins per doubling without); rounding the
  * allocated size up to its bin; address-ordered lists (unbounded).
  */
 #include "stores/heap_internal.h"
@@ -63,7 +66,7 @@ uint32_t eai_heap_bin_of(uint32_t size)
 }
 #endif
 
-/* --- lists ---------------------------------------------------------------------------------------- */
+/* --- lists ------------------------------------------------------------------------------------ */
 
 EA_INLINE void clear_bin(ea_heap_t *heap, uint32_t bin)
 {
@@ -99,7 +102,8 @@ EAI_HOT void insert_block(ea_heap_t *heap, links_t *block, uint32_t size, bool i
     (void)is_rest;
     next = at(heap, head)->next;
     prev = head;
-    /* In an empty list next is the sentinel, which lies below every block: either branch is right. */
+    /* In an empty list next is the sentinel, which lies below every block: either branch is
+     * right. */
     if (is_rest || self > next) {
         next = head;
         prev = at(heap, head)->prev;
@@ -141,7 +145,7 @@ EAI_HOT uint32_t next_bin(const ea_heap_t *heap, uint32_t bin)
 #endif
 }
 
-/* --- counters ------------------------------------------------------------------------------------- */
+/* --- counters --------------------------------------------------------------------------------- */
 
 EA_INLINE void count_taken(ea_heap_t *heap, uint32_t size)
 {
@@ -190,7 +194,7 @@ static ea_status_t refuse_damaged(ea_heap_t *heap)
 }
 #endif
 
-/* --- requests and fits ------------------------------------------------------------------------------ */
+/* --- requests and fits ------------------------------------------------------------------------ */
 
 /* The slow path of a request's size: none, tiny, too large, or half fit's power of two. Returns the
  * request to serve; 0: refuse. */
@@ -203,7 +207,8 @@ static EA_NOINLINE size_t adjust_request(const ea_heap_t *heap, size_t request)
 #if EA_CFG_HEAP_HALF_FIT
     if (heap->fit == EA_FIT_HALF) {
         uint32_t size = EAI_MIN_BLOCK;
-        while (size < request + EA_HEAP_OVERHEAD_BYTES && size < 0x80000000u) size <<= 1; /* <= 28 */
+        while (size < request + EA_HEAP_OVERHEAD_BYTES && size < 0x80000000u)
+            size <<= 1; /* <= 28 */
         request = (size_t)size - EA_HEAP_OVERHEAD_BYTES;
         if (request > largest) return 0;
     }
@@ -220,7 +225,8 @@ static bool links_agree(const ea_heap_t *heap, const links_t *block)
         const char *other = (const char *)at(heap, side ? block->prev : block->next);
         size_t offset = (size_t)(other - base_of(heap));
         if (offset < EAI_BINS_OFFSET || offset >= heap->span_bytes) return false;
-        if (offset >= heap->region.first ? offset & EAI_MASK : offset % sizeof(links_t)) return false;
+        if (offset >= heap->region.first ? offset & EAI_MASK : offset % sizeof(links_t))
+            return false;
         ref_t back = side ? ((const links_t *)(const void *)other)->next
                           : ((const links_t *)(const void *)other)->prev;
         if (back != ref_of(heap, block)) return false;
@@ -245,8 +251,9 @@ EA_INLINE bool free_block_ok(const ea_heap_t *heap, const links_t *block, uint32
 }
 
 #if EAI_TINY_CODE
-/* A free block of at least size bytes; NULL: none that the search can see. Both ends of the request's own
- * bin, then the first block of the next bin above, which fits unless it is the guard's. */
+/* A free block of at least size bytes; NULL: none that the search can see. Both ends of the
+ * request's own bin, then the first block of the next bin above, which fits unless it is the
+ * guard's. */
 EA_INLINE links_t *find_fit(ea_heap_t *heap, uint32_t size)
 {
     uint32_t own = bin_of(size), bin = own;
@@ -272,10 +279,11 @@ EA_INLINE links_t *first_of(const ea_heap_t *heap, uint32_t bin)
     return at(heap, at(heap, sentinel(heap, bin))->next);
 }
 
-/* A free block of at least size bytes and its bin; NULL: none that the search can see. A header of a
- * free block is its size plus 1, so it compares like the size. own and word: the bin of size, bits_at()
- * it. */
-EA_INLINE links_t *find_from(ea_heap_t *heap, uint32_t size, uint32_t own, uint32_t word, uint32_t *bin)
+/* A free block of at least size bytes and its bin; NULL: none that the search can see. A header of
+ * a free block is its size plus 1, so it compares like the size. own and word: the bin of size,
+ * bits_at() it. */
+EA_INLINE links_t *find_from(ea_heap_t *heap, uint32_t size, uint32_t own, uint32_t word,
+                             uint32_t *bin)
 {
     uint32_t found;
     links_t *block;
@@ -350,7 +358,7 @@ EA_INLINE void *carve(ea_heap_t *heap, links_t *block, uint32_t bin, uint32_t si
 
 #endif
 
-/* --- quick lists: freed blocks kept whole for the next request of their size ------------------------ */
+/* --- quick lists: freed blocks kept whole for the next request of their size ------------------ */
 
 #if EAI_QUICK
 EA_INLINE void *pop_quick(ea_heap_t *heap, uint32_t g)
@@ -360,7 +368,6 @@ EA_INLINE void *pop_quick(ea_heap_t *heap, uint32_t g)
     links_t *block = at(heap, ref);
     heap->quick[g] = block->next;
     heap->n_quick[g]--;
-    heap->quick_bytes -= g << EAI_GRANULE_SHIFT;
     *header(block) &= ~EAI_MARK;
     count_taken(heap, g << EAI_GRANULE_SHIFT);
     return block;
@@ -368,18 +375,19 @@ EA_INLINE void *pop_quick(ea_heap_t *heap, uint32_t g)
 
 EA_INLINE bool push_quick(ea_heap_t *heap, links_t *block, uint32_t g)
 {
-    if (heap->n_quick[g] >= EAI_QUICK_DEPTH) return false;
+    if (g - EAI_FIRST_BIN >= EAI_QUICK_GRANULES - EAI_FIRST_BIN ||
+        heap->n_quick[g] >= EAI_QUICK_DEPTH)
+        return false;
     block->next = heap->quick[g];
     heap->quick[g] = (link_t)ref_of(heap, block);
     heap->n_quick[g]++;
-    heap->quick_bytes += g << EAI_GRANULE_SHIFT;
     *header(block) |= EAI_MARK;
     count_given(heap, g << EAI_GRANULE_SHIFT);
     return true;
 }
 #endif
 
-/* --- public: alloc and free ------------------------------------------------------------------------- */
+/* --- public: alloc and free ------------------------------------------------------------------- */
 
 #if EAI_TINY_CODE
 void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
@@ -429,8 +437,7 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
 #endif
     links_t *block = find_from(heap, size, own, word, &bin);
 #if EAI_QUICK
-    if (EA_UNLIKELY(!block) && heap->quick_bytes) {
-        eai_heap_flush_quick(heap);
+    if (EA_UNLIKELY(!block) && eai_heap_flush_quick(heap)) {
         block = find_from(heap, size, own, bits_at(heap, own), &bin);
     }
 #endif
@@ -476,7 +483,8 @@ static ea_status_t neighbours_ok(const ea_heap_t *heap, const char *payload)
     if (payload < base_of(heap) || offset < heap->region.first || offset >= heap->span_bytes)
         return EA_ERR_FOREIGN;
     uint32_t head = *header(payload), size = size_of(head);
-    if (size < EAI_MIN_BLOCK || size & EAI_MASK || size > heap->span_bytes - offset) return EA_ERR_CORRUPT;
+    if (size < EAI_MIN_BLOCK || size & EAI_MASK || size > heap->span_bytes - offset)
+        return EA_ERR_CORRUPT;
     const char *next = payload + size;
     uint32_t above = *header(next);
     if (above & EAI_PREV_FREE && !(head & EAI_FREE)) return EA_ERR_CORRUPT;
@@ -497,8 +505,8 @@ static ea_status_t neighbours_ok(const ea_heap_t *heap, const char *payload)
 #endif
 
 /* What free and realloc ask of the block they are given, before they touch anything. Level 1: it is
- * aligned, not free already, and the block its size leads to agrees that it is used. A walk's mark is
- * honoured on every level; the test for a double free rides on it. */
+ * aligned, not free already, and the block its size leads to agrees that it is used. A walk's mark
+ * is honoured on every level; the test for a double free rides on it. */
 EA_INLINE bool looks_used(const ea_heap_t *heap, const char *payload)
 {
     (void)heap;
@@ -515,8 +523,8 @@ EA_INLINE bool looks_used(const ea_heap_t *heap, const char *payload)
 #endif
 }
 
-/* It does not look used: say why, or, if only a walk stands on it, send the walk on where the block goes
- * and return EA_OK. */
+/* It does not look used: say why, or, if only a walk stands on it, send the walk on where the block
+ * goes and return EA_OK. */
 static EA_NOINLINE ea_status_t inspect_block(ea_heap_t *heap, char *payload, bool goes)
 {
     if ((uintptr_t)payload & EAI_MASK) return refuse_block(heap, EA_ERR_FOREIGN);
@@ -525,7 +533,8 @@ static EA_NOINLINE ea_status_t inspect_block(ea_heap_t *heap, char *payload, boo
     if (status == EA_ERR_FOREIGN) return refuse_block(heap, status);
 #endif
     uint32_t head = *header(payload);
-    bool walked = EA_CFG_HEAP_STEPWISE && head & EAI_MARK && heap->cursor == offset_of(heap, payload);
+    bool walked =
+        EA_CFG_HEAP_STEPWISE && head & EAI_MARK && heap->cursor == offset_of(heap, payload);
     if (head & EAI_FREE || (EAI_QUICK && head & EAI_MARK && !walked))
         return refuse_block(heap, EA_ERR_DOUBLE_FREE);
 #if EA_CFG_CHECK_LEVEL >= 2
@@ -555,21 +564,24 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
 #if EA_CFG_CHECK_LEVEL >= 3
     if (refuse_damaged(heap) != EA_OK) return EA_ERR_CORRUPT;
 #endif
+#if EAI_QUICK
+    /* A block that keeps its place needs no look at its neighbours, unless that was asked for. */
+    if (!((uintptr_t)payload & EAI_MASK) && !(*header(payload) & (EAI_FREE | EAI_MARK)) &&
+        (EA_CFG_CHECK_LEVEL < 2 || looks_used(heap, payload)) &&
+        push_quick(heap, (links_t *)(void *)payload, *header(payload) >> EAI_GRANULE_SHIFT))
+        return EA_OK;
+#endif
     if (EA_UNLIKELY(!looks_used(heap, payload))) {
         ea_status_t status = inspect_block(heap, payload, true);
         if (status != EA_OK) return status;
     }
     uint32_t head = *header(payload), size = size_of(head);
-#if EAI_QUICK
-    uint32_t g = size >> EAI_GRANULE_SHIFT;
-    if (g < EAI_QUICK_GRANULES && push_quick(heap, (links_t *)(void *)payload, g)) return EA_OK;
-#endif
     release(heap, payload, size, head & EAI_PREV_FREE);
     count_given(heap, size);
     return EA_OK;
 }
 
-/* --- across the sources ----------------------------------------------------------------------------- */
+/* --- across the sources ----------------------------------------------------------------------- */
 
 #if !EAI_TINY_CODE
 void eai_heap_release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free)
@@ -599,8 +611,7 @@ char *eai_heap_take(ea_heap_t *heap, uint32_t size)
 {
     links_t *block = find_fit(heap, size);
 #if EAI_QUICK
-    if (!block && heap->quick_bytes) {
-        eai_heap_flush_quick(heap);
+    if (!block && eai_heap_flush_quick(heap)) {
         block = find_fit(heap, size);
     }
 #endif
@@ -625,18 +636,21 @@ uint32_t eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size)
 }
 
 #if EAI_QUICK
-void eai_heap_flush_quick(ea_heap_t *heap)
+bool eai_heap_flush_quick(ea_heap_t *heap)
 {
-    for (uint32_t g = EAI_FIRST_BIN; g < EAI_QUICK_GRANULES; g++) { /* bound: lists times their depth */
+    bool any = false;
+    for (uint32_t g = EAI_FIRST_BIN; g < EAI_QUICK_GRANULES;
+         g++) { /* bound: lists times their depth */
         while (heap->quick[g]) {
             char *payload = (char *)at(heap, heap->quick[g]);
             heap->quick[g] = ((links_t *)(void *)payload)->next;
             uint32_t head = *header(payload) & ~EAI_MARK;
             *header(payload) = head;
             release(heap, payload, size_of(head), head & EAI_PREV_FREE);
+            any = true;
         }
         heap->n_quick[g] = 0;
     }
-    heap->quick_bytes = 0;
+    return any;
 }
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Several heaps of different configuration in one program. Compile the heap's sources with
- * `-include stores/heap_instance.h -DEA_HEAP_INSTANCE=name` and the knobs wanted, and every symbol of the
- * heap ends in _name; heap_instance.c, compiled likewise, exports the instance as a table.
+ * `-include stores/heap_instance.h -DEA_HEAP_INSTANCE=name` and the knobs wanted, and every symbol
+ * of the heap ends in _name; heap_instance.c, compiled likewise, exports the instance as a table.
  */
 #ifndef EALLOC_STORES_HEAP_INSTANCE_H
 #define EALLOC_STORES_HEAP_INSTANCE_H

@@ -10,7 +10,7 @@
 #include "base/usage.h"
 #include "ealloc/heap.h"
 
-/* --- what a profile is made of ------------------------------------------------------------------ */
+/* --- what a profile is made of ---------------------------------------------------------------- */
 
 #define EAI_PROFILE_DEFAULT 0
 #define EAI_PROFILE_FAST 1
@@ -20,17 +20,19 @@
 /* HT: a free block goes to the head of its bin, unless it lies above the first block there: then to
  * the tail. Nearly address order for one compare. The others put frees at the head and what a split
  * leaves at the tail: no branch, somewhat more fragmentation. */
-#define EAI_ORDER_HT (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT || EA_CFG_HEAP_PROFILE == EAI_PROFILE_TINY)
-/* A small block that must be cut from a larger one is cut from the lower of two candidates: the small
- * ones gather low and leave the high end whole. */
+#define EAI_ORDER_HT                                                                               \
+    (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT || EA_CFG_HEAP_PROFILE == EAI_PROFILE_TINY)
+/* A small block that must be cut from a larger one is cut from the lower of two candidates: the
+ * small ones gather low and leave the high end whole. */
 #define EAI_LOW_FIRST (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT)
 #define EAI_LOW_FIRST_BINS bin_of(128u)
-/* A large block is cut from the high end, away from the small ones, whose remains would split its space
- * when it is gone. */
+/* A large block is cut from the high end, away from the small ones, whose remains would split its
+ * space when it is gone. */
 #define EAI_LARGE_HIGH EAI_LOW_FIRST
 #define EAI_LARGE_BYTES 2048u
 /* Take a block of exactly the wanted size without looking at it. */
-#define EAI_EXACT (EA_CFG_HEAP_PROFILE == EAI_PROFILE_FAST || EA_CFG_HEAP_PROFILE == EAI_PROFILE_THROUGHPUT)
+#define EAI_EXACT                                                                                  \
+    (EA_CFG_HEAP_PROFILE == EAI_PROFILE_FAST || EA_CFG_HEAP_PROFILE == EAI_PROFILE_THROUGHPUT)
 #define EAI_QUICK (EA_CFG_HEAP_PROFILE == EAI_PROFILE_THROUGHPUT)
 
 #define EAI_TINY_CODE (EA_CFG_HEAP_PROFILE == EAI_PROFILE_TINY)
@@ -40,7 +42,7 @@
 #define EAI_HOT EA_INLINE
 #endif
 
-/* --- units --------------------------------------------------------------------------------------- */
+/* --- units ------------------------------------------------------------------------------------ */
 
 #if EA_CFG_HEAP_LINK_BITS != 0
 #define EAI_LINK_BITS EA_CFG_HEAP_LINK_BITS
@@ -81,15 +83,16 @@ typedef uint32_t EA_MAY_ALIAS header_t;
 #define EAI_MIN_BLOCK EA_HEAP_MIN_BLOCK_BYTES
 
 /* Header flags. A free block never has PREV_FREE: neighbours that are both free are merged. */
-#define EAI_FREE 1u      /* this block is free                                                     */
-#define EAI_PREV_FREE 2u /* the block below is free, its size stands in the 4 bytes under our header */
-#define EAI_MARK 4u      /* used, and special: a walk stands here, or (throughput) in a quick list   */
+#define EAI_FREE 1u /* this block is free                                                     */
+#define EAI_PREV_FREE                                                                              \
+    2u              /* the block below is free, its size stands in the 4 bytes under our header */
+#define EAI_MARK 4u /* used, and special: a walk stands here, or (throughput) in a quick list   */
 #define EAI_FLAGS 7u
 
-/* --- bins ---------------------------------------------------------------------------------------- */
+/* --- bins ------------------------------------------------------------------------------------- */
 
-#define EAI_SUB_LOG2 2u                              /* 4 bins per doubling                         */
-#define EAI_EXACT_GRANULES (2u << EAI_SUB_LOG2)      /* below: one size a bin                       */
+#define EAI_SUB_LOG2 2u                         /* 4 bins per doubling                         */
+#define EAI_EXACT_GRANULES (2u << EAI_SUB_LOG2) /* below: one size a bin                       */
 #define EAI_FIRST_BIN (EAI_MIN_BLOCK >> EAI_GRANULE_SHIFT)
 #if EAI_LINK_BITS == 16
 #define EAI_WORDS 2
@@ -97,11 +100,12 @@ typedef uint32_t EA_MAY_ALIAS header_t;
 #define EAI_WORDS 4
 #endif
 
-#define EAI_QUICK_GRANULES 65u /* quick lists serve blocks of fewer granules: up to 512 or 1024 bytes */
-#define EAI_QUICK_DEPTH 8u
+#define EAI_QUICK_GRANULES                                                                         \
+    65u /* quick lists serve blocks of fewer granules: up to 512 or 1024 bytes */
+#define EAI_QUICK_DEPTH 32u
 
-/* A run of memory that blocks tile. The heap's first one stands in its control structure, the others at
- * the start of their own memory. Offsets are bytes from the heap. */
+/* A run of memory that blocks tile. The heap's first one stands in its control structure, the
+ * others at the start of their own memory. Offsets are bytes from the heap. */
 typedef struct {
     uint32_t first; /* payload of the first block                    */
     uint32_t end;   /* payload position of the end header            */
@@ -115,8 +119,9 @@ struct ea_heap {
     uint32_t n_failures;
     uint32_t n_corruptions;
 #endif
-    size_t limit;              /* requests n with n - EAI_LEAST > limit take the slow path           */
-    uint32_t words[EAI_WORDS]; /* a bit per bin; the guard's is always set                          */
+    size_t limit; /* requests n with n - EAI_LEAST > limit take the slow path           */
+    uint32_t
+        words[EAI_WORDS]; /* a bit per bin; the guard's is always set                          */
     uint32_t span_bytes;
     uint32_t cursor; /* block a walk stands on, bytes from the heap; 0: none              */
     uint16_t walk_serial;
@@ -127,7 +132,6 @@ struct ea_heap {
 #if EAI_QUICK
     link_t quick[EAI_QUICK_GRANULES];
     uint8_t n_quick[EAI_QUICK_GRANULES + 3u];
-    uint32_t quick_bytes;
 #endif
     /* Sentinels from EAI_FIRST_BIN up, then one slot of zeros, then the guard. */
     links_t bins[] __attribute__((aligned(sizeof(links_t))));
@@ -140,7 +144,7 @@ EA_STATIC_ASSERT(EAI_BINS_OFFSET % sizeof(links_t) == 0, "sentinels have whole r
 /* Requests below this many bytes need a block larger than their rounded size. */
 #define EAI_LEAST (EA_HEAP_ALIGN == 8 ? EAI_MIN_BLOCK - EA_HEAP_OVERHEAD_BYTES - 8u + 1u : 1u)
 
-/* --- conversions, each in one place --------------------------------------------------------------- */
+/* --- conversions, each in one place ----------------------------------------------------------- */
 
 EA_INLINE char *base_of(const ea_heap_t *heap)
 {
@@ -277,7 +281,7 @@ EA_INLINE void eai_heap_settle(ea_heap_t *heap)
 #endif
 }
 
-/* --- across the heap's sources -------------------------------------------------------------------- */
+/* --- across the heap's sources ---------------------------------------------------------------- */
 
 /* Where the blocks of a region begin and end. */
 EA_INLINE char *region_first(const ea_heap_t *heap, const eai_region_t *r)
@@ -293,8 +297,8 @@ EA_INLINE eai_region_t *region_next(const ea_heap_t *heap, const eai_region_t *r
     return r->next ? (eai_region_t *)(void *)(base_of(heap) + r->next) : NULL;
 }
 
-/* Make [payload, payload + size) a free block, or merge it into free neighbours. The headers around it
- * must be in order; its own need not be. */
+/* Make [payload, payload + size) a free block, or merge it into free neighbours. The headers around
+ * it must be in order; its own need not be. */
 void eai_heap_release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free);
 /* Take a free block off its list. */
 void eai_heap_unlink(ea_heap_t *heap, links_t *block);
@@ -302,14 +306,16 @@ void eai_heap_unlink(ea_heap_t *heap, links_t *block);
 uint32_t eai_heap_size_for(const ea_heap_t *heap, size_t request);
 /* A whole free block of at least size bytes, used from now on and not counted; NULL: none. */
 char *eai_heap_take(ea_heap_t *heap, uint32_t size);
-/* Give the end of a used block back, down to size bytes; not counted. Returns the size it then has. */
+/* Give the end of a used block back, down to size bytes; not counted. Returns the size it then
+ * has. */
 uint32_t eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size);
 /* EA_OK if payload may be freed or resized; else why not, counted. A walk may stand on it. */
 ea_status_t eai_heap_admit(ea_heap_t *heap, char *payload);
 /* If a walk stands on payload, let it stand on the next used block. */
 void eai_heap_move_cursor(ea_heap_t *heap, char *payload);
 #if EAI_QUICK
-void eai_heap_flush_quick(ea_heap_t *heap);
+/* Coalesce what the quick lists hold. Returns whether there was any. */
+bool eai_heap_flush_quick(ea_heap_t *heap);
 #endif
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * The heap's life and its regions. The first region stands behind the control structure in the memory
- * given to init; every further one begins with its descriptor:
+ * The heap's life and its regions. The first region stands behind the control structure in the
+ * memory given to init; every further one begins with its descriptor:
  *
  *     first     [ea_heap][header payload]...[header payload][end]
  *     further   [descriptor][header payload]...              [end]
  *
- * Descriptors form one list in ascending order of address. All offsets count from the heap, so a heap
- * reaches only upwards, as far as its span.
+ * Descriptors form one list in ascending order of address. All offsets count from the heap, so a
+ * heap reaches only upwards, as far as its span.
  */
 #include "stores/heap_internal.h"
 
@@ -52,7 +52,6 @@ static void format_lists(ea_heap_t *heap)
 #if EAI_QUICK
     memset(heap->quick, 0, sizeof heap->quick);
     memset(heap->n_quick, 0, sizeof heap->n_quick);
-    heap->quick_bytes = 0;
 #endif
 }
 
@@ -77,7 +76,8 @@ ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *o
     heap->span_bytes = (uint32_t)span;
     heap->guard = (uint8_t)guard;
     heap->fit = (uint8_t)fit;
-    if (fit == EA_FIT_GOOD) heap->limit = (span & ~(size_t)EAI_MASK) - EA_HEAP_OVERHEAD_BYTES - EAI_LEAST;
+    if (fit == EA_FIT_GOOD)
+        heap->limit = (span & ~(size_t)EAI_MASK) - EA_HEAP_OVERHEAD_BYTES - EAI_LEAST;
 #if EA_CFG_CHECK_LEVEL >= 1
     heap->seal = eai_heap_seal(heap);
 #endif
@@ -111,7 +111,8 @@ size_t ea_heap_deinit(ea_heap_t *heap)
 #if EA_CFG_HEAP_STATS
     n = heap->usage.n_allocs - heap->usage.n_frees;
 #else
-    for (const eai_region_t *r = &heap->region; r; r = region_next(heap, r)) n += count_live(heap, r);
+    for (const eai_region_t *r = &heap->region; r; r = region_next(heap, r))
+        n += count_live(heap, r);
 #endif
     /* What is left refuses every request and every check. */
     for (uint32_t i = 0; i < EAI_WORDS; i++) heap->words[i] = 0;
@@ -141,7 +142,7 @@ void ea_heap_reset(ea_heap_t *heap)
 #endif
 }
 
-/* --- regions ----------------------------------------------------------------------------------------- */
+/* --- regions ---------------------------------------------------------------------------------- */
 
 /* The region whose memory begins at mem, as the caller knows it, and the one before it. */
 static eai_region_t *find_region(ea_heap_t *heap, const void *mem, eai_region_t **before)
@@ -166,7 +167,8 @@ ea_status_t ea_heap_add_region(ea_heap_t *heap, void *mem, size_t size_bytes)
     char *start = align_up(mem), *end = align_end(mem, size_bytes);
     char *first = align_up(start + sizeof(eai_region_t) + EA_HEAP_OVERHEAD_BYTES);
     if (end < first || (size_t)(end - first) < EAI_MIN_BLOCK) return EA_ERR_INVALID;
-    if (start < base_of(heap) || (size_t)(end - base_of(heap)) > heap->span_bytes) return EA_ERR_RANGE;
+    if (start < base_of(heap) || (size_t)(end - base_of(heap)) > heap->span_bytes)
+        return EA_ERR_RANGE;
     eai_region_t *before = &heap->region;
     for (eai_region_t *r = before; r; r = region_next(heap, r)) {
         if (start < region_end(heap, r) && end > region_start(heap, r)) return EA_ERR_INVALID;

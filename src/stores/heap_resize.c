@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The rest of the heap's allocation family, on the primitives of heap.c: calloc, aligned blocks, realloc.
+ * The rest of the heap's allocation family, on the primitives of heap.c: calloc, aligned blocks,
+ * realloc.
  *
  * An aligned block is cut out of the middle of a free one:
  *
@@ -8,10 +9,10 @@
  *     after    [header free .. size][header aligned payload][header free size]
  *               `---- gap ----'                              `--- rest ---'
  *
- * realloc stays where it is if it can, then slides down over the free block below it, and only then takes
- * another block. Its three parts let a caller drop a lock while the contents move: begin only merges, so
- * the block is never smaller than it must be and its old contents stay readable; finish gives back what
- * was too much.
+ * realloc stays where it is if it can, then slides down over the free block below it, and only then
+ * takes another block. Its three parts let a caller drop a lock while the contents move: begin only
+ * merges, so the block is never smaller than it must be and its old contents stay readable; finish
+ * gives back what was too much.
  */
 #include "stores/heap_internal.h"
 
@@ -31,7 +32,7 @@ size_t ea_heap_usable_size_bytes(const ea_heap_t *heap, const void *ptr)
     return ptr ? size_of(*header(ptr)) - EA_HEAP_OVERHEAD_BYTES : 0;
 }
 
-/* --- aligned ---------------------------------------------------------------------------------------- */
+/* --- aligned ---------------------------------------------------------------------------------- */
 
 EA_INLINE bool is_power_of_two(size_t x)
 {
@@ -50,7 +51,8 @@ void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size
     if (!is_power_of_two(alignment_bytes)) return NULL;
     if (alignment_bytes <= EA_HEAP_ALIGN) return ea_heap_alloc(heap, size_bytes);
     uint32_t size = eai_heap_size_for(heap, size_bytes), gap = 0;
-    if (!size || alignment_bytes > heap->span_bytes) return ea_heap_alloc(heap, size_bytes ? SIZE_MAX : 0);
+    if (!size || alignment_bytes > heap->span_bytes)
+        return ea_heap_alloc(heap, size_bytes ? SIZE_MAX : 0);
     uint32_t alignment = (uint32_t)alignment_bytes;
     /* A block that just fits may happen to lie well; any block larger by the widest gap will do. */
     char *block = eai_heap_take(heap, size);
@@ -80,7 +82,7 @@ void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size
     return block;
 }
 
-/* --- realloc ---------------------------------------------------------------------------------------- */
+/* --- realloc ---------------------------------------------------------------------------------- */
 
 enum { MOVE_HERE = 1, MOVE_AWAY };
 
@@ -95,8 +97,8 @@ static void absorb_above(ea_heap_t *heap, char *payload)
     eai_heap_adjust(heap, -(ptrdiff_t)size);
 }
 
-ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_bytes, size_t size_bytes,
-                                  ea_heap_move_t *move)
+ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_bytes,
+                                  size_t size_bytes, ea_heap_move_t *move)
 {
     char *payload = ptr, *start;
     if (alignment_bytes == 0) alignment_bytes = 1;

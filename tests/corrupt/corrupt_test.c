@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * Damaged metadata. A small heap with used, free and (where there are any) quick-listed blocks; then
+ * Damaged metadata. A small heap with used, free and (where there are any) quick-listed blocks;
+ * then
  *
- *   - every bit of every metadata word is flipped, one at a time: ea_heap_check() must notice, except
- *     for the words that no invariant binds (counters and the walk's state);
- *   - on the configurations with checks the same flips are met by operations alone, each in a process of
- *     its own: refused, harmless, unnoticed, or crashed; the share of each is a figure;
- *   - the whole heap, or all but its control structure, is overwritten with random bytes: the check must
- *     survive and say so.
+ *   - every bit of every metadata word is flipped, one at a time: ea_heap_check() must notice,
+ *     except for the words that no invariant binds (counters and the walk's state);
+ *   - on the configurations with checks the same flips are met by operations alone, each in a
+ *     process of its own: refused, harmless, unnoticed, or crashed; the share of each is a figure;
+ *   - the whole heap, or all but its control structure, is overwritten with random bytes: the check
+ *     must survive and say so.
  *
- * Heaps lie in memory of exactly their size, so that an address sanitizer sees the check read beyond.
+ * Heaps lie in memory of exactly their size, so that an address sanitizer sees the check read
+ * beyond.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,7 +104,7 @@ static bool blocks_are_intact(const scene_t *s)
     return true;
 }
 
-/* --- the check -------------------------------------------------------------------------------------- */
+/* --- the check -------------------------------------------------------------------------------- */
 
 /* Bytes from the heap's start to its first header. */
 static size_t control_bytes(const scene_t *s)
@@ -141,9 +143,9 @@ static bool check_sees_every_flip(scene_t *s, size_t control)
         s->ops->name,
         100.0 * (double)(n_flips - n_blind_blocks - n_blind_control) / (double)n_flips, n_flips,
         n_blind_bytes);
-    /* Unbound in the control structure: the watermark, failures and corruptions, the low bytes of what is
-     * bound by a difference only, the walk's serial, padding. In blocks: the mark of an end header, and
-     * without counters what turns used blocks into other used blocks. */
+    /* Unbound in the control structure: the watermark, failures and corruptions, the low bytes of
+     * what is bound by a difference only, the walk's serial, padding. In blocks: the mark of an end
+     * header, and without counters what turns used blocks into other used blocks. */
     size_t most_bytes = 2 * sizeof(size_t) + 40, most_blocks = s->ops->has_stats ? 1 : 16;
     if (n_blind_blocks != 0) printf("# %zu flips in blocks unseen\n", n_blind_blocks);
     return unchanged && n_blind_blocks <= most_blocks && n_blind_bytes <= most_bytes;
@@ -180,7 +182,7 @@ static bool check_survives_garbage(scene_t *s, size_t control)
            (s->ops->has_stats ? 0 : 8); /* used blocks may turn into other used blocks */
 }
 
-/* --- operations alone ------------------------------------------------------------------------------- */
+/* --- operations alone ------------------------------------------------------------------------- */
 
 enum { HARMLESS = 0, REFUSED = 1, UNNOTICED = 2, CRASHED = 3 };
 

@@ -3,8 +3,8 @@
  * An allocator that a program preloads for itself: hands out blocks from an array and gives nothing
  * back. A block of another allocator in its free() ends the program.
  *
- * It makes one race certain: realloc to HANDOVER bytes gives the old block to the malloc of TAKEOVER
- * bytes in another thread, and returns only when that has it.
+ * It makes one race certain: realloc to HANDOVER bytes gives the old block to the malloc of
+ * TAKEOVER bytes in another thread, and returns only when that has it.
  */
 #include <stdatomic.h>
 #include <stddef.h>

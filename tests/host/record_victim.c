@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A program to be recorded: record_victim MODE [ARGUMENT...] does what record_test.py then looks for.
- * Blocks of interest have sizes that nothing else in a C library asks for.
+ * A program to be recorded: record_victim MODE [ARGUMENT...] does what record_test.py then looks
+ * for. Blocks of interest have sizes that nothing else in a C library asks for.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

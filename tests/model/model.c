@@ -4,8 +4,8 @@
  *
  *     [guard][the heap's own memory .......][gap][area 0][area 1][area 2]
  *
- * one malloc'ed block, so that an address sanitizer sees a step over its end; the bytes that belong to
- * no region hold a pattern that the heap must not touch.
+ * one malloc'ed block, so that an address sanitizer sees a step over its end; the bytes that belong
+ * to no region hold a pattern that the heap must not touch.
  */
 #include "model.h"
 
@@ -84,7 +84,7 @@ static ea_heap_stats_t stats_of(const model_t *m)
     return stats;
 }
 
-/* --- blocks ---------------------------------------------------------------------------------------- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 static bool inside_an_area(const model_t *m, const unsigned char *ptr, size_t size)
 {
@@ -269,7 +269,7 @@ static bool step_finish(model_t *m)
     return resized(m, slot, ptr, m->moving_size, 0);
 }
 
-/* --- walking ---------------------------------------------------------------------------------------- */
+/* --- walking ---------------------------------------------------------------------------------- */
 
 static void visit(void *context, const ea_heap_block_t *block)
 {
@@ -317,7 +317,7 @@ static bool step_walk(model_t *m)
     return true;
 }
 
-/* --- regions ---------------------------------------------------------------------------------------- */
+/* --- regions ---------------------------------------------------------------------------------- */
 
 static size_t count_in(const model_t *m, const unsigned char *from, const unsigned char *to)
 {
@@ -385,7 +385,7 @@ static bool step_region(model_t *m)
     return true;
 }
 
-/* --- all together ----------------------------------------------------------------------------------- */
+/* --- all together ----------------------------------------------------------------------------- */
 
 static bool agree_on_numbers(model_t *m)
 {
@@ -553,8 +553,8 @@ bool model_end(model_t *m)
         if (m->slots[i].ptr != NULL && !release(m, &m->slots[i])) return false;
     }
     if (!model_verify(m)) return false;
-    /* One free block a region. Of three regions the largest may stand between others in its bin, where
-     * no request finds it; with one region everything is granted. */
+    /* One free block a region. Of three regions the largest may stand between others in its bin,
+     * where no request finds it; with one region everything is granted. */
     size_t n_regions = stats_of(m).n_regions, n_blocks = 0;
     size_t most = m->ops->max_alloc_bytes(m->heap);
     void *all = m->ops->alloc(m->heap, most);

@@ -4,8 +4,8 @@
  *
  *     model_test [OPERATIONS] [SEED] [INSTANCE]     2000000 and 1, all instances
  *
- * The operations are divided over the instances and run in stretches, each on a new heap with a seed of
- * its own, which is printed when something is wrong.
+ * The operations are divided over the instances and run in stretches, each on a new heap with a
+ * seed of its own, which is printed when something is wrong.
  */
 #include <stdio.h>
 #include <stdlib.h>

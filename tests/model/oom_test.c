@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * What happens when memory ends: heaps of every small size, in memory of exactly that size, and every
- * operation that can fail, tried until it does. Nothing may be touched that is not the heap's, and
- * nothing may be lost: when everything is free again, so is the whole heap in one piece.
+ * What happens when memory ends: heaps of every small size, in memory of exactly that size, and
+ * every operation that can fail, tried until it does. Nothing may be touched that is not the
+ * heap's, and nothing may be lost: when everything is free again, so is the whole heap in one
+ * piece.
  *
  *     oom_test [LARGEST]     1400 bytes
  */

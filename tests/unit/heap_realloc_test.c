@@ -37,7 +37,7 @@ static void take_the_rest(ea_heap_t *heap)
     }
 }
 
-/* --- aligned --------------------------------------------------------------------------------------- */
+/* --- aligned ---------------------------------------------------------------------------------- */
 
 TEST(heap_aligned_alloc_aligns_and_loses_nothing, ROOM)
 {
@@ -80,7 +80,7 @@ TEST(heap_aligned_alloc_refuses_what_is_no_alignment, ROOM)
     EXPECT(is_whole(heap));
 }
 
-/* --- realloc in one call --------------------------------------------------------------------------- */
+/* --- realloc in one call ---------------------------------------------------------------------- */
 
 TEST(heap_realloc_of_null_allocates_and_to_zero_frees, ROOM)
 {
@@ -229,7 +229,7 @@ TEST(heap_realloc_keeps_contents_from_any_size_to_any_size, ROOM)
     EXPECT(is_whole(heap));
 }
 
-/* --- realloc in three parts -------------------------------------------------------------------------- */
+/* --- realloc in three parts ------------------------------------------------------------------- */
 
 TEST(heap_realloc_begin_says_why_not_and_changes_nothing, ROOM)
 {

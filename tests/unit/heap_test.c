@@ -4,7 +4,7 @@
  */
 #include "heap_testing.h"
 
-/* --- life ---------------------------------------------------------------------------------------- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 TEST(heap_init_refuses_null_and_unknown_options, 1024)
 {
@@ -129,7 +129,7 @@ TEST(heap_reset_frees_all_blocks_and_keeps_counting, 2048)
     (void)lowest;
 }
 
-/* --- allocating and freeing ------------------------------------------------------------------------ */
+/* --- allocating and freeing ------------------------------------------------------------------- */
 
 TEST(heap_alloc_of_nothing_is_null_and_no_failure, 1024)
 {
@@ -296,7 +296,7 @@ TEST(heap_calloc_clears_and_detects_overflow, 2048)
     EXPECT_SOUND(heap);
 }
 
-/* --- numbers --------------------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 TEST(heap_stats_follow_every_operation, 4096)
 {

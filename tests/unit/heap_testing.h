@@ -40,7 +40,8 @@ static inline void expect_sound(const ea_heap_t *heap, const char *file, int lin
 }
 #define EXPECT_SOUND(heap) expect_sound((heap), __FILE__, __LINE__)
 
-/* Nothing is allocated and nothing is lost: the largest request any state could grant is granted. */
+/* Nothing is allocated and nothing is lost: the largest request any state could grant is
+ * granted. */
 static inline bool is_whole(ea_heap_t *heap)
 {
     void *all = ea_heap_alloc(heap, ea_heap_max_alloc_bytes(heap));

@@ -5,8 +5,8 @@
  */
 #include "heap_testing.h"
 
-/* espressif/tlsf#2, sysprog21/tlsf-bsd#4: a search that rounds up to the next class does not find the
- * block just freed. The only hole of a full heap must serve its own size again. */
+/* espressif/tlsf#2, sysprog21/tlsf-bsd#4: a search that rounds up to the next class does not find
+ * the block just freed. The only hole of a full heap must serve its own size again. */
 TEST(heap_alloc_after_free_of_the_same_size_succeeds, 12000)
 {
     ea_heap_t *heap = ea_heap_init(tap_ram(), 12000, NULL);
@@ -38,8 +38,8 @@ TEST(heap_alloc_of_everything_succeeds_again_after_free, 4096)
     }
 }
 
-/* esp-idf#9087: more free than asked for, in a block the bounded search does not see: NULL, counted,
- * and nothing else; no assertion, no damage. */
+/* esp-idf#9087: more free than asked for, in a block the bounded search does not see: NULL,
+ * counted, and nothing else; no assertion, no damage. */
 TEST(heap_alloc_refuses_quietly_where_its_search_finds_nothing, 12000)
 {
     ea_heap_t *heap = ea_heap_init(tap_ram(), 12000, NULL);
@@ -111,7 +111,8 @@ TEST(heap_aligned_realloc_aligns_a_block_that_was_not, 12000)
     EXPECT_SOUND(heap);
 }
 
-/* tlsf-bsd#50: an aligned realloc that moves to a smaller block copies the old size, over the end. */
+/* tlsf-bsd#50: an aligned realloc that moves to a smaller block copies the old size, over the
+ * end. */
 TEST(heap_aligned_realloc_to_less_copies_no_more_than_fits, 12000)
 {
     ea_heap_t *heap = ea_heap_init(tap_ram(), 12000, NULL);
@@ -181,8 +182,8 @@ TEST(heap_aligned_alloc_detects_size_plus_alignment_overflow, 4096)
     EXPECT(is_whole(heap));
 }
 
-/* mattconte/tlsf#16, flipperzero-firmware#3653: compilers take for granted that memory is aligned for
- * every type, which is two pointers. */
+/* mattconte/tlsf#16, flipperzero-firmware#3653: compilers take for granted that memory is aligned
+ * for every type, which is two pointers. */
 TEST(heap_alignment_is_two_pointers_wherever_a_block_comes_from, 8192)
 {
     if (EA_CFG_HEAP_ALIGN == 0) EXPECT_EQ(EA_HEAP_ALIGN, 2 * sizeof(void *));
@@ -242,8 +243,8 @@ TEST(heap_alloc_gives_no_more_than_a_granule_too_much, 8192)
     }
 }
 
-/* esp8266/Arduino#7322, #7328: the block that the statistics promise is not granted. (More states in
- * heap_test.) */
+/* esp8266/Arduino#7322, #7328: the block that the statistics promise is not granted. (More states
+ * in heap_test.) */
 TEST(heap_largest_free_bytes_keeps_its_promise_while_the_heap_empties, 8192)
 {
     ea_heap_t *heap = ea_heap_init(tap_ram(), 8192, NULL);
