@@ -17,8 +17,7 @@
 
 /* Profile of the heap. 0 default: least fragmentation that is strictly bounded. 1 fast: fewer
  * instructions, strictly bounded, somewhat more fragmentation. 2 throughput: adds quick lists, the
- * fastest on average; no worst-case claim. 3 tiny: the default's policy in the fewest bytes of
- * code. */
+ * fastest on average; no worst-case claim. 3 tiny: the fewest bytes of code, strictly bounded. */
 #ifndef EA_CFG_HEAP_PROFILE
 #define EA_CFG_HEAP_PROFILE 0
 #endif

@@ -119,6 +119,11 @@ static bool accept(model_t *m, slot_t *slot, void *ptr, size_t size, size_t alig
         if (p < other->ptr + other->gross && other->ptr < p + usable + 4)
             return wrong(m, "blocks overlap");
     }
+    if (m->moving != NULL && m->moving != slot) {
+        const unsigned char *to = m->move.to;
+        if (p < to + m->ops->usable_size_bytes(m->heap, to) && to < p + usable)
+            return wrong(m, "block overlaps one that is being moved");
+    }
     if (slot->ptr != p) slot->tracked = false;
     slot->ptr = p;
     slot->size = size;
@@ -392,7 +397,12 @@ static bool agree_on_numbers(model_t *m)
     ea_heap_stats_t s = stats_of(m);
     if (s.largest_free_bytes != m->ops->largest_free_bytes(m->heap)) return wrong(m, "largest");
     if (s.largest_free_bytes > m->ops->max_alloc_bytes(m->heap)) return wrong(m, "max");
-    if (!m->counts || m->moving != NULL) return true;
+    if (!m->counts) return true;
+    if (m->moving != NULL) {
+        if (s.min_free_bytes > s.free_bytes) return wrong(m, "min_free_bytes above free_bytes");
+        if (s.free_bytes < m->min_free_bound) m->min_free_bound = s.free_bytes;
+        return true;
+    }
     if (s.n_live != m->n_live) return wrong(m, "n_live %zu, not %zu", s.n_live, m->n_live);
     if (s.n_allocs - s.n_frees != m->n_live) return wrong(m, "n_allocs - n_frees");
     if (s.free_bytes != s.total_bytes - m->gross)
@@ -501,8 +511,8 @@ static bool step(model_t *m)
     if (what < 4) return step_walk(m);
     if (what < 5) return m->moving != NULL || step_rare(m);
     if (slot == m->moving) return true;
-    if (slot->ptr == NULL) return m->moving != NULL || step_alloc(m, slot);
-    if (what < 16) return m->moving != NULL || step_realloc(m, slot);
+    if (slot->ptr == NULL) return step_alloc(m, slot);
+    if (what < 16) return step_realloc(m, slot);
     if (what < 20) return m->moving != NULL || step_begin(m, slot);
     return release(m, slot);
 }

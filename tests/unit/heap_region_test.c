@@ -202,7 +202,8 @@ TEST(heap_grow_adds_to_the_end_of_a_region, ROOM)
     size_t total = stats_of(heap).total_bytes;
     char *last = ea_heap_alloc(heap, ea_heap_max_alloc_bytes(heap));
     REQUIRE(last != NULL);
-    /* Behind a used block, where 8 bytes more are no block; then merging with the free one that made. */
+    /* Behind a used block, where 8 bytes more are no block; then merging with the free one that
+     * made. */
     EXPECT_EQ(ea_heap_grow(heap, ram(0), OWN + 8), EA_ERR_INVALID);
     EXPECT_SOUND(heap);
     EXPECT_EQ(ea_heap_grow(heap, ram(0), OWN + 256), EA_OK);
