@@ -344,9 +344,10 @@ static const struct argp parser = {
     .parser = parse_option,
     .args_doc = "[--] COMMAND...",
     .doc =
-        "Record every allocation of COMMAND and of the processes it starts, without recompiling them.\v"
-        "The exit status is COMMAND's (128 + signal if it was killed); 125 if the recording failed or "
-        "nothing was recorded, 126 if COMMAND cannot be run, 127 if it is not found.\n\n"
+        "Record every allocation of COMMAND and of the processes it starts, without recompiling "
+        "them.\v"
+        "The exit status is COMMAND's (128 + signal if it was killed); 125 if the recording failed "
+        "or nothing was recorded, 126 if COMMAND cannot be run, 127 if it is not found.\n\n"
         "Example: ealloc record -o gcc.rec -- gcc -O2 -c main.c",
 };
 

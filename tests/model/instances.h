@@ -8,15 +8,13 @@
 
 #include "stores/heap_instance.h"
 
-#define EACH_INSTANCE(X)                                                                           \
-    X(d8l16)                                                                                       \
-    X(d8l32)                                                                                       \
-    X(d16l16)                                                                                      \
-    X(d16l32)                                                                                      \
-    X(f8l16)                                                                                       \
-    X(f8l32) X(f16l16) X(f16l32) X(q8l16) X(q8l32) X(q16l16) X(q16l32) X(t8l16) X(t8l32) X(t16l16) \
-        X(t16l32) X(d8l16bare) X(f8l32bare) X(q8l32bare) X(d8l16hard) X(f8l32hard) X(q16l32hard)   \
-            X(t8l16hard) X(d8l32full)
+/* clang-format off */
+#define EACH_INSTANCE(X)                                                          \
+    X(d8l16) X(d8l32) X(d16l16) X(d16l32) X(f8l16) X(f8l32) X(f16l16) X(f16l32)   \
+    X(q8l16) X(q8l32) X(q16l16) X(q16l32) X(t8l16) X(t8l32) X(t16l16) X(t16l32)   \
+    X(d8l16bare) X(f8l32bare) X(q8l32bare)                                        \
+    X(d8l16hard) X(f8l32hard) X(q16l32hard) X(t8l16hard) X(d8l32full)
+/* clang-format on */
 
 #define DECLARE_INSTANCE(name) extern const eai_heap_ops_t eai_heap_ops_##name;
 EACH_INSTANCE(DECLARE_INSTANCE)
