@@ -35,7 +35,7 @@ extern "C" {
 
 /* The alignment callers compile in is part of a symbol's name, so that a library built with another
  * one fails to link instead of handing out misaligned blocks. */
-#ifndef EA_HEAP_INSTANCE
+#if !defined(EA_HEAP_INSTANCE) && !defined(DOXYGEN)
 #if EA_HEAP_ALIGN == 8
 #define ea_heap_init ea_heap_init_align8
 #else
