@@ -395,6 +395,13 @@ int cmd_record(int argc, char **argv)
                 preload);
         return 125;
     }
+    struct stat output, program;
+    if (stat(options.output, &output) == 0 && stat(options.command[0], &program) == 0 &&
+        output.st_dev == program.st_dev && output.st_ino == program.st_ino) {
+        fprintf(stderr, "ealloc record: -o %s would overwrite the program to record\n",
+                options.output);
+        return 125;
+    }
     FILE *file = fopen(options.output, "wbe");
     if (file == NULL || fclose(file) != 0) {
         fprintf(stderr, "ealloc record: cannot write %s: %s\n", options.output, strerror(errno));

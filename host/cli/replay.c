@@ -8,6 +8,7 @@
 #include <locale.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "choice.h"
@@ -221,8 +222,22 @@ static int verdict(const wishes_t *wishes, const trace_t *trace, const replay_re
     return EXIT_OK;
 }
 
+/* Do both paths lead to one file? */
+static bool same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
 static int replay_and_report(const wishes_t *wishes, const choice_t *choice, const trace_t *trace)
 {
+    if (wishes->timeline != NULL &&
+        (same_file(wishes->timeline, wishes->file) || same_file(wishes->timeline, choice->path))) {
+        fprintf(stderr, "ealloc replay: --timeline %s would overwrite the input\n",
+                wishes->timeline);
+        return EXIT_USAGE;
+    }
     find_min_result_t smallest;
     replay_result_t result;
     replay_options_t options = {

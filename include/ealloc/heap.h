@@ -133,7 +133,9 @@ EA_NODISCARD ea_heap_t *ea_heap_init(void *mem, size_t size_bytes,
 size_t ea_heap_deinit(ea_heap_t *heap);
 
 /* Free every block of every region at once; regions stay. Counters of calls go on, n_live becomes
- * 0. A walk under way ends. Cost O(bins + regions). */
+ * 0. A walk under way ends. Pointers from before are void: checks of level 1 need not notice one
+ *    that
+ * is freed afterwards. Cost O(bins + regions). */
 void ea_heap_reset(ea_heap_t *heap);
 
 /* --- blocks ----------------------------------------------------------------------------------- */

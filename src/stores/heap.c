@@ -566,8 +566,8 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
 #endif
 #if EAI_QUICK
     /* A block that keeps its place needs no look at its neighbours, unless that was asked for. */
-    if (!((uintptr_t)payload & EAI_MASK) && !(*header(payload) & (EAI_FREE | EAI_MARK)) &&
-        (EA_CFG_CHECK_LEVEL < 2 || looks_used(heap, payload)) &&
+    if ((EA_CFG_CHECK_LEVEL < 2 || looks_used(heap, payload)) && !((uintptr_t)payload & EAI_MASK) &&
+        !(*header(payload) & (EAI_FREE | EAI_MARK)) &&
         push_quick(heap, (links_t *)(void *)payload, *header(payload) >> EAI_GRANULE_SHIFT))
         return EA_OK;
 #endif

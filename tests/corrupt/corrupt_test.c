@@ -241,6 +241,18 @@ static void measure_operations(scene_t *s)
            100.0 * (double)n[CRASHED] / (double)n_flips);
 }
 
+/* Level 2 reads nothing outside the heap: the address before it need not even exist. */
+static bool refuses_what_is_outside(scene_t *s)
+{
+    if (s->ops->check_level < 2) return true;
+    char *outside[] = {(char *)(uintptr_t)16, (char *)(uintptr_t)(UINTPTR_MAX & ~(uintptr_t)15),
+                       (char *)s->mem - 64};
+    bool ok = true;
+    for (size_t i = 0; i < sizeof outside / sizeof outside[0]; i++)
+        ok = s->ops->free(s->heap, outside[i]) == EA_ERR_FOREIGN && ok;
+    return ok;
+}
+
 int main(void)
 {
     unsigned n_passed = 0, n_failed = 0;
@@ -251,6 +263,8 @@ int main(void)
         size_t control = control_bytes(s);
         ea_heap_cursor_t cursor = {0};
         bool ok = s->ops->walk(s->heap, &cursor, HEAP_BYTES, mark_payload, s) == EA_OK;
+        memcpy(s->saved, s->mem, HEAP_BYTES);
+        ok = ok && refuses_what_is_outside(s);
         memcpy(s->saved, s->mem, HEAP_BYTES);
         ok = ok && check_sees_every_flip(s, control);
         ok = check_survives_garbage(s, control) && ok;

@@ -276,6 +276,15 @@ def an_unwritable_output_is_told_before_the_command_runs():
     check(not os.path.exists("ran"), "the command ran")
 
 
+def the_program_is_not_overwritten_by_its_recording():
+    shutil.copy("/bin/true", "program")
+    before = open("program", "rb").read()
+    done = run(EALLOC, "record", "-o", "program", "--", "./program")
+    equal(done.returncode, 125, "exit status")
+    check("would overwrite the program" in done.stderr, done.stderr)
+    check(open("program", "rb").read() == before, "the program changed")
+
+
 def a_full_disk_does_not_stop_the_program():
     os.symlink("/dev/full", "out.rec")
     done = run(EALLOC, "record", "-o", "out.rec", "--", "sh", "-c", f"{VICTIM} mark 900000; touch ran")

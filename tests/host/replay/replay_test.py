@@ -202,6 +202,16 @@ class Options(Case):
         self.assertEqual(run.returncode, 1)
         self.one_line(run, "no/such/folder.csv")
 
+    def test_timeline_never_overwrites_the_input(self):
+        name = synth("a.rec", blocks(10, 100))
+        with open(name, "rb") as file:
+            before = file.read()
+        run = replay("--timeline", name, name)
+        self.assertEqual(run.returncode, 2)
+        self.one_line(run, "would overwrite the input")
+        with open(name, "rb") as file:
+            self.assertEqual(file.read(), before)
+
 
 class BadInput(Case):
     def test_not_a_recording(self):
