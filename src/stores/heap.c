@@ -451,7 +451,8 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
 }
 #endif
 
-/* Merge with free neighbours and link. prev_free: the block's PF flag. */
+/* Merge with free neighbours and link. prev_free: not 0 if the block below is free, whose size then
+ * stands under our header; the header itself need not say so. */
 HOT void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free)
 {
     char *next = payload + size;
