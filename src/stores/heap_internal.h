@@ -258,7 +258,8 @@ EA_INLINE uint32_t eai_region_seal(const eai_region_t *r)
 
 EA_INLINE uint32_t eai_heap_seal(const ea_heap_t *heap)
 {
-    return heap->span_bytes * 3u ^ (uint32_t)heap->limit * 5u ^ (uint32_t)heap->guard * 0x10001u ^
+    return heap->span_bytes * 3u ^ (uint32_t)heap->limit * 5u ^
+           (uint32_t)((uint64_t)heap->limit >> 32) * 9u ^ (uint32_t)heap->guard * 0x10001u ^
            (uint32_t)heap->fit << 8 ^ 0xEA110C01u;
 }
 
