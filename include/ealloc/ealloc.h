@@ -7,6 +7,7 @@
 
 #include "ealloc/config.h"
 #include "ealloc/heap.h"
+#include "ealloc/pool.h"
 #include "ealloc/status.h"
 #include "ealloc/version.h"
 
