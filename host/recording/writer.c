@@ -265,7 +265,8 @@ int rec_writer_close(rec_writer_t *w, const rec_end_t *end)
     int failed = rec_writer_flush(w);
     if (failed == 0) {
         w->raw.used = 0;
-        put_varint(&w->raw, (end->closed ? 1u : 0u) | (end->exit_known ? 2u : 0u));
+        put_varint(&w->raw,
+                   (end->closed ? 1u : 0u) | (end->exit_known ? 2u : 0u) | (end->exec ? 4u : 0u));
         put_varint(&w->raw, end->exit_status);
         put_varint(&w->raw, w->time_us);
         put_varint(&w->raw, w->n_events);

@@ -53,6 +53,38 @@
 #define EA_CFG_HEAP_STATS 1
 #endif
 
+/* A bit for each block of a pool, which lets free refuse what is no live block and alloc a damaged
+ * list: 0 or 1. Costs an eighth of a byte a block and about 20 instructions an operation. */
+#ifndef EA_CFG_POOL_VALIDATE
+#define EA_CFG_POOL_VALIDATE 1
+#endif
+
+/* Usage counters of a pool (numbers of calls and of failures, live blocks): 0 or 1. Costs three
+ * words a pool and 6 instructions an operation. */
+#ifndef EA_CFG_POOL_STATS
+#define EA_CFG_POOL_STATS 1
+#endif
+
+/* Most slabs a pool may have, its first one included: 1 to 16. A block outside the first slab costs
+ * a few instructions per slab before its own. Above 1: about 200 bytes of code. */
+#ifndef EA_CFG_POOL_SLABS
+#define EA_CFG_POOL_SLABS 4
+#endif
+
+/* How contexts that use one pool exclude each other. 0 by machine: 1 compare-and-swap with a
+ * generation tag (several cores, RISC-V with the A extension); 2 load-linked/store-conditional (one
+ * core whose exceptions clear the monitor: Cortex-M3 and later); 3 the port's interrupt mask
+ * (ARMv6-M, or where the tag's width does not suffice). Choose 1 on a Cortex-M with several
+ * cores. */
+#ifndef EA_CFG_POOL_ATOMICS
+#define EA_CFG_POOL_ATOMICS 0
+#endif
+
+/* Contexts may wait for a block of a pool: 0 or 1. */
+#ifndef EA_CFG_POOL_WAIT
+#define EA_CFG_POOL_WAIT 0
+#endif
+
 /* Arenas that take chunks from an upstream allocator: 0 or 1. Costs about 400 bytes of code and no
  * cycle where a block fits; without it ea_arena_init() refuses an upstream. */
 #ifndef EA_CFG_ARENA_GROW
@@ -90,6 +122,21 @@
 #endif
 #if EA_CFG_HEAP_STATS != 0 && EA_CFG_HEAP_STATS != 1
 #error "EA_CFG_HEAP_STATS is 0 or 1"
+#endif
+#if EA_CFG_POOL_VALIDATE != 0 && EA_CFG_POOL_VALIDATE != 1
+#error "EA_CFG_POOL_VALIDATE is 0 or 1"
+#endif
+#if EA_CFG_POOL_STATS != 0 && EA_CFG_POOL_STATS != 1
+#error "EA_CFG_POOL_STATS is 0 or 1"
+#endif
+#if EA_CFG_POOL_SLABS < 1 || EA_CFG_POOL_SLABS > 16
+#error "EA_CFG_POOL_SLABS is 1 to 16"
+#endif
+#if EA_CFG_POOL_ATOMICS < 0 || EA_CFG_POOL_ATOMICS > 3
+#error "EA_CFG_POOL_ATOMICS is 0 (by machine) to 3"
+#endif
+#if EA_CFG_POOL_WAIT != 0 && EA_CFG_POOL_WAIT != 1
+#error "EA_CFG_POOL_WAIT is 0 or 1"
 #endif
 #if EA_CFG_ARENA_GROW != 0 && EA_CFG_ARENA_GROW != 1
 #error "EA_CFG_ARENA_GROW is 0 or 1"

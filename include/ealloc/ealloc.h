@@ -8,6 +8,7 @@
 #include "ealloc/arena.h"
 #include "ealloc/config.h"
 #include "ealloc/heap.h"
+#include "ealloc/pool.h"
 #include "ealloc/status.h"
 #include "ealloc/version.h"
 
