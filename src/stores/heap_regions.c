@@ -45,39 +45,48 @@ static void format_region(ea_heap_t *heap, const eai_region_t *r)
     eai_heap_release(heap, first);
 }
 
-/* No block but one in the first region: every list empty, the guard set. */
-static void format(ea_heap_t *heap)
+/* Every list empty, the guard set. */
+EA_INLINE void format_lists(ea_heap_t *heap)
 {
     links_t *list = heap->bins;
     ref_t self = sentinel(heap, EAI_FIRST_BIN);
-    heap->cursor = 0;
 #if EAI_TINY_CODE
-    for (; list < (links_t *)(void *)header(region_first(heap, &heap->region));
-         list++, self += REF_STEP)
-        list->next = list->prev = (link_t)self;
+    const char *end = (const char *)header(region_first(heap, &heap->region));
 #else
+    const char *end = (const char *)at(heap, sentinel(heap, heap->guard + 1u));
     memset(heap->words, 0, sizeof heap->words);
-    heap->words[heap->guard >> 5] |= eai_bit(heap->guard);
-    for (uint32_t bin = EAI_FIRST_BIN; bin <= heap->guard; bin++, list++, self += REF_STEP)
+    heap->words[heap->guard >> 5] = eai_bit(heap->guard);
+#endif
+    for (; (const char *)list < end; list++, self += REF_STEP)
         list->next = list->prev = (link_t)self;
+#if !EAI_TINY_CODE
     list[-2] = (links_t){0, 0};
 #endif
 #if EAI_QUICK
     memset(heap->quick, 0, sizeof heap->quick);
     memset(heap->n_quick, 0, sizeof heap->n_quick);
 #endif
+}
+
+/* No block but one in the first region. */
+static void format(ea_heap_t *heap)
+{
+    heap->cursor = 0;
+    format_lists(heap);
     format_region(heap, &heap->region);
 }
 
 ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *options)
 {
-    size_t span = size_bytes;
+    size_t span = 0;
     ea_heap_fit_t fit = EA_FIT_GOOD;
+    if (!mem) return NULL;
     if (options) {
-        if (options->span_bytes) span = options->span_bytes;
+        span = options->span_bytes;
         fit = options->fit;
+        if (fit != EA_FIT_GOOD && !(EA_CFG_HEAP_HALF_FIT && fit == EA_FIT_HALF)) return NULL;
     }
-    if (!mem || (fit != EA_FIT_GOOD && !(EA_CFG_HEAP_HALF_FIT && fit == EA_FIT_HALF))) return NULL;
+    if (span == 0) span = size_bytes;
     if (span < size_bytes || size_bytes > UINTPTR_MAX - (uintptr_t)mem) return NULL;
     ea_heap_t *heap = (ea_heap_t *)(void *)align_up(mem);
     span -= (size_t)((char *)heap - (char *)mem);
@@ -134,12 +143,7 @@ size_t ea_heap_deinit(ea_heap_t *heap)
         n += count_live(heap, r);
 #endif
     /* What is left refuses every request and every check. */
-#if EAI_TINY_CODE
-    heap->span_bytes = 0;
-#else
-    for (uint32_t i = 0; i < EAI_WORDS; i++) heap->words[i] = 0;
-    heap->words[heap->guard >> 5] = eai_bit(heap->guard);
-#endif
+    format_lists(heap);
     heap->seal = 0;
     heap->region.seal = 0;
     return n;
