@@ -9,7 +9,9 @@
 #include "ealloc/config.h"
 #include "ealloc/heap.h"
 #include "ealloc/pool.h"
+#include "ealloc/scoped.h"
 #include "ealloc/status.h"
+#include "ealloc/upstream.h"
 #include "ealloc/version.h"
 
 #endif
