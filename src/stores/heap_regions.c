@@ -133,10 +133,7 @@ void ea_heap_reset(ea_heap_t *heap)
     heap->cursor = 0;
     memset(heap->words, 0, sizeof heap->words);
     format_lists(heap);
-    for (eai_region_t *r = &heap->region; r; r = region_next(heap, r)) {
-        *header(region_end(heap, r)) = 0;
-        if (r->first != r->end) format_region(heap, r); /* a region may have shrunk to nothing */
-    }
+    for (eai_region_t *r = &heap->region; r; r = region_next(heap, r)) format_region(heap, r);
 #if EA_CFG_HEAP_STATS
     heap->usage.slack_bytes = (ptrdiff_t)(heap->usage.free_bytes - lowest);
 #endif
