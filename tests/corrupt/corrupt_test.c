@@ -24,10 +24,10 @@
 #define HEAP_BYTES 2048u
 #define N_BLOCKS 14u
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FORKS 0 /* a process a flip takes too long there, and crashes are expected of it */
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define FORKS 0
 #endif
 #endif
