@@ -5,6 +5,7 @@
 #ifndef EALLOC_EALLOC_H
 #define EALLOC_EALLOC_H
 
+#include "ealloc/arena.h"
 #include "ealloc/config.h"
 #include "ealloc/heap.h"
 #include "ealloc/pool.h"

@@ -387,13 +387,14 @@ TEST(heap_check_names_a_mark_without_a_walk_and_a_walk_without_its_mark, ROOM)
 #if EA_CFG_HEAP_STEPWISE
     ea_heap_cursor_t cursor = {0};
     watch_t watch = {.ascends = true};
+    uint32_t mark = EA_CFG_HEAP_PROFILE == 3 ? 0 : 4; /* tiny marks nothing: a mark is stray */
     EXPECT_EQ(ea_heap_walk(heap, &cursor, 0, visit, &watch), EA_ERR_AGAIN);
     EXPECT_SOUND(heap);
-    EXPECT_EQ(header_of(block), plain ^ 4);
-    set_header(block, plain);
+    EXPECT_EQ(header_of(block), plain ^ mark);
+    set_header(block, plain ^ mark ^ 4);
     EXPECT_EQ(ea_heap_check(heap, &fault), EA_ERR_CORRUPT);
-    EXPECT(fault.where == heap);
-    set_header(block, plain ^ 4);
+    EXPECT(fault.where == (mark ? (void *)heap : block));
+    set_header(block, plain ^ mark);
     EXPECT_EQ(ea_heap_walk(heap, &cursor, 2, visit, &watch), EA_OK);
     EXPECT_SOUND(heap);
 #endif
