@@ -219,6 +219,23 @@ class Output(Case):
         self.assertEqual(ealloc("info", "copy.rec").returncode, 0)
         self.assertEqual(sorted(os.listdir(".")), ["copy.rec", "pipe"])
 
+    def test_what_stands_in_the_way_of_further_files_is_told(self):
+        for name in "o.rec.2", "o.rec.manifest.json":
+            os.mkfifo(name)
+            run = ealloc("record", "-q", "-o", "o.rec", "--", "sh", "-c", f"{VICTIM} mark 5; true")
+            self.assertEqual(run.returncode, 125)
+            self.one_line(run, name, "File exists")
+            os.unlink(name)
+
+    def test_a_limit_of_file_sizes_ends_neither_the_program_nor_the_recorder(self):
+        def limit_to(size):
+            return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        run = ealloc("record", "-o", "o.rec", "--", VICTIM, "mark", "100", preexec_fn=limit_to(2**25))
+        self.assertEqual(run.returncode, 0)
+        run = ealloc("record", "-o", "o.rec", "--", VICTIM, "mark", "100", preexec_fn=limit_to(2**20))
+        self.assertEqual(run.returncode, 125)
+        self.one_line(run, "nothing recorded", "ulimit -f")
+
     def test_a_recording_is_read_from_a_pipe(self):
         data = read(synth("a.rec", blocks(10)))
         for command in "info", "replay":
@@ -275,6 +292,14 @@ class Values(Case):
         self.assertEqual(run.returncode, 2)
         self.assertIn("--find-min", run.stderr)
         self.assertIn("--heap", run.stderr)
+
+    def test_allocations_at_no_address_are_none(self):
+        name = synth("a.rec", ["a 0 100", "c 0 50", "r 0 5 0", "a 4096 7", "f 0", "f 4096"])
+        found = json.loads(ealloc("info", "--json", name).stdout)
+        self.assertEqual((found["peak_live_bytes"], found["peak_live_blocks"]), (7, 1))
+        run = ealloc("replay", "--json", name)
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        self.assertEqual(json.loads(run.stdout)["peak_live_bytes"], 7)
 
     def test_absurd_times_are_damage(self):
         for when in 2**64 - 1, 2**63, 2**58:
