@@ -63,6 +63,8 @@ EA_INLINE bool eai_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
 #define EAI_STORE_COND(word, seen, value) eai_cas_word(word, seen, value, __ATOMIC_ACQUIRE)
 #define EAI_CAS(word, seen, value) eai_cas_word(word, seen, value, __ATOMIC_RELEASE)
 #define EAI_CAS_U32(word, seen, value) eai_cas_u32(word, seen, value)
+#define EAI_CAS_POINTER(word, seen, value)                                                         \
+    __atomic_compare_exchange_n(word, seen, value, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
 #define EAI_COUNT(object, member)                                                                  \
     ((void)__atomic_fetch_add(&(object)->member, 1u, __ATOMIC_RELAXED))
 #define EAI_FETCH_SET(word, bits) __atomic_fetch_or(word, bits, __ATOMIC_RELAXED)

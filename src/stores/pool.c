@@ -90,18 +90,38 @@ static EA_NOINLINE void *take_fresh(pool_t *pool)
     }
 }
 
+/* A block from the list of the unlocked calls; NULL if there is none. No tag is needed: while this
+ * runs no unlocked call does, so blocks only leave that list, and no head comes back. */
+static void *take_local(pool_t *pool)
+{
+#if EAI_POOL_LOCAL
+    unsigned char *block = EAI_LOAD(&pool->eai_local, EAI_ACQUIRE);
+    while (block != NULL) {
+        uintptr_t local = index_at(pool, (uintptr_t)block - (uintptr_t)pool->eai_base);
+        if (local >= pool->eai_n_blocks) break; /* damaged */
+        unsigned char *next = eai_pool_read_pointer(block);
+        if (EAI_CAS_POINTER(&pool->eai_local, &block, next)) {
+            return mark_live(pool, pool->eai_base, local) ? block : NULL;
+        }
+    }
+#endif
+    (void)pool;
+    return NULL;
+}
+
 void *ea_pool_alloc(pool_t *pool)
 {
     for (;;) {
         uintptr_t head = EAI_LOAD_LINKED(&pool->eai_head); /* pairs with release in free */
         link_t link = link_of(pool, head);
-        unsigned char *base = pool->eai_base, *block = base + ((size_t)link << GRANULE_SHIFT);
+        unsigned char *base = pool->eai_base, *block = base + ((size_t)link << LINK_SHIFT);
         uintptr_t local = index_of_link(pool, link);
-        if (EA_UNLIKELY(!is_in_first(pool, (uintptr_t)link << GRANULE_SHIFT, local) ||
+        if (EA_UNLIKELY(!is_in_first(pool, (uintptr_t)link << LINK_SHIFT, local) ||
                         (!EA_CFG_POOL_VALIDATE && is_end(pool, link)))) {
             if (is_end(pool, link)) {
-                void *fresh = take_fresh(pool);
-                if (fresh != NULL) return fresh;
+                void *spare = take_fresh(pool);
+                if (spare == NULL) spare = take_local(pool);
+                if (spare != NULL) return spare;
                 if (!is_end(pool, link_of(pool, EAI_LOAD(&pool->eai_head, EAI_SEQ_CST)))) continue;
                 count_failure(pool);
                 return NULL;
@@ -131,7 +151,7 @@ ea_status_t ea_pool_free(pool_t *pool, void *ptr)
     unsigned char *base = pool->eai_base, *block = (unsigned char *)ptr;
     uintptr_t distance = (uintptr_t)block - (uintptr_t)base, head;
     uintptr_t local = index_at(pool, distance);
-    link_t link = (link_t)(distance >> GRANULE_SHIFT);
+    link_t link = (link_t)(distance >> LINK_SHIFT);
     if (EA_UNLIKELY(!is_in_first(pool, distance, local) ||
                     (!EA_CFG_POOL_VALIDATE && ptr == NULL))) {
         if (ptr == NULL) return EA_OK;
