@@ -373,8 +373,8 @@ template <std::size_t Bytes, class Policy = OrFail> class StackArena : private P
     }
     bool owns(const void *ptr) const noexcept
     {
-        const std::uintptr_t offset = reinterpret_cast<std::uintptr_t>(ptr) -
-                                      reinterpret_cast<std::uintptr_t>(&buffer_[0]);
+        const std::uintptr_t offset =
+            reinterpret_cast<std::uintptr_t>(ptr) - reinterpret_cast<std::uintptr_t>(&buffer_[0]);
         return offset < Bytes;
     }
     std::size_t free_bytes() const noexcept
@@ -418,8 +418,7 @@ template <class T, std::size_t Bytes, class Policy = OrFail> class StackAllocato
     {
     }
     template <class U>
-    StackAllocator(const StackAllocator<U, Bytes, Policy> &other) noexcept
-        : arena_(&other.arena())
+    StackAllocator(const StackAllocator<U, Bytes, Policy> &other) noexcept : arena_(&other.arena())
     {
     }
 
