@@ -22,9 +22,9 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "livemap.h"
 #include "modules.h"
 #include "recording.h"
+#include "sizemap.h"
 
 typedef struct {
     uint64_t address;
@@ -60,7 +60,7 @@ struct collector {
     uint32_t n_pending, pending_capacity;
     uint64_t n_events, n_lost;
 
-    livemap_t live; /* for the peak alone; given up (no slots) when memory runs out */
+    sizemap_t live; /* for the peak alone */
     uint64_t live_bytes, peak_bytes;
 };
 
@@ -75,7 +75,7 @@ collector_t *collector_open(const char *directory, const char *image, clock_anch
     c->sites = calloc(c->n_site_slots, sizeof *c->sites);
     c->modules = modules_new();
     if (asprintf(&c->base_path, "%s/%s", directory, image) < 0) c->base_path = NULL;
-    if (c->sites == NULL || c->modules == NULL || c->base_path == NULL || !livemap_init(&c->live))
+    if (c->sites == NULL || c->modules == NULL || c->base_path == NULL || !sizemap_init(&c->live))
         abort();
 
     void *map = MAP_FAILED;
@@ -165,18 +165,13 @@ static void read_maps(collector_t *c, uint64_t number)
 /* ---- events
  * ------------------------------------------------------------------------------------- */
 
-static void count_live(collector_t *c, const rec_event_t *e)
+static inline void count_live(collector_t *c, const rec_event_t *e)
 {
-    live_block_t block = {.ptr = e->ptr, .size = e->size}, old = {0};
-    uint64_t gone = e->kind == REC_FREE ? e->ptr : e->kind == REC_REALLOC ? e->old_ptr : 0;
-    if (c->live.slots == NULL || e->kind >= REC_USABLE) return;
-    if (gone != 0 && livemap_take(&c->live, gone, &old)) c->live_bytes -= old.size;
+    if (e->kind >= REC_USABLE || c->live.slots == NULL) return;
+    uint64_t gone = e->kind == REC_FREE ? e->ptr : e->old_ptr;
+    if (gone != 0) c->live_bytes -= sizemap_take(&c->live, gone);
     if (e->kind == REC_FREE) return;
-    if (!livemap_put(&c->live, &block, &old)) {
-        livemap_free(&c->live);
-        return;
-    }
-    c->live_bytes += block.size - (old.ptr != 0 ? old.size : 0);
+    c->live_bytes += e->size - sizemap_put(&c->live, e->ptr, e->size);
     if (c->live_bytes > c->peak_bytes) c->peak_bytes = c->live_bytes;
 }
 
@@ -398,7 +393,7 @@ int collector_close(collector_t *c, const rec_end_t *how, uint64_t *n_events)
     }
     if (n_events != NULL) *n_events = c->n_events;
     if (c->head != NULL) munmap(c->head, IMAGE_BYTES);
-    livemap_free(&c->live);
+    sizemap_free(&c->live);
     modules_free(c->modules);
     free(c->base_path);
     free(c->pending);

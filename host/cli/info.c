@@ -55,7 +55,7 @@ static const struct argp parser = {
     .parser = parse_option,
     .args_doc = "FILE",
     .doc =
-        "Describe a recording: its program, events, live bytes, sizes, lifetimes and call sites. FILE "
+        "Describe a recording: program, events, live bytes, sizes, lifetimes, call sites. FILE "
         "may be a manifest: every process in it is described.\v"
         "The exit status is 1 if a recording is damaged or the output cannot be written; what was "
         "readable is described all the same, also behind the damage.\n\n"

@@ -389,7 +389,7 @@ static const struct argp parser = {
         "them.\v"
         "The exit status is COMMAND's (128 + signal if it was killed); 125 if the recording failed "
         "or nothing was recorded, 126 if COMMAND cannot be run, 127 if it is not found.\n\n"
-        "SIGINT, SIGQUIT, SIGTERM and SIGHUP are passed on to COMMAND; how it ends is up to it, and "
+        "SIGINT, SIGQUIT, SIGTERM and SIGHUP go to COMMAND; how it ends is its own affair, and "
         "the recording is kept. After its end they end the wait for processes it left running.\n\n"
         "Example: ealloc record -o gcc.rec -- gcc -O2 -c main.c",
 };
