@@ -236,7 +236,8 @@ EA_NODISCARD ea_arena_mark_t ea_arena_mark(ea_arena_t *arena, ea_arena_end_t end
  *          nothing changed; noticed unless as many marks stand at that end again. EA_ERR_CORRUPT,
  *          counted in n_corruptions: a guard placed since is damaged, and the end is rewound all
  *          the same; or metadata is, and nothing changed (ea_arena_check() tells which).
- * Cost     O(chunks and guards undone). */
+ * Cost     O(chunks and guards undone).
+ * Checks   guards always; level 1: metadata where chunks are undone; level 2: always. */
 ea_status_t ea_arena_rewind(ea_arena_t *arena, const ea_arena_mark_t *mark);
 
 /* --- scopes ----------------------------------------------------------------------------------- */

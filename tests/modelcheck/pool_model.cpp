@@ -103,8 +103,7 @@ struct pool_suite : rl::test_suite<pool_suite, N_THREADS> {
         while (n <= N_BLOCKS && take(9) != NULL) n++;
         RL_ASSERT(n == N_BLOCKS);
         RL_ASSERT(pool.eai_n_refused($) == 0);
-        RL_ASSERT(pool.eai_counters.eai_n_allocs($) ==
-                  pool.eai_counters.eai_n_frees($) + N_BLOCKS);
+        RL_ASSERT(pool.eai_counters.eai_n_allocs($) == pool.eai_counters.eai_n_frees($) + N_BLOCKS);
     }
 };
 
