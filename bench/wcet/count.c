@@ -135,6 +135,14 @@ static uintptr_t counted(uint32_t *sum, board_function_t function, uintptr_t a, 
     counted((sum), (board_function_t)(function), (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c),   \
             (uintptr_t)(d), (uintptr_t)(e))
 
+uintptr_t count_call(op_t op, op_t op_if_0, board_function_t function, const void *a, const void *b)
+{
+    uint32_t n = 0;
+    uintptr_t result = COUNTED(&n, function, a, b, 0, 0, 0);
+    note(result != 0 ? op : op_if_0, n);
+    return result;
+}
+
 ea_heap_t *count_init(void *mem, size_t size_bytes, const ea_heap_options_t *options)
 {
     uint32_t n = 0;

@@ -7,6 +7,7 @@
 #ifndef COUNT_H
 #define COUNT_H
 
+#include "board.h"
 #include "ealloc/heap.h"
 
 typedef enum {
@@ -38,6 +39,10 @@ void count_report(void);
 void count_report_all(void);
 /* Measure an empty call; ends the program if the counter is not exact. */
 void count_calibrate(void);
+
+/* function(a, b), noted as an op, or as another where the result is 0. Returns the result. */
+uintptr_t count_call(op_t op, op_t op_if_0, board_function_t function, const void *a,
+                     const void *b);
 
 /* --- the operations, counted ------------------------------------------------------------------ */
 
