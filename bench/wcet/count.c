@@ -139,6 +139,14 @@ uintptr_t count_call(uint32_t *sum, board_function_t function, uintptr_t a, uint
     return call.result;
 }
 
+uintptr_t count_as(op_t op, op_t op_if_0, board_function_t function, const void *a, const void *b)
+{
+    uint32_t n = 0;
+    uintptr_t result = COUNTED(&n, function, a, b, 0, 0, 0);
+    count_note(result != 0 ? op : op_if_0, n);
+    return result;
+}
+
 ea_heap_t *count_init(void *mem, size_t size_bytes, const ea_heap_options_t *options)
 {
     uint32_t n = 0;

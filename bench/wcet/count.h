@@ -60,6 +60,9 @@ uintptr_t count_call(uint32_t *sum, board_function_t function, uintptr_t a, uint
 /* One call of op took so many. */
 void count_note(op_t op, uint32_t instructions);
 
+/* function(a, b), noted as an op, or as another where the result is 0. Returns the result. */
+uintptr_t count_as(op_t op, op_t op_if_0, board_function_t function, const void *a, const void *b);
+
 /* --- the operations of the heap, counted ------------------------------------------------------ */
 
 ea_heap_t *count_init(void *mem, size_t size_bytes, const ea_heap_options_t *options);

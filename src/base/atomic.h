@@ -47,6 +47,7 @@
 
 #define EAI_ENTER(irq)
 #define EAI_LEAVE(irq)
+#define EAI_PAUSE(irq)
 
 EA_INLINE bool eai_cas_word(uintptr_t *word, uintptr_t seen, uintptr_t value, int order)
 {
@@ -78,6 +79,7 @@ EA_INLINE bool eai_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
     (__atomic_signal_fence(order), __atomic_store_n(word, value, __ATOMIC_RELAXED))
 #define EAI_ENTER(irq)
 #define EAI_LEAVE(irq)
+#define EAI_PAUSE(irq)
 
 EA_INLINE uint32_t eai_ldrex(const volatile void *word)
 {
@@ -141,6 +143,7 @@ EA_INLINE uint32_t eai_fetch_clear(volatile void *word, uint32_t bits)
 #define EAI_STORE(word, value, order) __atomic_store_n(word, value, order)
 #define EAI_ENTER(irq) ea_port_irq_t irq = ea_port_irq_mask()
 #define EAI_LEAVE(irq) ea_port_irq_restore(irq)
+#define EAI_PAUSE(irq) (ea_port_irq_restore(irq), (irq) = ea_port_irq_mask())
 
 /* Whole words, so that a load outside a section sees the old or the new value. */
 EA_INLINE bool eai_cas_word(uintptr_t *word, uintptr_t seen, uintptr_t value)

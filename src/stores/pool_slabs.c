@@ -124,7 +124,8 @@ ea_status_t ea_pool_init_aligned(pool_t *pool, void *mem, size_t size_bytes,
     size_t block_bytes = align_up(block_size_bytes, quantum);
     size_t alignment = alignment_bytes > EA_POOL_ALIGN ? alignment_bytes : EA_POOL_ALIGN;
     if (block_bytes > size_bytes) return EA_ERR_NO_MEMORY;
-    if (size_bytes > EAI_POOL_MAX_BYTES) return EA_ERR_TOO_LARGE;
+    uint64_t links = size_bytes >> LINK_SHIFT; /* 64 bits: there are cores where it always fits */
+    if (links * EA_CFG_POOL_SLABS > UINT32_MAX) return EA_ERR_TOO_LARGE;
     span_t span = fit(begin, end, block_bytes, alignment);
     if (span.n_blocks == 0) return EA_ERR_NO_MEMORY;
 

@@ -79,9 +79,11 @@ static inline uint32_t preempt_clear(uint32_t *word, uint32_t bits)
     bool irq = preempt_masked;                                                                     \
     preempt_masked = true
 #define EAI_LEAVE(irq) (preempt_masked = (irq), preempt_hook())
+#define EAI_PAUSE(irq) (preempt_masked = (irq), preempt_hook(), preempt_masked = true)
 #else
 #define EAI_ENTER(irq)
 #define EAI_LEAVE(irq)
+#define EAI_PAUSE(irq)
 #endif
 
 #endif
