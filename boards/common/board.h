@@ -30,6 +30,11 @@ int board_args(char **argv, int max_args);
 
 #define BOARD_MAX_ARGS 8
 
+/* Call handler from the timer's interrupt every period_us from now on, at most half a second; stop
+ * before board_count_call(). */
+void board_tick_start(uint32_t period_us, void (*handler)(void));
+void board_tick_stop(void);
+
 /* Call function(args[0], ... args[4]) and count the instructions from the call to the return, both
  * included: 2 for an empty function. Exact only under `boards/run --icount`; a count wraps beyond
  * two million. */

@@ -53,6 +53,13 @@
 #define EA_CFG_HEAP_STATS 1
 #endif
 
+/* Levels of urgency that a wait queue tells apart: 1 to 32. Costs no RAM; each level may keep
+ * interrupts masked for 4 instructions more when a task begins to wait. Systems with one task need
+ * 1. */
+#ifndef EA_CFG_WAIT_LEVELS
+#define EA_CFG_WAIT_LEVELS 8
+#endif
+
 /* Checks on every operation. 0 none. 1 double free and damaged headers, at most 6 instructions an
  * operation. 2 also foreign pointers and the links of every block touched. 3 the whole heap on
  * every operation (O(n), for tests only). */
@@ -78,6 +85,9 @@
 #endif
 #if EA_CFG_HEAP_STATS != 0 && EA_CFG_HEAP_STATS != 1
 #error "EA_CFG_HEAP_STATS is 0 or 1"
+#endif
+#if EA_CFG_WAIT_LEVELS < 1 || EA_CFG_WAIT_LEVELS > 32
+#error "EA_CFG_WAIT_LEVELS is 1 to 32"
 #endif
 #if EA_CFG_CHECK_LEVEL < 0 || EA_CFG_CHECK_LEVEL > 3
 #error "EA_CFG_CHECK_LEVEL is 0 to 3"

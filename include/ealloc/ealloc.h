@@ -9,5 +9,6 @@
 #include "ealloc/heap.h"
 #include "ealloc/status.h"
 #include "ealloc/version.h"
+#include "ealloc/waitq.h"
 
 #endif
