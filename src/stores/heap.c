@@ -26,7 +26,8 @@
  *   I2 regions ascend, lie inside the span and match their seals
  *   I3 blocks tile their region: sizes are whole granules, at least 16 bytes, and end at the end
  *      header
- *   I4 a header has PF set exactly when the block below is free
+ *   I4 a header has PF set exactly when the block below is free; of used ones outside the quick
+ *      lists, end headers among them, just the one a walk stands on is marked
  *   I5 a free block carries its size at its end, and no two free blocks touch
  *   I6 a free block is linked into the bin of its size, its neighbours in the list point back at it
  *   I7 a bin's bit is set exactly when its list is not empty; the guard's is set, its list empty
@@ -450,7 +451,8 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
 }
 #endif
 
-/* Merge with free neighbours and link. prev_free: the block's PF flag. */
+/* Merge with free neighbours and link. prev_free: not 0 if the block below is free, whose size then
+ * stands under our header; the header itself need not say so. */
 HOT void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free)
 {
     char *next = payload + size;

@@ -251,6 +251,7 @@ static bool ref_is_readable(const ea_heap_t *heap, ref_t ref)
 
 typedef struct {
     size_t n_free, n_live, free_bytes;
+    bool has_walk; /* the block a walk stands on was there, and marked */
 } tally_t;
 
 /* One block; its region is known to be sound, and that the block begins inside it. */
@@ -259,7 +260,10 @@ static ea_heap_fault_t check_block(const ea_heap_t *heap, const eai_region_t *r,
 {
     const char *first = region_first(heap, r), *end = region_end(heap, r);
     uint32_t head = *header(p), size = size_of(head);
+    bool walked = head & EAI_MARK && heap->cursor == offset_of(heap, p);
+    tally->has_walk |= walked;
     if (p == end) {
+        if (head & EAI_MARK && !walked) BROKEN("I4 only the block a walk stands on is marked", p);
         if (size || head & EAI_FREE) BROKEN("I3 a region closes with a used header of size 0", p);
         return SOUND;
     }
@@ -270,11 +274,10 @@ static ea_heap_fault_t check_block(const ea_heap_t *heap, const eai_region_t *r,
     uint32_t above = *header(p + size);
     if (!(head & EAI_FREE) != !(above & EAI_PREV_FREE))
         BROKEN("I4 PF is set exactly when the block below is free", p + size);
-    if (head & EAI_MARK && !EAI_QUICK && heap->cursor != offset_of(heap, p))
+    if (head & EAI_MARK && !walked && !EAI_QUICK)
         BROKEN("I4 only the block a walk stands on is marked", p);
     if (!(head & EAI_FREE)) {
-        bool quick = EAI_QUICK && head & EAI_MARK && heap->cursor != offset_of(heap, p);
-        if (quick)
+        if (EAI_QUICK && head & EAI_MARK && !walked)
             tally->free_bytes += size;
         else
             tally->n_live++;
@@ -356,6 +359,7 @@ static ea_heap_fault_t check_quick(const ea_heap_t *heap)
 
 static ea_heap_fault_t check_totals(const ea_heap_t *heap, const tally_t *tally)
 {
+    if (heap->cursor && !tally->has_walk) BROKEN("I4 the block a walk stands on is marked", heap);
     ea_heap_fault_t fault = check_bins(heap, tally);
 #if EAI_QUICK
     if (!fault.invariant) fault = check_quick(heap);
@@ -377,7 +381,7 @@ static ea_status_t report(ea_heap_fault_t found, ea_heap_fault_t *fault)
 
 ea_status_t ea_heap_check(const ea_heap_t *heap, ea_heap_fault_t *fault)
 {
-    tally_t tally = {0, 0, 0};
+    tally_t tally = {0, 0, 0, false};
     ea_heap_fault_t found = check_control(heap);
     if (found.invariant) return report(found, fault);
     for (const eai_region_t *r = &heap->region; r; r = region_next(heap, r)) {
@@ -394,7 +398,7 @@ ea_status_t ea_heap_check(const ea_heap_t *heap, ea_heap_fault_t *fault)
 ea_status_t ea_heap_check_step(ea_heap_t *heap, ea_heap_cursor_t *cursor, size_t max_steps,
                                ea_heap_fault_t *fault)
 {
-    tally_t tally = {0, 0, 0};
+    tally_t tally = {0, 0, 0, false};
     eai_region_t *r;
     char *payload;
     ea_heap_fault_t found = check_control(heap);

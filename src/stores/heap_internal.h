@@ -59,13 +59,11 @@ typedef uint16_t link_t;
 #define EAI_REF_SHIFT 2
 #define EAI_LINKS_ARE_POINTERS 0
 #define EAI_MAX_SPAN_BYTES 0x40000u
-#elif EAI_LINK_BITS == 32
+#else
 typedef uint32_t link_t;
 #define EAI_LINKS_ARE_POINTERS (UINTPTR_MAX <= 0xFFFFFFFFu)
 #define EAI_REF_SHIFT 3
 #define EAI_MAX_SPAN_BYTES 0xFFFFFFE0u
-#else
-#error "EA_CFG_HEAP_LINK_BITS is 0 (by machine), 16 or 32"
 #endif
 
 typedef struct {
