@@ -23,17 +23,17 @@ void *board_free_ram(size_t *size_bytes);
 size_t board_stack_used_bytes(void);
 size_t board_stack_size_bytes(void);
 
+/* Call handler every period_us, at most half a second, from now on: from the timer's interrupt, on
+ * the host from a signal. Stop before board_count_call(). */
+void board_tick_start(uint32_t period_us, void (*handler)(void));
+void board_tick_stop(void);
+
 /* --- emulated boards only --------------------------------------------------------------------- */
 
 /* Split the command line into at most max_args words, which live in static storage. */
 int board_args(char **argv, int max_args);
 
 #define BOARD_MAX_ARGS 8
-
-/* Call handler from the timer's interrupt every period_us from now on, at most half a second; stop
- * before board_count_call(). */
-void board_tick_start(uint32_t period_us, void (*handler)(void));
-void board_tick_stop(void);
 
 /* Call function(args[0], ... args[4]) and count the instructions from the call to the return, both
  * included: 2 for an empty function. Exact only under `boards/run --icount`; a count wraps beyond

@@ -53,6 +53,72 @@
 #define EA_CFG_HEAP_STATS 1
 #endif
 
+/* A bit for each block of a pool, which lets free refuse what is no live block and alloc a damaged
+ * list: 0 or 1. Costs an eighth of a byte a block and about 20 instructions an operation. */
+#ifndef EA_CFG_POOL_VALIDATE
+#define EA_CFG_POOL_VALIDATE 1
+#endif
+
+/* Usage counters of a pool (numbers of calls and of failures, live blocks): 0 or 1. Costs three
+ * words a pool and 6 instructions an operation. */
+#ifndef EA_CFG_POOL_STATS
+#define EA_CFG_POOL_STATS 1
+#endif
+
+/* Most slabs a pool may have, its first one included: 1 to 16. A block outside the first slab costs
+ * a few instructions per slab before its own. Above 1: about 200 bytes of code. */
+#ifndef EA_CFG_POOL_SLABS
+#define EA_CFG_POOL_SLABS 4
+#endif
+
+/* How contexts that use one pool exclude each other. 0 by machine: 1 compare-and-swap with a
+ * generation tag (several cores, RISC-V with the A extension); 2 load-linked/store-conditional (one
+ * core whose exceptions clear the monitor: Cortex-M3 and later); 3 the port's interrupt mask
+ * (ARMv6-M, or where the tag's width does not suffice). Choose 1 on a Cortex-M with several
+ * cores. */
+#ifndef EA_CFG_POOL_ATOMICS
+#define EA_CFG_POOL_ATOMICS 0
+#endif
+
+/* Tasks may wait for a block of a pool: 0 or 1. Costs one pointer a pool and 2 to 4 instructions in
+ * free. */
+#ifndef EA_CFG_POOL_WAIT
+#define EA_CFG_POOL_WAIT 1
+#endif
+
+/* The classes of a pool set that is defined without naming its own: bytes of a block and number of
+ * blocks, 1 to 65535 each. The sizes must ascend. */
+#ifndef EA_CFG_POOLSET_TINY_BYTES
+#define EA_CFG_POOLSET_TINY_BYTES 32
+#endif
+#ifndef EA_CFG_POOLSET_TINY_BLOCKS
+#define EA_CFG_POOLSET_TINY_BLOCKS 128
+#endif
+#ifndef EA_CFG_POOLSET_SMALL_BYTES
+#define EA_CFG_POOLSET_SMALL_BYTES 64
+#endif
+#ifndef EA_CFG_POOLSET_SMALL_BLOCKS
+#define EA_CFG_POOLSET_SMALL_BLOCKS 64
+#endif
+#ifndef EA_CFG_POOLSET_MEDIUM_BYTES
+#define EA_CFG_POOLSET_MEDIUM_BYTES 128
+#endif
+#ifndef EA_CFG_POOLSET_MEDIUM_BLOCKS
+#define EA_CFG_POOLSET_MEDIUM_BLOCKS 32
+#endif
+#ifndef EA_CFG_POOLSET_LARGE_BYTES
+#define EA_CFG_POOLSET_LARGE_BYTES 256
+#endif
+#ifndef EA_CFG_POOLSET_LARGE_BLOCKS
+#define EA_CFG_POOLSET_LARGE_BLOCKS 16
+#endif
+#ifndef EA_CFG_POOLSET_XLARGE_BYTES
+#define EA_CFG_POOLSET_XLARGE_BYTES 512
+#endif
+#ifndef EA_CFG_POOLSET_XLARGE_BLOCKS
+#define EA_CFG_POOLSET_XLARGE_BLOCKS 8
+#endif
+
 /* Levels of urgency that a wait queue tells apart: 1 to 32. Costs no RAM; each level may keep
  * interrupts masked for 4 instructions more when a task begins to wait. Systems with one task need
  * 1. */
@@ -85,6 +151,51 @@
 #endif
 #if EA_CFG_HEAP_STATS != 0 && EA_CFG_HEAP_STATS != 1
 #error "EA_CFG_HEAP_STATS is 0 or 1"
+#endif
+#if EA_CFG_POOL_VALIDATE != 0 && EA_CFG_POOL_VALIDATE != 1
+#error "EA_CFG_POOL_VALIDATE is 0 or 1"
+#endif
+#if EA_CFG_POOL_STATS != 0 && EA_CFG_POOL_STATS != 1
+#error "EA_CFG_POOL_STATS is 0 or 1"
+#endif
+#if EA_CFG_POOL_SLABS < 1 || EA_CFG_POOL_SLABS > 16
+#error "EA_CFG_POOL_SLABS is 1 to 16"
+#endif
+#if EA_CFG_POOL_ATOMICS < 0 || EA_CFG_POOL_ATOMICS > 3
+#error "EA_CFG_POOL_ATOMICS is 0 (by machine) to 3"
+#endif
+#if EA_CFG_POOL_WAIT != 0 && EA_CFG_POOL_WAIT != 1
+#error "EA_CFG_POOL_WAIT is 0 or 1"
+#endif
+#if EA_CFG_POOLSET_TINY_BYTES < 1 || EA_CFG_POOLSET_TINY_BYTES > 65535
+#error "EA_CFG_POOLSET_TINY_BYTES is 1 to 65535"
+#endif
+#if EA_CFG_POOLSET_TINY_BLOCKS < 1 || EA_CFG_POOLSET_TINY_BLOCKS > 65535
+#error "EA_CFG_POOLSET_TINY_BLOCKS is 1 to 65535"
+#endif
+#if EA_CFG_POOLSET_SMALL_BYTES < 1 || EA_CFG_POOLSET_SMALL_BYTES > 65535
+#error "EA_CFG_POOLSET_SMALL_BYTES is 1 to 65535"
+#endif
+#if EA_CFG_POOLSET_SMALL_BLOCKS < 1 || EA_CFG_POOLSET_SMALL_BLOCKS > 65535
+#error "EA_CFG_POOLSET_SMALL_BLOCKS is 1 to 65535"
+#endif
+#if EA_CFG_POOLSET_MEDIUM_BYTES < 1 || EA_CFG_POOLSET_MEDIUM_BYTES > 65535
+#error "EA_CFG_POOLSET_MEDIUM_BYTES is 1 to 65535"
+#endif
+#if EA_CFG_POOLSET_MEDIUM_BLOCKS < 1 || EA_CFG_POOLSET_MEDIUM_BLOCKS > 65535
+#error "EA_CFG_POOLSET_MEDIUM_BLOCKS is 1 to 65535"
+#endif
+#if EA_CFG_POOLSET_LARGE_BYTES < 1 || EA_CFG_POOLSET_LARGE_BYTES > 65535
+#error "EA_CFG_POOLSET_LARGE_BYTES is 1 to 65535"
+#endif
+#if EA_CFG_POOLSET_LARGE_BLOCKS < 1 || EA_CFG_POOLSET_LARGE_BLOCKS > 65535
+#error "EA_CFG_POOLSET_LARGE_BLOCKS is 1 to 65535"
+#endif
+#if EA_CFG_POOLSET_XLARGE_BYTES < 1 || EA_CFG_POOLSET_XLARGE_BYTES > 65535
+#error "EA_CFG_POOLSET_XLARGE_BYTES is 1 to 65535"
+#endif
+#if EA_CFG_POOLSET_XLARGE_BLOCKS < 1 || EA_CFG_POOLSET_XLARGE_BLOCKS > 65535
+#error "EA_CFG_POOLSET_XLARGE_BLOCKS is 1 to 65535"
 #endif
 #if EA_CFG_WAIT_LEVELS < 1 || EA_CFG_WAIT_LEVELS > 32
 #error "EA_CFG_WAIT_LEVELS is 1 to 32"

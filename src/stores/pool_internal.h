@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the pool's sources share: links, indexes, slabs and bits. The layout is drawn in pool.c.
+ */
+#ifndef EALLOC_STORES_POOL_INTERNAL_H
+#define EALLOC_STORES_POOL_INTERNAL_H
+
+#include "ealloc/pool.h"
+
+#define EAI_ATOMICS EAI_POOL_ATOMICS
+#include "base/atomic.h"
+
+typedef ea_pool_t pool_t;
+typedef uint32_t link_t; /* a block's distance from the first slab's base, in granules */
+typedef uint32_t index_t;
+
+#define GRANULE_SHIFT EAI_POOL_GRANULE_SHIFT
+#define BITS_PER_WORD 32u
+
+/* An added slab: header, bits, blocks. */
+struct eai_pool_slab {
+    EAI_SHARED(eai_pool_slab_t *) next;
+    void *memory; /* as given to ea_pool_add_slab() */
+    unsigned char *base;
+    index_t first; /* index of its first block: those of the slabs before it are smaller */
+    uint32_t n_blocks;
+};
+
+/* Where a block is: the slab's base and its index there. */
+typedef struct {
+    unsigned char *base; /* NULL: nowhere */
+    index_t local;
+    index_t index;
+} place_t;
+
+/* --- links ------------------------------------------------------------------------------------ */
+
+#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+
+EA_INLINE link_t link_mask(const pool_t *pool)
+{
+    return pool->eai_mask;
+}
+/* The head after the block it leads to was taken: another tag, the link to what follows. */
+EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t next)
+{
+    return ((head | link_mask(pool)) + 1u) | next;
+}
+EA_INLINE uintptr_t head_after_push(const pool_t *pool, uintptr_t head, link_t link)
+{
+    return (head & ~(uintptr_t)link_mask(pool)) | link;
+}
+EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
+{
+    return (link_t)head & link_mask(pool);
+}
+EA_INLINE bool is_end(const pool_t *pool, link_t link)
+{
+    return link == link_mask(pool);
+}
+
+#else
+
+EA_INLINE link_t link_mask(const pool_t *pool)
+{
+    (void)pool;
+    return UINT32_MAX;
+}
+EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t next)
+{
+    (void)pool, (void)head;
+    return next;
+}
+EA_INLINE uintptr_t head_after_push(const pool_t *pool, uintptr_t head, link_t link)
+{
+    (void)pool, (void)head;
+    return link;
+}
+EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
+{
+    (void)pool;
+    return (link_t)head;
+}
+EA_INLINE bool is_end(const pool_t *pool, link_t link)
+{
+    (void)pool;
+    return link == UINT32_MAX;
+}
+
+#endif
+
+/* --- the words in free blocks ----------------------------------------------------------------- */
+
+#ifndef EAI_MODEL_CHECK
+
+/* ThreadSanitizer is told of the one access that is meant to race; it must then not be inlined. */
+#if defined(__SANITIZE_THREAD__)
+#define RACY static EA_NOINLINE __attribute__((no_sanitize("thread"), unused))
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RACY static EA_NOINLINE __attribute__((no_sanitize("thread"), unused))
+#endif
+#endif
+#ifndef RACY
+#define RACY EA_INLINE
+#endif
+
+/* The one read that may race: the block may have been handed out since its link was read from the
+ * head, and its owner may be writing to it. The value is then void, and the store that would use it
+ * fails. */
+RACY link_t eai_pool_read_link(const unsigned char *block)
+{
+    return *(const volatile eai_pool_link_t *)(const void *)block;
+}
+
+/* The block is the caller's. */
+EA_INLINE void eai_pool_write_link(unsigned char *block, link_t link)
+{
+    *(volatile eai_pool_link_t *)(void *)block = link;
+}
+
+#endif
+
+/* --- indexes ---------------------------------------------------------------------------------- */
+
+/* The index of the block that begins so many bytes behind a base: at least n_blocks of its slab
+ * unless a block begins there. Rotation brings bits that should be 0 to the top; the odd part's
+ * inverse maps multiples of it to their quotient and everything else to something larger. */
+EA_INLINE uintptr_t index_at(const pool_t *pool, uintptr_t distance_bytes)
+{
+    uintptr_t granules = eai_pool_rotate(distance_bytes, GRANULE_SHIFT);
+    return eai_pool_rotate(granules, pool->eai_rotate) * pool->eai_inverse;
+}
+
+EA_INLINE link_t link_at(const pool_t *pool, index_t index)
+{
+    return index * (pool->eai_block_bytes >> GRANULE_SHIFT);
+}
+
+EA_INLINE uintptr_t index_of_link(const pool_t *pool, link_t link)
+{
+    return eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
+}
+
+EA_INLINE unsigned char *block_at(const pool_t *pool, place_t place)
+{
+    return place.base + (size_t)place.local * pool->eai_block_bytes;
+}
+
+/* --- bits: a word for 32 blocks, growing down from the base ----------------------------------- */
+
+EA_INLINE eai_pool_bits_t *bits_of(unsigned char *base, index_t local)
+{
+    return (eai_pool_bits_t *)(void *)base - 1 - local / BITS_PER_WORD;
+}
+
+EA_INLINE uint32_t bit_of(index_t local)
+{
+    return (uint32_t)1 << (local % BITS_PER_WORD);
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+#if EA_CFG_POOL_WAIT
+/* As ea_pool_alloc(), and no failure is counted: who waits has not failed yet. */
+void *eai_pool_take(pool_t *pool);
+void eai_pool_count_failure(pool_t *pool);
+/* Hand a free block, if there is one, to the first that waits, if somebody does. Returns whether it
+ * was done. Context: any. Cost O(1), all of it masked. */
+bool eai_pool_serve(pool_t *pool);
+#endif
+
+/* --- slabs ------------------------------------------------------------------------------------ */
+
+uint32_t eai_pool_total(const pool_t *pool);
+place_t eai_pool_find_index(const pool_t *pool, uintptr_t index);
+place_t eai_pool_find(const pool_t *pool, const void *ptr);
+uint8_t eai_pool_seal(const pool_t *pool);
+
+#endif
