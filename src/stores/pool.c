@@ -145,15 +145,12 @@ void eai_pool_count_failure(pool_t *pool)
 
 void *eai_pool_take(pool_t *pool)
 {
-    void *block = ea_pool_alloc(pool);
-#if EA_CFG_POOL_STATS
-    if (block == NULL) {
-        EAI_ENTER(irq);
-        (void)EAI_FETCH_ADD(&pool->eai_counters.eai_n_failures, (size_t)0 - 1u);
-        EAI_LEAVE(irq);
+    /* Fresh never sinks: if none is left now, the list alone can hold a block a moment later. */
+    if (EAI_LOAD(&pool->eai_fresh, EAI_SEQ_CST) >= eai_pool_total(pool) &&
+        is_end(pool, link_of(pool, EAI_LOAD(&pool->eai_head, EAI_SEQ_CST)))) {
+        return NULL;
     }
-#endif
-    return block;
+    return ea_pool_alloc(pool);
 }
 
 bool eai_pool_serve(pool_t *pool)

@@ -162,7 +162,8 @@ EA_INLINE uint32_t bit_of(index_t local)
 /* --- waiting ---------------------------------------------------------------------------------- */
 
 #if EA_CFG_POOL_WAIT
-/* As ea_pool_alloc(), and no failure is counted: who waits has not failed yet. */
+/* As ea_pool_alloc(), but that there is no block does not count as a failure: who waits has not
+ * failed yet. (It counts if another context takes the last one meanwhile.) */
 void *eai_pool_take(pool_t *pool);
 void eai_pool_count_failure(pool_t *pool);
 /* Hand a free block, if there is one, to the first that waits, if somebody does. Returns whether it
