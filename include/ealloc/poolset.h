@@ -233,7 +233,7 @@ ea_status_t ea_poolset_class_stats(const ea_poolset_t *set, size_t class_index,
                                    ea_poolset_class_stats_t *stats);
 
 /* Check the set and each of its pools. Changes nothing and survives garbage.
- * Returns  EA_OK, or EA_ERR_CORRUPT with *report (may be NULL) filled in: "S1".."S3" of the set,
+ * Returns  EA_OK, or EA_ERR_CORRUPT with *report (may be NULL) filled in: "S1".."S4" of the set,
  *          "P1".. of a pool, each with its sentence.
  * Context  any, alone. Cost O(blocks). */
 EA_NODISCARD ea_status_t ea_poolset_check(const ea_poolset_t *set, ea_pool_report_t *report);

@@ -11,6 +11,7 @@
  * S1  n_classes is 1 to EA_POOLSET_MAX_CLASSES, pools is aligned and pools_end = pools + n_classes.
  * S2  Block sizes ascend.
  * S3  The pools' blocks lie between begin and end, in order, and do not overlap.
+ * S4  The strategy is one that init accepts.
  * What a damaged pointer would have to be to pass S1 and S3 is told by two fields, not by one.
  *
  * Waiting. Each class has its pool's wait queue. With EA_POOLSET_NEXT_LARGER a waiter of class c
@@ -90,14 +91,14 @@ static const ea_poolset_class_t default_classes[] = {
 #undef CLASS
 };
 
-/* What one class needs from an address aligned to EA_POOL_ALIGN on. 64 bits hold it. */
+/* What one class needs from an address aligned to EA_POOL_ALIGN on: no more, or one block more
+ * would fit. 64 bits hold it. */
 static uint64_t class_bytes(const ea_poolset_class_t *c)
 {
     uint64_t bits = EA_CFG_POOL_VALIDATE ? ((uint64_t)c->n_blocks + 31u) / 32u * 4u : 0;
     uint64_t block = EAI_POOL_ROUND_UP((uint64_t)c->block_bytes, EAI_POOL_GRANULE);
 
-    return EAI_POOL_ROUND_UP(bits, EA_POOL_ALIGN) +
-           EAI_POOL_ROUND_UP(block * c->n_blocks, EA_POOL_ALIGN);
+    return EAI_POOL_ROUND_UP(bits, EA_POOL_ALIGN) + block * c->n_blocks;
 }
 
 size_t ea_poolset_bytes(const ea_poolset_class_t *classes, size_t n_classes)
@@ -110,7 +111,7 @@ size_t ea_poolset_bytes(const ea_poolset_class_t *classes, size_t n_classes)
     for (size_t i = 0; i < n_classes; i++) { /* at most EA_POOLSET_MAX_CLASSES steps */
         uint64_t block = EAI_POOL_ROUND_UP((uint64_t)classes[i].block_bytes, EAI_POOL_GRANULE);
         if (classes[i].n_blocks == 0 || block <= below) return 0;
-        uint64_t bytes = class_bytes(&classes[i]);
+        uint64_t bytes = EAI_POOL_ROUND_UP(class_bytes(&classes[i]), EA_POOL_ALIGN);
         if (bytes > SIZE_MAX - sum) return 0;
         sum += bytes;
         below = block;
@@ -118,15 +119,22 @@ size_t ea_poolset_bytes(const ea_poolset_class_t *classes, size_t n_classes)
     return (size_t)sum;
 }
 
-static bool is_valid(const ea_poolset_options_t *options)
+static bool is_strategy(uint32_t strategy, const ea_poolset_heap_t *heap)
 {
     const uint32_t known = EA_POOLSET_NEXT_LARGER | EA_POOLSET_WAIT | EA_POOLSET_HEAP;
+
+    if ((strategy & ~known) != 0) return false;
+    if ((strategy & EA_POOLSET_WAIT) != 0 && !EA_CFG_POOL_WAIT) return false;
+    return (strategy & EA_POOLSET_HEAP) == 0 || heap != NULL;
+}
+
+static bool is_valid(const ea_poolset_options_t *options)
+{
     const ea_poolset_heap_t *heap = options->heap;
 
-    if ((options->strategy & ~known) != 0) return false;
-    if ((options->strategy & EA_POOLSET_WAIT) != 0 && !EA_CFG_POOL_WAIT) return false;
-    if ((options->strategy & EA_POOLSET_HEAP) == 0) return true;
-    return heap != NULL && heap->alloc != NULL && heap->free != NULL;
+    if (!is_strategy(options->strategy, heap)) return false;
+    return (options->strategy & EA_POOLSET_HEAP) == 0 ||
+           (heap->alloc != NULL && heap->free != NULL);
 }
 
 ea_status_t ea_poolset_init(set_t *set, void *mem, size_t size_bytes,
@@ -153,7 +161,7 @@ ea_status_t ea_poolset_init(set_t *set, void *mem, size_t size_bytes,
         size_t bytes = (size_t)class_bytes(&classes[i]);
         ea_status_t status = ea_pool_init(&pools[i], at, bytes, classes[i].block_bytes);
         if (status != EA_OK) return status;
-        at += bytes;
+        at += EAI_POOL_ROUND_UP(bytes, EA_POOL_ALIGN);
     }
     set->eai_end = at;
     set->eai_pools = pools;
@@ -463,6 +471,9 @@ ea_status_t ea_poolset_check(const set_t *set, ea_pool_report_t *report)
         at = base + (uintptr_t)pool->eai_n_blocks * pool->eai_block_bytes;
         ea_status_t status = ea_pool_check(pool, report);
         if (status != EA_OK) return status;
+    }
+    if (!is_strategy(set->eai_strategy, set->eai_heap)) {
+        return report_broken(report, "S4 the strategy is one there is", set);
     }
     return EA_OK;
 }
