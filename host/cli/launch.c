@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "printable.h"
 #include "session.h"
 
 #ifndef EALLOC_LIBDIR
@@ -80,7 +81,9 @@ pid_t launch(char **command, const char *preload, const char *session, int *stat
     if (!failed) return pid;
     if (pid > 0) waitpid(pid, NULL, 0);
     *status = pid < 0 ? 125 : reason == ENOENT ? 127 : 126;
-    fprintf(stderr, "ealloc record: %s: %s\n", command[0], strerror(reason));
+    char *name = printable(command[0]);
+    fprintf(stderr, "ealloc record: %s: %s\n", name, strerror(reason));
+    free(name);
     return -1;
 }
 

@@ -126,6 +126,18 @@
 #define EA_CFG_WAIT_LEVELS 8
 #endif
 
+/* Arenas that take chunks from an upstream allocator: 0 or 1. Costs about 400 bytes of code and no
+ * cycle where a block fits; without it ea_arena_init() refuses an upstream. */
+#ifndef EA_CFG_ARENA_GROW
+#define EA_CFG_ARENA_GROW 1
+#endif
+
+/* Guards at an arena's marks, as an option of an arena: 0 or 1. Costs about 300 bytes of code and 8
+ * (64-bit: 16) bytes a mark where the option is used; without it ea_arena_init() refuses it. */
+#ifndef EA_CFG_ARENA_GUARD
+#define EA_CFG_ARENA_GUARD 1
+#endif
+
 /* Checks on every operation. 0 none. 1 double free and damaged headers, at most 6 instructions an
  * operation. 2 also foreign pointers and the links of every block touched. 3 the whole heap on
  * every operation (O(n), for tests only). */
@@ -199,6 +211,12 @@
 #endif
 #if EA_CFG_WAIT_LEVELS < 1 || EA_CFG_WAIT_LEVELS > 32
 #error "EA_CFG_WAIT_LEVELS is 1 to 32"
+#endif
+#if EA_CFG_ARENA_GROW != 0 && EA_CFG_ARENA_GROW != 1
+#error "EA_CFG_ARENA_GROW is 0 or 1"
+#endif
+#if EA_CFG_ARENA_GUARD != 0 && EA_CFG_ARENA_GUARD != 1
+#error "EA_CFG_ARENA_GUARD is 0 or 1"
 #endif
 #if EA_CFG_CHECK_LEVEL < 0 || EA_CFG_CHECK_LEVEL > 3
 #error "EA_CFG_CHECK_LEVEL is 0 to 3"

@@ -380,9 +380,33 @@ EA_INLINE uintptr_t eai_pool_rotate(uintptr_t x, unsigned by)
     return x >> by | x << ((0u - by) & (sizeof x * 8u - 1u));
 }
 
-#ifndef EAI_MODEL_CHECK
+/* The mask of a block's bit. A rotation on Arm takes its count modulo 32 by itself; the compiler
+ * would spend two instructions on it all the same. */
+EA_INLINE uint32_t eai_pool_bit(uintptr_t index)
+{
+#if defined(__thumb2__)
+    uint32_t bit;
+    __asm__("ror %0, %1, %2" : "=r"(bit) : "r"(1u), "r"(index));
+    return bit;
+#elif defined(__thumb__) && !defined(__clang__)
+    uint32_t bit = 1u;
+    __asm__("ror %0, %1" : "+l"(bit) : "l"(index) : "cc");
+    return bit;
+#else
+    return (uint32_t)1 << (index % 32u);
+#endif
+}
+
+/* Bits stand below the base, a word for 32 blocks: where a block's word is. */
+EA_INLINE eai_pool_bits_t *eai_pool_bits(unsigned char *base, uintptr_t index)
+{
+    return (eai_pool_bits_t *)((uintptr_t)base + ~(index / 32u) * sizeof(eai_pool_bits_t));
+}
 
 /* A free block's first word is the link of the next one. */
+#ifdef EAI_MODEL_CHECK
+typedef EAI_SHARED(uint32_t) eai_pool_link_t;
+#else
 typedef uint32_t EA_MAY_ALIAS eai_pool_link_t;
 
 #if EAI_POOL_ATOMICS == EAI_POOL_CAS
@@ -401,8 +425,7 @@ EA_INLINE EA_NODISCARD void *ea_pool_alloc_unlocked(ea_pool_t *pool)
 #if EA_CFG_POOL_VALIDATE
     uintptr_t index = eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
     if (EA_UNLIKELY(index >= pool->eai_n_blocks)) return ea_pool_alloc(pool);
-    uint32_t *bits = (uint32_t *)(void *)pool->eai_base - 1 - index / 32u;
-    uint32_t bit = (uint32_t)1 << (index % 32u);
+    uint32_t *bits = eai_pool_bits(pool->eai_base, index), bit = eai_pool_bit(index);
     if (EA_UNLIKELY((*bits & bit) != 0)) return ea_pool_alloc(pool);
     *bits |= bit;
 #elif EA_CFG_POOL_SLABS > 1
@@ -425,8 +448,7 @@ EA_INLINE ea_status_t ea_pool_free_unlocked(ea_pool_t *pool, void *ptr)
 #if EA_CFG_POOL_VALIDATE
     uintptr_t index = eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
     if (EA_UNLIKELY(index >= pool->eai_n_blocks)) return ea_pool_free(pool, ptr);
-    uint32_t *bits = (uint32_t *)(void *)pool->eai_base - 1 - index / 32u;
-    uint32_t bit = (uint32_t)1 << (index % 32u);
+    uint32_t *bits = eai_pool_bits(pool->eai_base, index), bit = eai_pool_bit(index);
     if (EA_UNLIKELY((*bits & bit) == 0)) return ea_pool_free(pool, ptr);
     *bits &= ~bit;
 #elif EA_CFG_POOL_SLABS > 1

@@ -10,7 +10,8 @@
  *
  * S1  n_classes is 1 to EA_POOLSET_MAX_CLASSES, pools is aligned and pools_end = pools + n_classes.
  * S2  Block sizes ascend.
- * S3  The pools' blocks lie between begin and end, in order, and do not overlap.
+ * S3  The pools' blocks lie between begin and end, in order, and do not overlap; a set has no slabs
+ *     added.
  * S4  The strategy is one that init accepts.
  * What a damaged pointer would have to be to pass S1 and S3 is told by two fields, not by one.
  *
@@ -35,12 +36,12 @@ typedef ea_poolset_t set_t;
 
 /* --- counting --------------------------------------------------------------------------------- */
 
-static void count(size_t *counter)
-{
-    EAI_ENTER(irq);
-    (void)EAI_FETCH_ADD(counter, 1u);
-    EAI_LEAVE(irq);
-}
+#define COUNT(set, counter)                                                                        \
+    do {                                                                                           \
+        EAI_ENTER(count_irq);                                                                      \
+        EAI_COUNT(set, eai_counters.counter);                                                      \
+        EAI_LEAVE(count_irq);                                                                      \
+    } while (0)
 
 /* --- finding ---------------------------------------------------------------------------------- */
 
@@ -222,7 +223,7 @@ static void *take(set_t *set, uint32_t c)
     while (++c < set->eai_n_classes) { /* at most EA_POOLSET_MAX_CLASSES steps */
         block = ea_pool_alloc(&set->eai_pools[c]);
         if (block == NULL) continue;
-        count(&set->eai_counters.eai_n_larger);
+        COUNT(set, eai_n_larger);
         break;
     }
     return block;
@@ -244,7 +245,7 @@ static bool serve(set_t *set, uint32_t k, uint32_t c)
         }
     }
     ea_port_irq_restore(irq);
-    if (served && k != c) count(&set->eai_counters.eai_n_larger);
+    if (served && k != c) COUNT(set, eai_n_larger);
     return served;
 }
 
@@ -262,7 +263,7 @@ static void *wait_for(set_t *set, uint32_t c, uint64_t timeout_us)
     ea_waiter_t waiter;
 
     if ((set->eai_strategy & EA_POOLSET_NEXT_LARGER) != 0) end = set->eai_n_classes;
-    count(&set->eai_counters.eai_n_waits);
+    COUNT(set, eai_n_waits);
     ea_waiter_init(&waiter, ea_port_task_priority());
     ea_port_irq_t irq = ea_port_irq_mask();
     ea_waitq_enter_locked(&set->eai_pools[c].eai_waiting, &waiter);
@@ -295,7 +296,7 @@ static EA_NOINLINE void *ask_heap(set_t *set, size_t size_bytes)
 {
     void *block = set->eai_heap->alloc(set->eai_heap->context, size_bytes);
 
-    if (block != NULL) count(&set->eai_counters.eai_n_heap_allocs);
+    if (block != NULL) COUNT(set, eai_n_heap_allocs);
     return block;
 }
 
@@ -309,7 +310,7 @@ static void *alloc(set_t *set, size_t size_bytes, uint64_t timeout_us, bool may_
         if (EA_LIKELY(block != NULL)) return block;
         if (may_ask_heap) block = ask_heap(set, size_bytes);
     }
-    if (block == NULL) count(&set->eai_counters.eai_n_failures);
+    if (block == NULL) COUNT(set, eai_n_failures);
     return block;
 }
 
@@ -340,7 +341,7 @@ static EA_NOINLINE ea_status_t free_to_heap(set_t *set, void *ptr)
     if (ptr == NULL) return EA_OK;
     if ((set->eai_strategy & EA_POOLSET_HEAP) == 0) return EA_ERR_FOREIGN;
     ea_status_t status = set->eai_heap->free(set->eai_heap->context, ptr);
-    if (status == EA_OK) count(&set->eai_counters.eai_n_heap_frees);
+    if (status == EA_OK) COUNT(set, eai_n_heap_frees);
     return status;
 }
 
@@ -463,7 +464,7 @@ ea_status_t ea_poolset_check(const set_t *set, ea_pool_report_t *report)
         }
         if (base < at || base > end || base % EA_POOL_ALIGN != 0 ||
             (uint64_t)pool->eai_n_blocks * pool->eai_block_bytes > end - base ||
-            base - at < EAI_POOL_BITS_BYTES(pool->eai_n_blocks)) {
+            base - at < EAI_POOL_BITS_BYTES(pool->eai_n_blocks) || pool->eai_slabs != NULL) {
             return report_broken(report, "S3 the blocks of each class lie in the set's memory",
                                  pool);
         }

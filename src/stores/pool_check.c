@@ -29,13 +29,12 @@ ea_status_t ea_pool_walk(const pool_t *pool, ea_pool_cursor_t *cursor, size_t ma
 {
     if (!EA_CFG_POOL_VALIDATE) return EA_ERR_INVALID;
     for (; max_steps > 0; max_steps--) {
-        place_t place = eai_pool_find_index(pool, cursor->eai_index);
-        if (place.base == NULL || place.index >= EAI_LOAD(&pool->eai_fresh, EAI_RELAXED)) {
-            return EA_OK;
-        }
-        uint32_t bits = EAI_LOAD(bits_of(place.base, place.local), EAI_ACQUIRE);
+        if (cursor->eai_index >= EAI_LOAD(&pool->eai_fresh, EAI_RELAXED)) return EA_OK;
+        place_t place = place_of(pool, cursor->eai_index);
+        if (place.base == NULL) return EA_OK;
+        uint32_t bits = EAI_LOAD(eai_pool_bits(place.base, place.local), EAI_ACQUIRE);
         cursor->eai_index++;
-        if ((bits & bit_of(place.local)) != 0) visit(context, block_at(pool, place));
+        if ((bits & eai_pool_bit(place.local)) != 0) visit(context, block_at(pool, place));
     }
     return EA_ERR_AGAIN;
 }
@@ -94,14 +93,15 @@ ea_status_t ea_pool_check(const pool_t *pool, ea_pool_report_t *report)
 
     link_t link = link_of(pool, pool->eai_head);
     for (; !is_end(pool, link); n_free++) {
-        place_t place = eai_pool_find_index(pool, index_of_link(pool, link));
-        if (place.base == NULL || place.index >= fresh) {
+        uintptr_t index = index_of_link(pool, link);
+        place_t place = place_of(pool, index);
+        if (place.base == NULL || index >= fresh) {
             return broken(report, "P4 links lead to blocks that were handed out", where);
         }
         where = block_at(pool, place);
         if (n_free >= fresh) return broken(report, "P5 the list ends", where);
 #if EA_CFG_POOL_VALIDATE
-        if ((*bits_of(place.base, place.local) & bit_of(place.local)) != 0) {
+        if ((*eai_pool_bits(place.base, place.local) & eai_pool_bit(place.local)) != 0) {
             return broken(report, "P6 no block on the list is live", where);
         }
 #endif
@@ -110,8 +110,8 @@ ea_status_t ea_pool_check(const pool_t *pool, ea_pool_report_t *report)
 #if EA_CFG_POOL_VALIDATE
     size_t n_bits = 0;
     for (index_t i = 0; i < eai_pool_total(pool); i++) {
-        place_t place = eai_pool_find_index(pool, i);
-        if ((*bits_of(place.base, place.local) & bit_of(place.local)) != 0) n_bits++;
+        place_t place = place_of(pool, i);
+        if ((*eai_pool_bits(place.base, place.local) & eai_pool_bit(place.local)) != 0) n_bits++;
     }
     if (n_bits + n_free != fresh)
         return broken(report, "P6 every block is live or on the list", pool);

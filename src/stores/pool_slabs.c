@@ -15,45 +15,33 @@ uint32_t eai_pool_total(const pool_t *pool)
     return total;
 }
 
-/* At most EA_CFG_POOL_SLABS steps. */
-place_t eai_pool_find_index(const pool_t *pool, uintptr_t index)
+#if EA_CFG_POOL_SLABS > 1
+
+/* Both take at most EA_CFG_POOL_SLABS - 1 steps. */
+eai_pool_slab_t *eai_pool_slab_with(const pool_t *pool, uintptr_t index)
 {
-    place_t place = {pool->eai_base, (index_t)index, (index_t)index};
-    if (index < pool->eai_n_blocks) return place;
-    const eai_pool_slab_t *slab = EAI_LOAD(&pool->eai_slabs, EAI_ACQUIRE); /* pairs with add_slab */
+    eai_pool_slab_t *slab = EAI_LOAD(&pool->eai_slabs, EAI_ACQUIRE); /* pairs with add_slab */
     for (; slab != NULL; slab = EAI_LOAD(&slab->next, EAI_ACQUIRE)) {
-        if (index - slab->first < slab->n_blocks) {
-            place.base = slab->base;
-            place.local = (index_t)(index - slab->first);
-            return place;
-        }
+        if (index - slab->first < slab->n_blocks) break;
     }
-    place.base = NULL;
-    return place;
+    return slab;
 }
 
-place_t eai_pool_find(const pool_t *pool, const void *ptr)
+eai_pool_slab_t *eai_pool_slab_around(const pool_t *pool, const void *ptr)
 {
-    uintptr_t local = index_at(pool, (uintptr_t)ptr - (uintptr_t)pool->eai_base);
-    place_t place = {pool->eai_base, (index_t)local, (index_t)local};
-    if (local < pool->eai_n_blocks) return place;
-    const eai_pool_slab_t *slab = EAI_LOAD(&pool->eai_slabs, EAI_ACQUIRE); /* pairs with add_slab */
+    eai_pool_slab_t *slab = EAI_LOAD(&pool->eai_slabs, EAI_ACQUIRE); /* pairs with add_slab */
     for (; slab != NULL; slab = EAI_LOAD(&slab->next, EAI_ACQUIRE)) {
-        local = index_at(pool, (uintptr_t)ptr - (uintptr_t)slab->base);
-        if (local < slab->n_blocks) {
-            place.base = slab->base;
-            place.local = (index_t)local;
-            place.index = slab->first + (index_t)local;
-            return place;
-        }
+        if (index_at(pool, (uintptr_t)ptr - (uintptr_t)slab->base) < slab->n_blocks) break;
     }
-    place.base = NULL;
-    return place;
+    return slab;
 }
+
+#endif
 
 bool ea_pool_owns(const pool_t *pool, const void *ptr)
 {
-    return eai_pool_find(pool, ptr).base != NULL;
+    return index_at(pool, (uintptr_t)ptr - (uintptr_t)pool->eai_base) < pool->eai_n_blocks ||
+           eai_pool_slab_around(pool, ptr) != NULL;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -168,10 +156,11 @@ static uint32_t count_on_list(const pool_t *pool, range_t range, bool *sound)
     uint32_t n = 0, left = pool->eai_fresh;
     link_t link = link_of(pool, pool->eai_head);
     for (; !is_end(pool, link); left--) {
-        place_t place = eai_pool_find_index(pool, index_of_link(pool, link));
+        uintptr_t index = index_of_link(pool, link);
+        place_t place = place_of(pool, index);
         *sound = left > 0 && place.base != NULL;
         if (!*sound) return 0;
-        n += place.index - range.first < range.n_blocks;
+        n += index - range.first < range.n_blocks;
         link = eai_pool_read_link(block_at(pool, place));
     }
     *sound = true;
@@ -227,10 +216,8 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
     slab->n_blocks = (uint32_t)span.n_blocks;
     clear_bits(span.base, span.n_blocks);
     EAI_STORE(last, slab, EAI_RELEASE); /* pairs with acquire in the finding functions */
-#if EA_CFG_POOL_WAIT
     /* Those who wait get of the new blocks what there is; at most n_blocks steps. */
     for (uintptr_t i = 0; i < span.n_blocks && eai_pool_serve(pool); i++) continue;
-#endif
     return EA_OK;
 }
 
@@ -242,7 +229,7 @@ static void renumber_list(pool_t *pool, const eai_pool_slab_t *slab)
     unsigned char *before = NULL;
     link_t new_first = end;
     for (; link != end;) {
-        place_t place = eai_pool_find_index(pool, index_of_link(pool, link));
+        place_t place = place_of(pool, index_of_link(pool, link));
         unsigned char *block = block_at(pool, place);
         link_t next = eai_pool_read_link(block);
         if (link - first >= n) {

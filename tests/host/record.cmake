@@ -28,3 +28,9 @@ add_test(NAME record_test
         $<TARGET_FILE:ealloc_tool> $<TARGET_FILE:ealloc_preload> $<TARGET_FILE:record_victim>
         $<TARGET_FILE:record_victim_static> $<TARGET_FILE:record_other>)
 set_tests_properties(record_test PROPERTIES TIMEOUT 180)
+
+add_test(NAME hostile_test
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/hostile_test.py
+        $<TARGET_FILE:ealloc_tool> $<TARGET_FILE:ealloc_preload> $<TARGET_FILE:replay_synth>
+        $<TARGET_FILE:record_victim>)
+set_tests_properties(hostile_test PROPERTIES TIMEOUT 240)
