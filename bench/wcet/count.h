@@ -52,10 +52,10 @@ void count_calibrate(void);
 /* --- any call, counted ------------------------------------------------------------------------ */
 
 /* The result of function(a, b, c, d, e); *sum grows by the instructions it took. */
-uintptr_t count_call(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
+uintptr_t count_instructions(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
                      uintptr_t c, uintptr_t d, uintptr_t e);
 #define COUNTED(sum, function, a, b, c, d, e)                                                      \
-    count_call((sum), (board_function_t)(function), (uintptr_t)(a), (uintptr_t)(b),                \
+    count_instructions((sum), (board_function_t)(function), (uintptr_t)(a), (uintptr_t)(b),                \
                (uintptr_t)(c), (uintptr_t)(d), (uintptr_t)(e))
 /* One call of op took so many. */
 void count_note(op_t op, uint32_t instructions);
