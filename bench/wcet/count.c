@@ -121,9 +121,9 @@ static EA_NOINLINE void empty(void)
 void count_calibrate(void)
 {
     static const uintptr_t args[BOARD_CALL_ARGS];
-    empty_call = board_count_instructions(empty, args).instructions;
+    empty_call = board_count_call(empty, args).instructions;
     for (int i = 0; i < 100; i++) {
-        uint32_t again = board_count_instructions(empty, args).instructions;
+        uint32_t again = board_count_call(empty, args).instructions;
         if (again == empty_call && again == 2) continue;
         board_put("the counter is not exact: run with boards/run --icount\n");
         board_exit(1);
@@ -131,12 +131,20 @@ void count_calibrate(void)
 }
 
 uintptr_t count_instructions(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
-                     uintptr_t c, uintptr_t d, uintptr_t e)
+                             uintptr_t c, uintptr_t d, uintptr_t e)
 {
     const uintptr_t args[BOARD_CALL_ARGS] = {a, b, c, d, e};
-    board_call_t call = board_count_instructions(function, args);
+    board_call_t call = board_count_call(function, args);
     *sum += call.instructions - empty_call;
     return call.result;
+}
+
+uintptr_t count_call(op_t op, op_t op_if_0, board_function_t function, const void *a, const void *b)
+{
+    uint32_t n = 0;
+    uintptr_t result = COUNTED(&n, function, a, b, 0, 0, 0);
+    count_note(result != 0 ? op : op_if_0, n);
+    return result;
 }
 
 ea_heap_t *count_init(void *mem, size_t size_bytes, const ea_heap_options_t *options)
@@ -242,8 +250,8 @@ static void count_region(op_t op, board_function_t function, ea_heap_t *heap, vo
                          size_t size_bytes)
 {
     uint32_t n = 0;
-    ea_status_t status =
-        (ea_status_t)count_instructions(&n, function, (uintptr_t)heap, (uintptr_t)mem, size_bytes, 0, 0);
+    ea_status_t status = (ea_status_t)count_instructions(&n, function, (uintptr_t)heap,
+                                                         (uintptr_t)mem, size_bytes, 0, 0);
     if (status != EA_OK) {
         board_put(op_names[op]);
         board_put(" failed\n");

@@ -47,6 +47,7 @@
 
 #define EAI_ENTER(irq)
 #define EAI_LEAVE(irq)
+#define EAI_PAUSE(irq)
 
 EA_INLINE bool eai_cas_word(uintptr_t *word, uintptr_t seen, uintptr_t value, int order)
 {
@@ -63,6 +64,8 @@ EA_INLINE bool eai_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
 #define EAI_STORE_COND(word, seen, value) eai_cas_word(word, seen, value, __ATOMIC_ACQUIRE)
 #define EAI_CAS(word, seen, value) eai_cas_word(word, seen, value, __ATOMIC_RELEASE)
 #define EAI_CAS_U32(word, seen, value) eai_cas_u32(word, seen, value)
+#define EAI_CAS_POINTER(word, seen, value)                                                         \
+    __atomic_compare_exchange_n(word, seen, value, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
 #define EAI_COUNT(object, member)                                                                  \
     ((void)__atomic_fetch_add(&(object)->member, 1u, __ATOMIC_RELAXED))
 #define EAI_FETCH_SET(word, bits) __atomic_fetch_or(word, bits, __ATOMIC_RELAXED)
@@ -76,6 +79,7 @@ EA_INLINE bool eai_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
     (__atomic_signal_fence(order), __atomic_store_n(word, value, __ATOMIC_RELAXED))
 #define EAI_ENTER(irq)
 #define EAI_LEAVE(irq)
+#define EAI_PAUSE(irq)
 
 EA_INLINE uint32_t eai_ldrex(const volatile void *word)
 {
@@ -139,6 +143,7 @@ EA_INLINE uint32_t eai_fetch_clear(volatile void *word, uint32_t bits)
 #define EAI_STORE(word, value, order) __atomic_store_n(word, value, order)
 #define EAI_ENTER(irq) ea_port_irq_t irq = ea_port_irq_mask()
 #define EAI_LEAVE(irq) ea_port_irq_restore(irq)
+#define EAI_PAUSE(irq) (ea_port_irq_restore(irq), (irq) = ea_port_irq_mask())
 
 /* Whole words, so that a load outside a section sees the old or the new value. */
 EA_INLINE bool eai_cas_word(uintptr_t *word, uintptr_t seen, uintptr_t value)

@@ -11,10 +11,10 @@
 #include "base/atomic.h"
 
 typedef ea_pool_t pool_t;
-typedef uint32_t link_t; /* a block's distance from the first slab's base, in granules */
+typedef uint32_t link_t; /* a block's distance from the first slab's base >> LINK_SHIFT */
 typedef uint32_t index_t;
 
-#define GRANULE_SHIFT EAI_POOL_GRANULE_SHIFT
+#define LINK_SHIFT EAI_POOL_LINK_SHIFT
 #define BITS_PER_WORD 32u
 
 /* An added slab: header, bits, blocks. */
@@ -110,6 +110,14 @@ RACY link_t eai_pool_read_link(unsigned char *block)
     return EAI_LOAD_RACY((eai_pool_link_t *)(void *)block);
 }
 
+#if EAI_POOL_LOCAL
+/* The same on the list of the unlocked calls. */
+RACY unsigned char *eai_pool_read_pointer(unsigned char *block)
+{
+    return EAI_LOAD_RACY((eai_pool_pointer_t *)(void *)block);
+}
+#endif
+
 /* The block is the caller's. */
 EA_INLINE void eai_pool_write_link(unsigned char *block, link_t link)
 {
@@ -123,13 +131,13 @@ EA_INLINE void eai_pool_write_link(unsigned char *block, link_t link)
  * inverse maps multiples of it to their quotient and everything else to something larger. */
 EA_INLINE uintptr_t index_at(const pool_t *pool, uintptr_t distance_bytes)
 {
-    uintptr_t granules = eai_pool_rotate(distance_bytes, GRANULE_SHIFT);
-    return eai_pool_rotate(granules, pool->eai_rotate) * pool->eai_inverse;
+    uintptr_t link = eai_pool_rotate(distance_bytes, LINK_SHIFT);
+    return eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
 }
 
 EA_INLINE link_t link_at(const pool_t *pool, index_t index)
 {
-    return index * (pool->eai_block_bytes >> GRANULE_SHIFT);
+    return index * (pool->eai_block_bytes >> LINK_SHIFT);
 }
 
 EA_INLINE uintptr_t index_of_link(const pool_t *pool, link_t link)

@@ -124,7 +124,8 @@ ea_status_t ea_pool_init_aligned(pool_t *pool, void *mem, size_t size_bytes,
     size_t block_bytes = align_up(block_size_bytes, quantum);
     size_t alignment = alignment_bytes > EA_POOL_ALIGN ? alignment_bytes : EA_POOL_ALIGN;
     if (block_bytes > size_bytes) return EA_ERR_NO_MEMORY;
-    if ((size_bytes >> GRANULE_SHIFT) > UINT32_MAX / EA_CFG_POOL_SLABS) return EA_ERR_TOO_LARGE;
+    uint64_t links = size_bytes >> LINK_SHIFT; /* 64 bits: there are cores where it always fits */
+    if (links * EA_CFG_POOL_SLABS > UINT32_MAX) return EA_ERR_TOO_LARGE;
     span_t span = fit(begin, end, block_bytes, alignment);
     if (span.n_blocks == 0) return EA_ERR_NO_MEMORY;
 
@@ -135,7 +136,7 @@ ea_status_t ea_pool_init_aligned(pool_t *pool, void *mem, size_t size_bytes,
     pool->eai_block_bytes = (uint32_t)block_bytes;
     pool->eai_rotate = EAI_POOL_ROTATE((uint32_t)block_bytes);
     pool->eai_align_log2 = (uint8_t)__builtin_ctz((unsigned)alignment);
-    pool->eai_inverse = inverse_of(block_bytes >> (GRANULE_SHIFT + pool->eai_rotate));
+    pool->eai_inverse = inverse_of(block_bytes >> (LINK_SHIFT + pool->eai_rotate));
 #if EAI_POOL_ATOMICS == EAI_POOL_CAS
     pool->eai_mask = EAI_POOL_LINK_MASK(block_bytes, span.n_blocks);
 #endif
@@ -176,12 +177,19 @@ ea_status_t ea_pool_deinit(pool_t *pool, size_t *n_live)
     bool sound;
     range_t all = {0, UINT32_MAX};
     live = pool->eai_fresh - count_on_list(pool, all, &sound);
+#if EAI_POOL_LOCAL
+    unsigned char *block = pool->eai_local; /* as many steps as blocks are left to account for */
+    for (; live > 0 && block != NULL; block = eai_pool_read_pointer(block)) live--;
+#endif
 #endif
     if (n_live != NULL) *n_live = live;
     if (live != 0) return EA_ERR_BUSY;
     pool->eai_n_blocks = 0;
     pool->eai_slabs = NULL;
     pool->eai_head = link_mask(pool);
+#if EAI_POOL_LOCAL
+    pool->eai_local = NULL;
+#endif
     return EA_OK;
 }
 
@@ -204,8 +212,8 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
     eai_pool_slab_t **last = &pool->eai_slabs;
     uintptr_t first = pool->eai_n_blocks, n_slabs = 1;
     for (; *last != NULL; last = &(*last)->next, n_slabs++) first += (*last)->n_blocks;
-    uintptr_t granules = pool->eai_block_bytes >> GRANULE_SHIFT;
-    if (n_slabs >= EA_CFG_POOL_SLABS || span.n_blocks > link_mask(pool) / granules - first) {
+    uint64_t links = (uint64_t)(first + span.n_blocks) * link_at(pool, 1);
+    if (n_slabs >= EA_CFG_POOL_SLABS || links > link_mask(pool)) {
         return EA_ERR_RANGE;
     }
     eai_pool_slab_t *slab = (eai_pool_slab_t *)header;

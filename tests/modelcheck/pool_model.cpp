@@ -49,10 +49,10 @@ struct pool_suite : rl::test_suite<pool_suite, N_THREADS> {
 
     void before()
     {
-        uint32_t block_bytes = sizeof(block_t), granules = block_bytes / EAI_POOL_GRANULE;
+        uint32_t block_bytes = sizeof(block_t), links = block_bytes >> EAI_POOL_LINK_SHIFT;
         pool.eai_base = (unsigned char *)memory.blocks;
         pool.eai_rotate = EAI_POOL_ROTATE(block_bytes);
-        pool.eai_inverse = EAI_POOL_INVERSE((uintptr_t)granules >> pool.eai_rotate);
+        pool.eai_inverse = EAI_POOL_INVERSE((uintptr_t)links >> pool.eai_rotate);
         pool.eai_n_blocks = N_BLOCKS;
         pool.eai_block_bytes = block_bytes;
         pool.eai_mask = EAI_POOL_LINK_MASK(block_bytes, N_BLOCKS);

@@ -32,6 +32,7 @@ static inline bool model_cas_u32(rl::atomic<uint32_t> *word, uint32_t seen, uint
 
 #define EAI_ENTER(irq)
 #define EAI_LEAVE(irq)
+#define EAI_PAUSE(irq)
 #define EAI_LOAD_LINKED(word) (word)->load(rl::mo_acquire, $)
 #define EAI_STORE_COND(word, seen, value) model_cas(word, seen, value, rl::mo_acquire)
 #define EAI_CAS(word, seen, value) model_cas(word, seen, value, model_release)

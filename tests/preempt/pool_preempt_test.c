@@ -124,7 +124,7 @@ void preempt_hook(void)
 /* --- one run ---------------------------------------------------------------------------------- */
 
 /* How many blocks were allocated and freed, and in which order, before the run. */
-#define N_PRELUDES 5
+#define N_PRELUDES 6
 
 static void prelude(unsigned which)
 {
@@ -134,7 +134,9 @@ static void prelude(unsigned which)
     for (unsigned i = 0; i < n; i++) {
         unsigned char *block = blocks[which == 4 ? i : n - 1 - i];
         scribble(block, 1);
-        if (ea_pool_free(&pool, block) != EA_OK) wrong = "prelude";
+        ea_status_t status =
+            which == 5 ? ea_pool_free_unlocked(&pool, block) : ea_pool_free(&pool, block);
+        if (status != EA_OK) wrong = "prelude";
     }
 }
 

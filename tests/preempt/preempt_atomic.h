@@ -35,6 +35,14 @@ static inline bool preempt_cas_u32(uint32_t *word, uint32_t seen, uint32_t value
     return true;
 }
 
+static inline bool preempt_cas_pointer(unsigned char **word, unsigned char **seen,
+                                       unsigned char *value)
+{
+    bool same = *word == *seen;
+    *(same ? word : seen) = same ? value : *word;
+    return same;
+}
+
 static inline uint32_t preempt_set(uint32_t *word, uint32_t bits)
 {
     uint32_t old = *word;
@@ -60,6 +68,7 @@ static inline uint32_t preempt_clear(uint32_t *word, uint32_t bits)
 #endif
 #define EAI_CAS(word, seen, value) (preempt_hook(), preempt_store(word, *(word) == (seen), value))
 #define EAI_CAS_U32(word, seen, value) (preempt_hook(), preempt_cas_u32(word, seen, value))
+#define EAI_CAS_POINTER(word, seen, value) (preempt_hook(), preempt_cas_pointer(word, seen, value))
 #define EAI_FETCH_SET(word, bits) (preempt_hook(), preempt_set(word, bits))
 #define EAI_FETCH_CLEAR(word, bits) (preempt_hook(), preempt_clear(word, bits))
 #define EAI_COUNT(object, member) (preempt_hook(), (void)(object)->member++)
@@ -70,9 +79,11 @@ static inline uint32_t preempt_clear(uint32_t *word, uint32_t bits)
     bool irq = preempt_masked;                                                                     \
     preempt_masked = true
 #define EAI_LEAVE(irq) (preempt_masked = (irq), preempt_hook())
+#define EAI_PAUSE(irq) (preempt_masked = (irq), preempt_hook(), preempt_masked = true)
 #else
 #define EAI_ENTER(irq)
 #define EAI_LEAVE(irq)
+#define EAI_PAUSE(irq)
 #endif
 
 #endif
