@@ -210,6 +210,7 @@ static bool links_agree(const ea_heap_t *heap, const links_t *block)
 }
 #endif
 
+#if !EAI_TINY_CODE || EA_CFG_CHECK_LEVEL >= 1
 /* Is this block, met on a list, what a free block looks like? */
 EA_INLINE bool free_block_ok(const ea_heap_t *heap, const links_t *block, uint32_t head)
 {
@@ -224,6 +225,7 @@ EA_INLINE bool free_block_ok(const ea_heap_t *heap, const links_t *block, uint32
 #endif
     return true;
 }
+#endif
 
 #if EAI_TINY_CODE
 #if EA_CFG_CHECK_LEVEL >= 1
