@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sane.h"
+
 static unsigned size_class(uint64_t size)
 {
     return size <= 1 ? 0 : 64u - (unsigned)__builtin_clzll(size - 1);
@@ -48,16 +50,22 @@ static void release(census_t *c, uint64_t ptr, uint64_t now_us)
         c->n_inherited++;
 }
 
-static void acquire(census_t *c, const rec_event_t *e)
+/* False without memory. */
+static bool acquire(census_t *c, const rec_event_t *e)
 {
+    if (e->ptr == 0) return true; /* nobody got a block there */
+    if (e->size > REC_MAX_LIVE_BYTES - c->live_bytes) {
+        c->n_impossible++;
+        return true;
+    }
     live_block_t block = {.ptr = e->ptr, .size = e->size, .time_us = e->time_us, .site = e->site},
                  old;
-    if (!livemap_put(&c->live, &block, &old)) abort();
+    if (!livemap_put(&c->live, &block, &old)) return false;
     if (old.ptr != 0) {
         c->n_duplicates++;
         forget(c, &old, e->time_us);
     }
-    c->allocated_bytes += e->size;
+    c->allocated_bytes = add_saturating(c->allocated_bytes, e->size);
     c->live_bytes += e->size;
     c->n_live++;
     if (c->live_bytes > c->peak_bytes) {
@@ -67,38 +75,47 @@ static void acquire(census_t *c, const rec_event_t *e)
     if (c->n_live > c->peak_blocks) c->peak_blocks = c->n_live;
     unsigned class = size_class(e->size);
     c->n_by_size[class]++;
-    c->bytes_by_size[class] += e->size;
+    c->bytes_by_size[class] = add_saturating(c->bytes_by_size[class], e->size);
     site_census_t *site = site_of(c, e->site);
     site->n_allocs++;
-    site->n_bytes += e->size;
+    site->n_bytes = add_saturating(site->n_bytes, e->size);
     site->n_live++;
     site->live_bytes += e->size;
+    return true;
 }
 
-int census_take(census_t *c, rec_reader_t *r)
+static bool take_event(census_t *c, const rec_event_t *e)
+{
+    c->n_events++;
+    c->n_by_kind[e->kind]++;
+    c->duration_us = e->time_us;
+    if (e->thread >= c->n_threads) c->n_threads = (uint64_t)e->thread + 1;
+    switch (e->kind) {
+    case REC_FREE: release(c, e->ptr, e->time_us); return true;
+    case REC_REALLOC:
+        if (e->old_ptr != 0) release(c, e->old_ptr, e->time_us);
+        return acquire(c, e);
+    case REC_ALLOC:
+    case REC_CALLOC:
+    case REC_ALIGNED: return acquire(c, e);
+    default: return true;
+    }
+}
+
+bool census_take(census_t *c, rec_reader_t *r)
 {
     *c = (census_t){0};
     if (!livemap_init(&c->live)) abort();
     rec_event_t e;
     int status;
-    while ((status = rec_next(r, &e)) > 0) {
-        c->n_events++;
-        c->n_by_kind[e.kind]++;
-        c->duration_us = e.time_us;
-        if (e.thread >= c->n_threads) c->n_threads = (uint64_t)e.thread + 1;
-        switch (e.kind) {
-        case REC_FREE: release(c, e.ptr, e.time_us); break;
-        case REC_REALLOC:
-            if (e.old_ptr != 0) release(c, e.old_ptr, e.time_us);
-            acquire(c, &e);
+    while ((status = rec_next(r, &e)) != 0) {
+        if (status > 0) {
+            if (!take_event(c, &e)) return false;
+        } else if (!rec_resume(r)) {
             break;
-        case REC_ALLOC:
-        case REC_CALLOC:
-        case REC_ALIGNED: acquire(c, &e); break;
-        default: break;
         }
     }
-    return status;
+    return true;
 }
 
 void census_free(census_t *c)

@@ -24,6 +24,7 @@ typedef struct {
     uint64_t n_events, n_by_kind[CENSUS_KINDS];
     uint64_t n_inherited;  /* frees of blocks that the recording never saw allocated */
     uint64_t n_duplicates; /* allocations at the address of a live block: an error   */
+    uint64_t n_impossible; /* allocations of more than a process can hold: left out   */
     uint64_t n_threads, duration_us;
     uint64_t live_bytes, n_live, peak_bytes, peak_time_us, peak_blocks;
     uint64_t allocated_bytes;
@@ -34,8 +35,9 @@ typedef struct {
     livemap_t live;
 } census_t;
 
-/* Read r to its end or its damage: rec_next's last answer. */
-int census_take(census_t *c, rec_reader_t *r);
+/* Read r to its end, also behind damage. False: memory ran out; c holds what was read until
+ * then. */
+bool census_take(census_t *c, rec_reader_t *r);
 void census_free(census_t *c);
 
 #endif

@@ -24,6 +24,7 @@
 
 #include "modules.h"
 #include "recording.h"
+#include "sizemap.h"
 
 typedef struct {
     uint64_t address;
@@ -58,6 +59,9 @@ struct collector {
     pending_t *pending;
     uint32_t n_pending, pending_capacity;
     uint64_t n_events, n_lost;
+
+    sizemap_t live; /* for the peak alone */
+    uint64_t live_bytes, peak_bytes;
 };
 
 collector_t *collector_open(const char *directory, const char *image, clock_anchor_t anchor)
@@ -71,7 +75,8 @@ collector_t *collector_open(const char *directory, const char *image, clock_anch
     c->sites = calloc(c->n_site_slots, sizeof *c->sites);
     c->modules = modules_new();
     if (asprintf(&c->base_path, "%s/%s", directory, image) < 0) c->base_path = NULL;
-    if (c->sites == NULL || c->modules == NULL || c->base_path == NULL) abort();
+    if (c->sites == NULL || c->modules == NULL || c->base_path == NULL || !sizemap_init(&c->live))
+        abort();
 
     void *map = MAP_FAILED;
     int fd = open(c->base_path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -85,7 +90,7 @@ collector_t *collector_open(const char *directory, const char *image, clock_anch
         c->words = (_Atomic uint64_t *)((char *)map + IMAGE_HEAD_BYTES);
     }
     if (map == MAP_FAILED || c->head->version != SESSION_VERSION) {
-        collector_close(c, false, 0, NULL);
+        collector_close(c, NULL, NULL);
         return NULL;
     }
     return c;
@@ -160,9 +165,20 @@ static void read_maps(collector_t *c, uint64_t number)
 /* ---- events
  * ------------------------------------------------------------------------------------- */
 
+static inline void count_live(collector_t *c, const rec_event_t *e)
+{
+    if (e->kind >= REC_USABLE || c->live.slots == NULL) return;
+    uint64_t gone = e->kind == REC_FREE ? e->ptr : e->old_ptr;
+    if (gone != 0) c->live_bytes -= sizemap_take(&c->live, gone);
+    if (e->kind == REC_FREE) return;
+    c->live_bytes += e->size - sizemap_put(&c->live, e->ptr, e->size);
+    if (c->live_bytes > c->peak_bytes) c->peak_bytes = c->live_bytes;
+}
+
 static inline int put(collector_t *c, const rec_event_t *e)
 {
     c->n_events++;
+    count_live(c, e);
     return rec_write(c->writer, e);
 }
 
@@ -359,20 +375,25 @@ int collector_flush(collector_t *c)
     return c->writer != NULL ? rec_writer_flush(c->writer) : 0;
 }
 
-int collector_close(collector_t *c, bool exit_known, uint32_t exit_status, uint64_t *n_events)
+uint64_t collector_peak_bytes(const collector_t *c)
+{
+    return c->peak_bytes;
+}
+
+int collector_close(collector_t *c, const rec_end_t *how, uint64_t *n_events)
 {
     int failed = 0;
     if (c->writer != NULL) {
-        bool closed = atomic_load_explicit(&c->head->closed, memory_order_acquire) != 0;
-        rec_end_t end = {.closed = closed,
-                         .exit_known = exit_known || closed,
-                         .exit_status = exit_known ? exit_status : c->head->exit_status,
-                         .n_lost = c->n_lost};
+        rec_end_t end = *how;
+        end.closed = atomic_load_explicit(&c->head->closed, memory_order_acquire) != 0;
+        end.exec &= !end.closed;
+        end.n_lost = c->n_lost;
         if (!end.exit_known) end.exit_status = 0;
         failed = rec_writer_close(c->writer, &end);
     }
     if (n_events != NULL) *n_events = c->n_events;
     if (c->head != NULL) munmap(c->head, IMAGE_BYTES);
+    sizemap_free(&c->live);
     modules_free(c->modules);
     free(c->base_path);
     free(c->pending);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "recording.h"
 #include "session.h"
 
 typedef struct collector collector_t;
@@ -28,7 +29,9 @@ const image_head_t *collector_head(const collector_t *c);
 int collector_run(collector_t *c, const char *path, bool dead);
 /* Put everything read so far on disk. */
 int collector_flush(collector_t *c);
-/* Close the recording and free c. */
-int collector_close(collector_t *c, bool exit_known, uint32_t exit_status, uint64_t *n_events);
+/* The most bytes live at one time so far. */
+uint64_t collector_peak_bytes(const collector_t *c);
+/* Close the recording and free c. how: exec and the exit status, as far as they are known. */
+int collector_close(collector_t *c, const rec_end_t *how, uint64_t *n_events);
 
 #endif

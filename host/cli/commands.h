@@ -8,6 +8,6 @@
 
 int cmd_record(int argc, char **argv);
 int cmd_info(int argc, char **argv);
-int cmd_replay(int argc, char **argv) __attribute__((weak)); /* present if it was linked */
+int cmd_replay(int argc, char **argv);
 
 #endif

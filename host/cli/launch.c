@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "printable.h"
 #include "session.h"
 
 #ifndef EALLOC_LIBDIR
@@ -80,7 +82,9 @@ pid_t launch(char **command, const char *preload, const char *session, int *stat
     if (!failed) return pid;
     if (pid > 0) waitpid(pid, NULL, 0);
     *status = pid < 0 ? 125 : reason == ENOENT ? 127 : 126;
-    fprintf(stderr, "ealloc record: %s: %s\n", command[0], strerror(reason));
+    char *name = printable(command[0]);
+    fprintf(stderr, "ealloc record: %s: %s\n", name, strerror(reason));
+    free(name);
     return -1;
 }
 
@@ -102,6 +106,9 @@ static int open_command(const char *command)
 const char *launch_why_not(const char *command)
 {
     const char *why = "did not allocate, or removed LD_PRELOAD from its environment";
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < IMAGE_BYTES)
+        return "may not write files as large as a recording under way is (ulimit -f)";
     int fd = open_command(command);
     struct stat st;
     Elf64_Ehdr head;

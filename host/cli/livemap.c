@@ -3,6 +3,10 @@
 
 #include <stdlib.h>
 
+#include "sane.h"
+
+#define MUCH_BYTES ((size_t)64 << 20)
+
 bool livemap_init(livemap_t *m)
 {
     *m = (livemap_t){.n_slots = 1u << 12};
@@ -31,6 +35,8 @@ static size_t find(const livemap_t *m, uint64_t ptr)
 static bool grow(livemap_t *m)
 {
     livemap_t larger = {.n_slots = m->n_slots * 2, .n_used = m->n_used};
+    size_t n_bytes = larger.n_slots * sizeof *larger.slots;
+    if (n_bytes > MUCH_BYTES && n_bytes > available_bytes()) return false;
     larger.slots = calloc(larger.n_slots, sizeof *larger.slots);
     if (larger.slots == NULL) return false;
     for (size_t i = 0; i < m->n_slots; i++)

@@ -10,17 +10,20 @@
 
 #include "commands.h"
 #include "ealloc/version.h"
+#include "output.h"
+#include "printable.h"
 
 typedef struct {
     const char *name;
     int (*run)(int argc, char **argv);
+    int lost_status; /* when its output cannot be written */
     const char *summary;
 } command_t;
 
 static const command_t commands[] = {
-    {"record", cmd_record, "record every allocation of a program"},
-    {"info", cmd_info, "describe a recording"},
-    {"replay", cmd_replay, "run a recording on ealloc's heap"},
+    {"record", cmd_record, 125, "record every allocation of a program"},
+    {"info", cmd_info, 1, "describe a recording, or all of a manifest"},
+    {"replay", cmd_replay, 1, "run a recording on ealloc's heap"},
 };
 enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
 
@@ -36,8 +39,7 @@ static void print_help(FILE *to)
           "Know, plan and watch the memory of a program.\n\n",
           to);
     for (int i = 0; i < N_COMMANDS; i++)
-        if (commands[i].run != NULL)
-            fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].summary);
     fputs("\n  --help     this list; ealloc COMMAND --help tells more\n"
           "  --version  the program's version\n\n"
           "Example: ealloc record -- gcc -O2 -c main.c && ealloc info ealloc.rec\n",
@@ -47,6 +49,8 @@ static void print_help(FILE *to)
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : NULL;
+    output_open();
+    output_guard("ealloc", 1);
     if (name == NULL) {
         print_help(stderr);
         return 2;
@@ -60,12 +64,15 @@ int main(int argc, char **argv)
         return 0;
     }
     for (int i = 0; i < N_COMMANDS; i++) {
-        if (commands[i].run == NULL || strcmp(name, commands[i].name) != 0) continue;
+        if (strcmp(name, commands[i].name) != 0) continue;
         static char full_name[32];
         snprintf(full_name, sizeof full_name, "ealloc %s", name);
+        output_guard(full_name, commands[i].lost_status);
         argv[1] = full_name; /* argp prints it in usage lines and errors */
         return commands[i].run(argc - 1, argv + 1);
     }
-    fprintf(stderr, "ealloc: unknown command '%s' (try ealloc --help)\n", name);
+    char *shown = printable(name);
+    fprintf(stderr, "ealloc: unknown command '%s' (try ealloc --help)\n", shown);
+    free(shown);
     return 2;
 }

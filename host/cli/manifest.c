@@ -3,45 +3,34 @@
 #include "manifest.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Arguments are bytes, JSON strings are UTF-8: what is not becomes question marks. */
-static json_t *text(const char *s)
-{
-    json_t *value = json_string(s);
-    if (value != NULL) return value;
-    char *copy = strdup(s);
-    if (copy == NULL) abort();
-    for (char *at = copy; *at != '\0'; at++)
-        if ((unsigned char)*at >= 0x80) *at = '?';
-    value = json_string(copy);
-    free(copy);
-    return value;
-}
+#include "json_text.h"
+#include "printable.h"
 
 static json_t *arguments(const process_t *p)
 {
     json_t *list = json_array();
     for (uint32_t at = 0; at < p->arguments_bytes; at += (uint32_t)strlen(p->arguments + at) + 1)
-        json_array_append_new(list, text(p->arguments + at));
+        json_array_append_new(list, json_text(p->arguments + at));
     return list;
 }
 
 static json_t *build(char **command, const process_t *processes, size_t n, uint32_t exit_status)
 {
     json_t *argv = json_array(), *list = json_array();
-    for (; *command != NULL; command++) json_array_append_new(argv, text(*command));
+    for (; *command != NULL; command++) json_array_append_new(argv, json_text(*command));
     for (size_t i = 0; i < n; i++) {
         const process_t *p = &processes[i];
         json_t *status = p->exit_known ? json_integer((json_int_t)p->exit_status) : json_null();
         json_t *from = p->forked_from != 0 ? json_integer((json_int_t)p->forked_from) : json_null();
         json_array_append_new(
-            list, json_pack("{s:o, s:i, s:i, s:o, s:o, s:s, s:o, s:I, s:I}", "file", text(p->file),
-                            "pid", (int)p->pid, "ppid", (int)p->ppid, "forked_from", from, "argv",
-                            arguments(p), "ended", p->ended, "exit_status", status, "events",
-                            (json_int_t)p->n_events, "bytes", (json_int_t)p->n_bytes));
+            list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "file",
+                            json_text(p->file), "pid", json_u64(p->pid), "ppid", json_u64(p->ppid),
+                            "forked_from", from, "argv", arguments(p), "ended", p->ended,
+                            "exit_status", status, "events", json_u64(p->n_events), "bytes",
+                            json_u64(p->n_bytes), "peak_live_bytes", json_u64(p->peak_bytes)));
     }
     return json_pack("{s:i, s:o, s:i, s:o}", "manifest_version", 1, "command", argv, "exit_status",
                      (int)exit_status, "processes", list);
@@ -75,11 +64,17 @@ void manifest_summary(FILE *to, const process_t *processes, size_t n)
         if (processes[i].n_events > processes[most].n_events) most = i;
     }
     fprintf(to,
-            "ealloc: recorded %zu process%s, %" PRIu64 " events in %" PRIu64
-            " bytes (%.2f an event)\n",
-            n, n == 1 ? "" : "es", n_events, n_bytes,
+            "ealloc: recorded %zu process%s, %" PRIu64 " event%s in %" PRIu64
+            " bytes (%.2f an event)",
+            n, n == 1 ? "" : "es", n_events, n_events == 1 ? "" : "s", n_bytes,
             n_events > 0 ? (double)n_bytes / (double)n_events : 0);
-    if (n > 1)
-        fprintf(to, "ealloc: most events: %s, %" PRIu64 " (%s)\n", processes[most].file,
-                processes[most].n_events, processes[most].arguments);
+    if (n == 1) {
+        fprintf(to, ", peak live %" PRIu64 " bytes\n", processes[0].peak_bytes);
+    } else if (n > 1) {
+        char *file = printable(processes[most].file), *name = printable(processes[most].arguments);
+        fprintf(to, "\nealloc: most events: %s, %" PRIu64 ", peak live %" PRIu64 " bytes (%s)\n",
+                file, processes[most].n_events, processes[most].peak_bytes, name);
+        free(file);
+        free(name);
+    }
 }

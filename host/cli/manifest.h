@@ -18,7 +18,7 @@ typedef struct {
     const char *ended; /* "exit", "signal", "exec", "unknown", "still running" */
     bool exit_known;
     uint32_t exit_status;
-    uint64_t n_events, n_bytes;
+    uint64_t n_events, n_bytes, peak_bytes;
 } process_t;
 
 int manifest_write(const char *path, char **command, const process_t *processes, size_t n,

@@ -7,12 +7,13 @@
 #include "modules.h"
 
 #include <elfutils/libdwelf.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "sane.h"
 
 typedef struct {
     uint64_t start, end, file_offset, base;
@@ -87,7 +88,7 @@ void modules_read(modules_t *m, const char *path)
 static void read_build_id(const char *path, char *to, size_t size)
 {
     to[0] = '\0';
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open_regular(path);
     if (fd < 0) return;
     elf_version(EV_CURRENT);
     Elf *elf = elf_begin(fd, ELF_C_READ_MMAP, NULL);

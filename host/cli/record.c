@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +29,11 @@
 
 #include "collect.h"
 #include "commands.h"
+#include "ending.h"
 #include "launch.h"
 #include "manifest.h"
+#include "printable.h"
+#include "sane.h"
 
 #define FLUSH_NS UINT64_C(5000000000)
 #define PATIENCE_NS UINT64_C(2000000000)
@@ -43,6 +47,7 @@ typedef struct {
 typedef struct {
     collector_t *collector; /* NULL: its recording is closed */
     int pidfd;
+    bool pending; /* it has ended, and its parent has not waited for it yet */
     uint32_t pid;
     uint64_t start_ticks;
 } image_t;
@@ -54,6 +59,7 @@ typedef struct {
     clock_anchor_t anchor;
     pid_t child;
     bool child_ended, no_children, stop, failed;
+    bool special; /* the output is a device or a pipe: it takes one recording and has no manifest */
     uint32_t child_status;
     image_t *images;
     process_t *processes; /* what the manifest says of each image */
@@ -61,14 +67,27 @@ typedef struct {
     uint64_t flushed_ns;
 } session_t;
 
+/* One line on standard error; what it names may hold anything. */
+__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
+{
+    char *line = NULL;
+    va_list args;
+    va_start(args, format);
+    if (vasprintf(&line, format, args) < 0) abort();
+    va_end(args);
+    char *shown = printable(line);
+    fprintf(stderr, "ealloc record: %s\n", shown);
+    free(shown);
+    free(line);
+}
+
 /* ---- images
  * ------------------------------------------------------------------------------------- */
 
 static void stop_recording(session_t *s, const char *path)
 {
     if (s->failed) return;
-    fprintf(stderr, "ealloc record: cannot write %s: %s; recording stopped\n", path,
-            strerror(errno));
+    complain("cannot write %s: %s; recording stopped", path, strerror(errno));
     s->failed = true;
     /* Without a reader the programs notice with their next chunk, and run on unrecorded. */
     close(s->bell);
@@ -87,7 +106,11 @@ static void close_image(session_t *s, size_t i, const char *ended, bool exit_kno
     process->exit_known = exit_known || closed;
     process->exit_status = exit_known ? status : head->exit_status;
     process->ended = exit_known ? ended : closed ? "exit" : ended;
-    if (collector_close(image->collector, exit_known, status, &process->n_events) != 0)
+    process->peak_bytes = collector_peak_bytes(image->collector);
+    rec_end_t end = {.exec = strcmp(ended, "exec") == 0,
+                     .exit_known = process->exit_known,
+                     .exit_status = process->exit_status};
+    if (collector_close(image->collector, &end, &process->n_events) != 0)
         stop_recording(s, process->file);
     struct stat st;
     if (stat(process->file, &st) == 0) process->n_bytes = (uint64_t)st.st_size;
@@ -111,8 +134,8 @@ static void add_image(session_t *s, const char *name)
     if (s->images == NULL || s->processes == NULL) abort();
     process_t *process = &s->processes[n - 1];
     *process = (process_t){.pid = head->pid, .ppid = head->ppid, .forked_from = head->forked_from};
-    if (n == 1)
-        process->file = strdup(s->options->output);
+    if (n == 1 || s->special)
+        process->file = strdup(n == 1 ? s->options->output : "/dev/null");
     else if (asprintf(&process->file, "%s.%zu", s->options->output, n) < 0)
         process->file = NULL;
     process->arguments_bytes = head->command_bytes;
@@ -123,8 +146,13 @@ static void add_image(session_t *s, const char *name)
     memcpy(process->arguments, head->command, process->arguments_bytes);
     process->arguments[process->arguments_bytes] = '\0';
 
+    /* What stands there under the name of a file may keep us waiting. */
+    if (n > 1 && !s->special && is_special(process->file)) {
+        errno = EEXIST;
+        stop_recording(s, process->file);
+    }
     int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)head->pid, 0);
-    s->images[n - 1] = (image_t){collector, pidfd, head->pid, head->start_ticks};
+    s->images[n - 1] = (image_t){collector, pidfd, false, head->pid, head->start_ticks};
     s->n_images = n;
     s->n_live++;
     /* It is gone already and somebody else has waited for it. */
@@ -203,20 +231,36 @@ static void reap(session_t *s)
     }
 }
 
+/* A process ended whose parent is another: ask how, if the system tells. Before its parent has
+ * waited for it there is no answer; the image stays open until there is, or until the parent is
+ * gone and the process ours to wait for. */
+static void note_ending(session_t *s, size_t i)
+{
+    int status;
+    image_t *image = &s->images[i];
+    if (image->collector == NULL) return;
+    switch (ending_ask(image->pidfd, &status)) {
+    case ENDING_PENDING: image->pending = true; break;
+    case ENDING_UNKNOWN: close_image(s, i, "unknown", false, 0); break;
+    case ENDING_KNOWN:
+        if (WIFSIGNALED(status))
+            close_image(s, i, "signal", true, 128u + (uint32_t)WTERMSIG(status));
+        else
+            close_image(s, i, "exit", true, (uint32_t)WEXITSTATUS(status));
+    }
+}
+
+/* What asks us to end is the command's to answer: as long as it runs, signals go to it. The
+ * terminal sends its own to the whole group and so to the command, too. */
 static void handle_signals(session_t *s)
 {
     struct signalfd_siginfo info;
     while (read(s->signals, &info, sizeof info) == sizeof info) {
-        switch (info.ssi_signo) {
-        case SIGTERM:
-        case SIGHUP:
-            if (!s->child_ended) kill(s->child, (int)info.ssi_signo);
-            s->stop = s->child_ended;
-            break;
-        case SIGINT: /* the terminal sent it to the command as well */
-        case SIGQUIT: s->stop = s->child_ended; break;
-        default: break;
-        }
+        if (info.ssi_signo == SIGCHLD) continue;
+        if (s->child_ended)
+            s->stop = true;
+        else if (info.ssi_code != SI_KERNEL)
+            kill(s->child, (int)info.ssi_signo);
     }
 }
 
@@ -235,7 +279,8 @@ static void wait_for_all(session_t *s)
         for (size_t i = 0; i < s->n_images; i++) {
             if (s->images[i].collector == NULL) continue;
             index[n] = i;
-            fds[n++] = (struct pollfd){.fd = s->images[i].pidfd, .events = POLLIN};
+            short events = s->images[i].pending ? 0 : POLLIN; /* POLLHUP comes unasked */
+            fds[n++] = (struct pollfd){.fd = s->images[i].pidfd, .events = events};
         }
         poll(fds, n, 500);
         char rings[256];
@@ -245,7 +290,7 @@ static void wait_for_all(session_t *s)
         find_images(s);
         run_images(s);
         for (size_t i = 2; i < n; i++)
-            if ((fds[i].revents & POLLIN) != 0) close_image(s, index[i], "unknown", false, 0);
+            if ((fds[i].revents & (POLLIN | POLLHUP)) != 0) note_ending(s, index[i]);
         free(fds);
         free(index);
         if (s->child_ended && ended_ns == 0) ended_ns = clock_ns();
@@ -319,7 +364,8 @@ static bool open_session(session_t *s)
 static const struct argp_option option_table[] = {
     {"output", 'o', "FILE", 0,
      "Recording of the first process (ealloc.rec); the next ones go to FILE.2, "
-     "FILE.3 ..., a list of all to FILE.manifest.json",
+     "FILE.3 ..., a list of all to FILE.manifest.json. A device or pipe takes the first recording "
+     "alone, without a list",
      0},
     {"quiet", 'q', NULL, 0, "No closing summary", 0},
     {"json", 'j', NULL, 0, "Closing summary as JSON on standard output", 0},
@@ -348,6 +394,8 @@ static const struct argp parser = {
         "them.\v"
         "The exit status is COMMAND's (128 + signal if it was killed); 125 if the recording failed "
         "or nothing was recorded, 126 if COMMAND cannot be run, 127 if it is not found.\n\n"
+        "SIGINT, SIGQUIT, SIGTERM and SIGHUP go to COMMAND; how it ends is its own affair, and "
+        "the recording is kept. After its end they end the wait for processes it left running.\n\n"
         "Example: ealloc record -o gcc.rec -- gcc -O2 -c main.c",
 };
 
@@ -364,15 +412,17 @@ static int finish(session_t *s)
     if (s->failed) return 125;
     if (s->n_images == 0) {
         remove_empty(options->output);
-        fprintf(stderr, "ealloc record: nothing recorded: %s %s\n", options->command[0],
-                launch_why_not(options->command[0]));
+        complain("nothing recorded: %s %s", options->command[0],
+                 launch_why_not(options->command[0]));
         return s->child_status != 0 ? (int)s->child_status : 125;
     }
     char *manifest = NULL;
     if (asprintf(&manifest, "%s.manifest.json", options->output) < 0) abort();
-    if (manifest_write(manifest, options->command, s->processes, s->n_images, s->child_status) !=
-        0) {
-        fprintf(stderr, "ealloc record: cannot write %s: %s\n", manifest, strerror(errno));
+    errno = EEXIST; /* if something special stands there */
+    if (!s->special &&
+        (is_special(manifest) || manifest_write(manifest, options->command, s->processes,
+                                                s->n_images, s->child_status) != 0)) {
+        complain("cannot write %s: %s", manifest, strerror(errno));
         s->child_status = 125;
     }
     if (options->json)
@@ -383,6 +433,25 @@ static int finish(session_t *s)
     return (int)s->child_status;
 }
 
+/* Can the output be written, and is it no harm? A regular file is made, or emptied. */
+static bool check_output(const options_t *options)
+{
+    struct stat output, program;
+    if (stat(options->output, &output) == 0 && stat(options->command[0], &program) == 0 &&
+        output.st_dev == program.st_dev && output.st_ino == program.st_ino) {
+        complain("-o %s would overwrite the program to record", options->output);
+        return false;
+    }
+    /* A pipe is opened once: closing it again would be the end for its reader. */
+    if (is_special(options->output) && access(options->output, W_OK) == 0 &&
+        !S_ISDIR(output.st_mode))
+        return true;
+    FILE *file = fopen(options->output, "wbe");
+    if (file != NULL && fclose(file) == 0) return true;
+    complain("cannot write %s: %s", options->output, strerror(errno));
+    return false;
+}
+
 int cmd_record(int argc, char **argv)
 {
     options_t options = {.output = "ealloc.rec"};
@@ -391,29 +460,20 @@ int cmd_record(int argc, char **argv)
 
     char preload[4096];
     if (!launch_find_preload(preload, sizeof preload)) {
-        fprintf(stderr, "ealloc record: libealloc_preload.so is not where it should be: %s\n",
-                preload);
+        complain("libealloc_preload.so is not where it should be: %s", preload);
         return 125;
     }
-    struct stat output, program;
-    if (stat(options.output, &output) == 0 && stat(options.command[0], &program) == 0 &&
-        output.st_dev == program.st_dev && output.st_ino == program.st_ino) {
-        fprintf(stderr, "ealloc record: -o %s would overwrite the program to record\n",
-                options.output);
-        return 125;
-    }
-    FILE *file = fopen(options.output, "wbe");
-    if (file == NULL || fclose(file) != 0) {
-        fprintf(stderr, "ealloc record: cannot write %s: %s\n", options.output, strerror(errno));
-        return 125;
-    }
-    session_t session = {.options = &options, .bell = -1, .signals = -1};
+    if (!check_output(&options)) return 125;
+    session_t session = {
+        .options = &options, .bell = -1, .signals = -1, .special = is_special(options.output)};
     int status = 125;
     if (!open_session(&session)) {
-        fprintf(stderr, "ealloc record: cannot make a session directory: %s\n", strerror(errno));
+        complain("cannot make a session directory: %s", strerror(errno));
     } else {
         session.child = launch(options.command, preload, session.directory, &status);
         if (session.child > 0) {
+            signal(SIGPIPE,
+                   SIG_IGN); /* a summary nobody reads is no reason to leave things behind */
             wait_for_all(&session);
             status = finish(&session);
         } else {

@@ -5,7 +5,10 @@
 #define _GNU_SOURCE
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +17,9 @@
 #include "choice.h"
 #include "commands.h"
 #include "heaps.h"
+#include "printable.h"
 #include "report.h"
+#include "sane.h"
 
 #define TIMELINE_SAMPLES 1000
 
@@ -24,6 +29,7 @@ typedef struct {
     const char *file;
     const char *profile;
     const char *timeline;
+    const char *heap;    /* as given; NULL: it was not */
     uint64_t heap_bytes; /* 0: not given */
     ea_heap_fit_t fit;
     unsigned align, link_bits, n_jobs;
@@ -34,8 +40,8 @@ static const char doc[] =
     "Run a recording on the real heap code and report what it needs."
     "\v"
     "Sizes take the suffixes K, M and G (1024). Without --heap the heap is a quarter larger than"
-    " perfect packing, the least that any heap with a 4-byte header could do with; with --find-min"
-    " it is the smallest that completes the recording.\n"
+    " perfect packing, the least that any heap with a 4-byte header could do with, but at most half"
+    " of the machine's memory; with --find-min it is the smallest that completes the recording.\n"
     "\n"
     "The heap has 4-byte headers here as on a 32-bit device, so its overhead is the device's. The"
     " requested sizes are those of the recorded program: if that is a 64-bit program, its"
@@ -43,9 +49,10 @@ static const char doc[] =
     "\n"
     "FILE may be a manifest of several processes: the one with the most events is replayed.\n"
     "\n"
-    "Exit status: 0 all went well; 1 contents were damaged, or with --strict a request was refused"
-    " or the recording is irregular; 2 wrong usage; 3 the recording cannot be read, is damaged"
-    " (what was readable is still replayed), or frees a block it never allocated.\n"
+    "Exit status: 0 all went well; 1 contents were damaged, output could not be written, there is"
+    " no heap or no memory for it, or with --strict a request was refused or the recording is"
+    " irregular; 2 wrong usage; 3 the recording cannot be read, is damaged (what was readable"
+    " before the damage is still replayed), or frees a block it never allocated.\n"
     "\n"
     "Example: ealloc record -o app.rec -- ./app; ealloc replay --find-min app.rec";
 
@@ -78,7 +85,7 @@ static uint64_t parse_bytes(const char *text)
     char *end;
     errno = 0;
     uint64_t value = strtoull(text, &end, 10);
-    if (end == text || errno != 0 || text[0] == '-' || text[0] == '+') return 0;
+    if (errno != 0 || text[0] < '0' || text[0] > '9') return 0;
     const char *suffix = *end != '\0' ? strchr(suffixes, *end & ~0x20) : NULL;
     if (suffix != NULL && *suffix != '\0') {
         unsigned shift = 10 * (unsigned)(suffix - suffixes + 1);
@@ -95,7 +102,7 @@ static int choose(struct argp_state *state, const char *option, const char *text
 {
     if (strcmp(text, zero) == 0) return 0;
     if (strcmp(text, one) != 0) {
-        argp_error(state, "--%s takes %s or %s, not '%s'", option, zero, one, text);
+        argp_error(state, "--%s takes %s or %s, not '%s'", option, zero, one, printable(text));
     }
     return 1;
 }
@@ -105,7 +112,16 @@ static void check_wishes(struct argp_state *state, const wishes_t *wishes)
     if (wishes->file == NULL) argp_error(state, "a recording is needed");
     if (heaps_find(wishes->profile, wishes->align, wishes->link_bits) == NULL) {
         argp_error(state, "there is no %s profile with alignment %u and %u-bit links",
-                   wishes->profile, wishes->align, wishes->link_bits);
+                   printable(wishes->profile), wishes->align, wishes->link_bits);
+    }
+    if (wishes->heap == NULL) return;
+    if (wishes->find_min) argp_error(state, "--find-min looks for what --heap gives: choose one");
+    size_t least, most;
+    replay_heap_limits(heaps_find(wishes->profile, wishes->align, wishes->link_bits), wishes->fit,
+                       &least, &most);
+    if (wishes->heap_bytes < least || wishes->heap_bytes > most) {
+        argp_error(state, "--heap takes %zu to %zu bytes for this kind of heap, not '%s'", least,
+                   most, printable(wishes->heap));
     }
 }
 
@@ -114,17 +130,17 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     wishes_t *wishes = state->input;
     switch (key) {
     case 'H':
+        wishes->heap = arg;
         wishes->heap_bytes = parse_bytes(arg);
-        if (wishes->heap_bytes == 0 || wishes->heap_bytes > (uint64_t)1 << 32) {
-            argp_error(state, "--heap takes a number of bytes from 1 to 4G, not '%s'", arg);
-        }
         break;
-    case 'j':
-        wishes->n_jobs = (unsigned)parse_bytes(arg);
-        if (wishes->n_jobs == 0 || wishes->n_jobs > FIND_MIN_MAX_JOBS) {
-            argp_error(state, "--jobs takes 1 to %d, not '%s'", FIND_MIN_MAX_JOBS, arg);
+    case 'j': {
+        uint64_t n = parse_bytes(arg);
+        if (n == 0 || n > FIND_MIN_MAX_JOBS) {
+            argp_error(state, "--jobs takes 1 to %d, not '%s'", FIND_MIN_MAX_JOBS, printable(arg));
         }
+        wishes->n_jobs = (unsigned)n;
         break;
+    }
     case KEY_FIT:
         wishes->fit = choose(state, "fit", arg, "good", "half") ? EA_FIT_HALF : EA_FIT_GOOD;
         break;
@@ -178,6 +194,21 @@ static unsigned default_jobs(void)
     return sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
 }
 
+/* One line about the recording; paths may hold anything. */
+static void complain(const char *file, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static void complain(const char *file, const char *format, ...)
+{
+    char *name = printable(file);
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "ealloc replay: %s: ", name);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    free(name);
+}
+
 static bool search_smallest(const wishes_t *wishes, const trace_t *trace,
                             const replay_options_t *options, find_min_result_t *smallest)
 {
@@ -185,9 +216,9 @@ static bool search_smallest(const wishes_t *wishes, const trace_t *trace,
     find_min_status_t status = find_min(trace, options, n_jobs, show_search, smallest);
     clear_progress();
     if (status == FIND_MIN_DONE) return true;
-    fprintf(stderr, "ealloc replay: %s: %s\n", wishes->file,
-            status == FIND_MIN_NONE ? "no heap of this kind completes the recording"
-                                    : "not enough memory to search");
+    complain(wishes->file, "%s",
+             status == FIND_MIN_NONE ? "no heap of this kind completes the recording"
+                                     : "not enough memory to search");
     return false;
 }
 
@@ -198,17 +229,39 @@ static size_t default_heap_bytes(const wishes_t *wishes, size_t perfect_bytes)
     return (perfect_bytes * percent / 100 / 1024 + 1) * 1024;
 }
 
+/* Without a size from the user the recording says how large the heap becomes: no larger than such a
+ * heap can be, and no more than half of the memory that is there. */
+static bool is_within_reason(const choice_t *choice, const trace_t *trace,
+                             const replay_options_t *options, size_t heap_bytes)
+{
+    size_t least, most;
+    uint64_t half = available_bytes() / 2;
+    replay_heap_limits(options->ops, options->fit, &least, &most);
+    if (heap_bytes <= most && heap_bytes <= half) return true;
+    complain(choice->path,
+             "event %llu brings what is live to %llu bytes in blocks at offset %llu: more than %s"
+             " (%llu); --heap SIZE replays it with refusals",
+             (unsigned long long)trace->peak_event, (unsigned long long)trace->peak_gross_bytes,
+             (unsigned long long)trace->peak_offset,
+             heap_bytes > most ? "a heap of this kind can be" : "half of the machine's memory",
+             heap_bytes > most ? (unsigned long long)most : (unsigned long long)half);
+    return false;
+}
+
 static bool run_replay(const wishes_t *wishes, const trace_t *trace,
-                       const replay_options_t *options, replay_result_t *result)
+                       const replay_options_t *options, replay_report_t *report,
+                       replay_result_t *result, latency_t *latency)
 {
     replay_memory_t memory = {0};
     replay_status_t status = replay_run(trace, options, &memory, result);
+    if (status == REPLAY_DONE && latency_measure(trace, options, &memory, latency))
+        report->latency = latency;
     replay_memory_release(&memory);
     if (status == REPLAY_DONE) return true;
-    fprintf(stderr, "ealloc replay: %s: %s %zu bytes\n", wishes->file,
-            status == REPLAY_NO_HEAP ? "there can be no such heap of"
-                                     : "this machine has no memory for a heap of",
-            options->heap_bytes);
+    complain(wishes->file, "%s %zu bytes",
+             status == REPLAY_NO_HEAP ? "there can be no such heap of"
+                                      : "this machine has no memory for a heap of",
+             options->heap_bytes);
     replay_result_release(result);
     return false;
 }
@@ -230,16 +283,56 @@ static bool same_file(const char *a, const char *b)
            one.st_ino == other.st_ino;
 }
 
-static int replay_and_report(const wishes_t *wishes, const choice_t *choice, const trace_t *trace)
+/* Where the timeline goes, opened before the work begins and emptied only when it is done. */
+typedef struct {
+    FILE *file; /* NULL: none was asked for */
+    const char *path;
+    bool is_new;
+} timeline_t;
+
+static int timeline_open(timeline_t *timeline, const wishes_t *wishes, const choice_t *choice)
 {
-    if (wishes->timeline != NULL &&
-        (same_file(wishes->timeline, wishes->file) || same_file(wishes->timeline, choice->path))) {
-        fprintf(stderr, "ealloc replay: --timeline %s would overwrite the input\n",
-                wishes->timeline);
+    const char *path = timeline->path = wishes->timeline;
+    if (path == NULL) return EXIT_OK;
+    if (same_file(path, wishes->file) || same_file(path, choice->path)) {
+        complain(path, "--timeline would overwrite the input");
         return EXIT_USAGE;
     }
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    timeline->is_new = fd >= 0;
+    if (fd < 0) fd = open(path, O_WRONLY | O_CLOEXEC);
+    timeline->file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (timeline->file != NULL) return EXIT_OK;
+    complain(path, "cannot write the timeline: %s", strerror(errno));
+    return EXIT_FAILED;
+}
+
+static bool timeline_write(timeline_t *timeline, const replay_report_t *report)
+{
+    if (timeline->file == NULL) return true;
+    int ignored = ftruncate(fileno(timeline->file), 0); /* a device or a pipe has no length */
+    (void)ignored;
+    FILE *file = timeline->file;
+    timeline->file = NULL;
+    if (report_timeline(file, report)) return true;
+    complain(timeline->path, "cannot write the timeline: %s", strerror(errno));
+    return false;
+}
+
+/* Nothing was written: what was made for it goes. */
+static void timeline_drop(timeline_t *timeline)
+{
+    if (timeline->file == NULL) return;
+    fclose(timeline->file);
+    if (timeline->is_new) unlink(timeline->path);
+}
+
+static int replay_and_report(const wishes_t *wishes, const choice_t *choice, const trace_t *trace,
+                             timeline_t *timeline)
+{
     find_min_result_t smallest;
     replay_result_t result;
+    latency_t latency;
     replay_options_t options = {
         .ops = heaps_find(wishes->profile, wishes->align, wishes->link_bits),
         .fit = wishes->fit,
@@ -257,29 +350,26 @@ static int replay_and_report(const wishes_t *wishes, const choice_t *choice, con
         .perfect_bytes = replay_perfect_bytes(trace, options.ops, options.fit),
         .heap_is_default = wishes->heap_bytes == 0 && !wishes->find_min,
     };
+    size_t likely_bytes =
+        wishes->find_min ? report.perfect_bytes : default_heap_bytes(wishes, report.perfect_bytes);
+    if (wishes->heap == NULL && !is_within_reason(choice, trace, &options, likely_bytes))
+        return EXIT_FAILED;
     if (wishes->find_min) {
         if (!search_smallest(wishes, trace, &options, &smallest)) return EXIT_FAILED;
         report.smallest = &smallest;
     }
-    options.heap_bytes = wishes->heap_bytes != 0 ? wishes->heap_bytes
-                         : wishes->find_min      ? smallest.smallest_bytes
-                                                 : default_heap_bytes(wishes, report.perfect_bytes);
-    if (!run_replay(wishes, trace, &options, &result)) return EXIT_FAILED;
+    options.heap_bytes = wishes->heap != NULL ? wishes->heap_bytes
+                         : wishes->find_min   ? smallest.smallest_bytes
+                                              : likely_bytes;
+    if (!run_replay(wishes, trace, &options, &report, &result, &latency)) return EXIT_FAILED;
     int status = verdict(wishes, trace, &result);
-    bool written = true;
-    if (wishes->json) {
-        written = report_json(stdout, &report);
-    } else {
+    if (!wishes->json) {
         report_text(stdout, &report);
-    }
-    if (!written || fflush(stdout) != 0) {
-        fprintf(stderr, "ealloc replay: cannot write the report: %s\n", strerror(errno));
+    } else if (!report_json(stdout, &report) && ferror(stdout) == 0) {
+        complain(wishes->file, "no memory for the report");
         status = EXIT_FAILED;
     }
-    if (wishes->timeline != NULL && !report_timeline(wishes->timeline, &report)) {
-        fprintf(stderr, "ealloc replay: %s: %s\n", wishes->timeline, strerror(errno));
-        status = EXIT_FAILED;
-    }
+    if (!timeline_write(timeline, &report)) status = EXIT_FAILED;
     replay_result_release(&result);
     return status;
 }
@@ -293,8 +383,11 @@ static void hint_at_larger(const char *file, const trace_t *trace)
     bool exists = access(manifest, R_OK) == 0;
     if (exists && choice_make(&larger, manifest)) {
         if (larger.n_events > trace->n_events) {
-            printf("\n  %s has more events (%llu): ealloc replay %s\n", larger.path,
-                   (unsigned long long)larger.n_events, manifest);
+            char *path = printable(larger.path), *list = printable(manifest);
+            printf("\n  %s has more events (%llu): ealloc replay %s\n", path,
+                   (unsigned long long)larger.n_events, list);
+            free(path);
+            free(list);
         }
         choice_release(&larger);
     }
@@ -304,11 +397,15 @@ static void hint_at_larger(const char *file, const trace_t *trace)
 static int replay_file(const wishes_t *wishes, const choice_t *choice)
 {
     trace_t trace;
+    timeline_t timeline = {0};
+    int status = timeline_open(&timeline, wishes, choice);
+    if (status != EXIT_OK) return status;
     bool loaded = trace_load(&trace, choice->path, show_loading);
     clear_progress();
     if (trace.error != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.error);
     if (trace.irregularity != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.irregularity);
-    int status = loaded ? replay_and_report(wishes, choice, &trace) : EXIT_BAD_INPUT;
+    status = loaded ? replay_and_report(wishes, choice, &trace, &timeline) : EXIT_BAD_INPUT;
+    timeline_drop(&timeline);
     if (loaded && !wishes->json && !choice->from_manifest) hint_at_larger(choice->path, &trace);
     trace_release(&trace);
     return status;

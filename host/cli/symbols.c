@@ -9,6 +9,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "sane.h"
 
 typedef struct {
     char *path;
@@ -66,10 +69,13 @@ static Dwfl_Module *open_module(symbols_t *s, const char *path, const char *buil
     for (size_t i = 0; i < s->n_files; i++)
         if (strcmp(s->files[i].path, path) == 0) return s->files[i].module;
     Dwfl_Module *module = NULL;
-    if (s->dwfl != NULL) {
+    /* Whatever the recording names: only a file, and none that depends on where we stand. */
+    int fd = s->dwfl != NULL && path[0] == '/' ? open_regular(path) : -1;
+    if (fd >= 0) {
         dwfl_report_begin_add(s->dwfl);
-        module = dwfl_report_offline(s->dwfl, path, path, -1);
+        module = dwfl_report_offline(s->dwfl, path, path, fd);
         dwfl_report_end(s->dwfl, NULL, NULL);
+        if (module == NULL) close(fd);
     }
     if (module != NULL && !same_build(module, build_id)) module = NULL;
     file_t *grown = realloc(s->files, (s->n_files + 1) * sizeof *grown);

@@ -2,8 +2,13 @@
  *
  * Reads recordings as a stream: never seeks, holds one frame at a time. Nothing in the file is
  * trusted: a frame is used only when both its checksums hold, every length is tested against what
- * is there, and no allocation exceeds REC_MAX_RAW_BYTES whatever the file says. Damage ends the
+ * is there, and no allocation exceeds REC_MAX_RAW_BYTES whatever the file says. Damage stops the
  * reading with one line that names the file and the offset; what was read before stays valid.
+ *
+ * To go on behind damage (rec_resume), the bytes of the frame that failed are given back to the
+ * stream and searched for the next header whose checksum holds and whose index is still to come. An
+ * EVENTS frame refers to nothing but definitions, so only lost definitions do harm beyond their
+ * own frame: sites are numbered by counting, and the count is not known any more.
  */
 #define _GNU_SOURCE
 #include "recording.h"
@@ -19,6 +24,10 @@
 #include <zstd.h>
 
 #include "format.h"
+#include "printable.h"
+#include "source.h"
+
+#define MAX_DAMAGED_PLACES 100
 
 typedef struct {
     const uint8_t *at, *end;
@@ -32,19 +41,23 @@ typedef struct {
 
 typedef struct {
     uint8_t type, codec;
+    uint32_t index;
     uint32_t stored_bytes, raw_bytes, n_events;
 } frame_t;
 
 struct rec_reader {
-    FILE *file;          /* or: */
-    const uint8_t *data; /* the whole recording in memory */
-    uint64_t size, offset;
-    char *name, *error;
+    source_t source;
+    char *name, *error; /* the first error's line */
+    bool failed;        /* nothing more is read until rec_resume() */
+    bool ended;
     rec_info_t info;
     rec_end_t end;
-    bool ended;
-    uint32_t n_frames;
+    uint32_t n_frames; /* the next frame's index */
     uint64_t frame_offset;
+
+    uint32_t n_places;
+    bool sites_lost;   /* definitions may be missing: the numbers of further ones are not known */
+    uint8_t lost_type; /* of the frame read last; 0: not known                                  */
 
     uint8_t *stored, *raw; /* the frame, and its payload */
     size_t stored_capacity, raw_capacity, raw_bytes;
@@ -66,6 +79,7 @@ struct rec_reader {
 __attribute__((format(printf, 3, 4))) static int fail_at(rec_reader_t *r, uint64_t offset,
                                                          const char *format, ...)
 {
+    r->failed = true;
     if (r->error != NULL) return -1;
     char what[256];
     va_list args;
@@ -80,24 +94,12 @@ __attribute__((format(printf, 3, 4))) static int fail_at(rec_reader_t *r, uint64
 /* ---- bytes
  * -------------------------------------------------------------------------------------- */
 
-static size_t read_bytes(rec_reader_t *r, void *to, size_t n)
-{
-    size_t got;
-    if (r->file != NULL) {
-        got = fread(to, 1, n, r->file);
-    } else {
-        got = r->size - r->offset < n ? (size_t)(r->size - r->offset) : n;
-        if (got > 0) memcpy(to, r->data + r->offset, got);
-    }
-    r->offset += got;
-    return got;
-}
-
 /* Why a read gave less than it should. */
 static int fail_short(rec_reader_t *r)
 {
-    if (r->file != NULL && ferror(r->file)) return fail_at(r, r->offset, "read error (%m)");
-    return fail_at(r, r->offset, "truncated");
+    if (r->source.file != NULL && ferror(r->source.file))
+        return fail_at(r, r->source.offset, "read error (%m)");
+    return fail_at(r, r->source.offset, "truncated");
 }
 
 static bool reserve(uint8_t **buffer, size_t *capacity, size_t n)
@@ -148,20 +150,15 @@ static char *get_string(cursor_t *c)
 /* ---- frames
  * ------------------------------------------------------------------------------------- */
 
-/* 1: a frame's payload is in r->raw; 0: the file ended where a frame could begin; -1: damage. */
-static int read_frame(rec_reader_t *r, frame_t *f)
+/* Is this a frame's header, and what does it say? "": nothing is wrong with it. */
+static const char *parse_header(const uint8_t *header, frame_t *f)
 {
-    uint8_t header[REC_FRAME_HEADER_BYTES];
-    uint64_t start = r->frame_offset = r->offset;
-    size_t got = read_bytes(r, header, sizeof header);
-    if (got == 0 && (r->file == NULL || !ferror(r->file))) return 0;
-    if (got < sizeof header) return fail_short(r);
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-    if (rec_get32(header + 28) != (uint32_t)crc32(0, header, 28))
-        return fail_at(r, start, "damaged frame header");
+    if (rec_get32(header + 28) != (uint32_t)crc32(0, header, 28)) return "damaged frame header";
 #endif
     f->type = header[4];
     f->codec = header[5];
+    f->index = rec_get32(header + 8);
     f->stored_bytes = rec_get32(header + 12);
     f->raw_bytes = rec_get32(header + 16);
     f->n_events = rec_get32(header + 20);
@@ -170,23 +167,26 @@ static int read_frame(rec_reader_t *r, frame_t *f)
         f->stored_bytes > ZSTD_COMPRESSBOUND(REC_MAX_RAW_BYTES) ||
         f->n_events > REC_FRAME_EVENTS_MAX ||
         (f->codec == REC_CODEC_STORED && f->stored_bytes != f->raw_bytes))
-        return fail_at(r, start, "impossible frame header");
-    if (rec_get32(header + 8) != r->n_frames)
-        return fail_at(r, start, "frame %" PRIu32 " where frame %" PRIu32 " belongs",
-                       rec_get32(header + 8), r->n_frames);
-    r->n_frames++;
+        return "impossible frame header";
+    return "";
+}
 
+/* 1: the payload of f is in r->raw; -1: damage; *got bytes of it as stored were read. */
+static int read_payload(rec_reader_t *r, const uint8_t *header, const frame_t *f, size_t *got)
+{
+    uint64_t start = r->frame_offset;
     /* Not more memory than there are bytes: a header alone must not cost 16 MB. */
-    if (r->file == NULL && f->stored_bytes > r->size - r->offset) {
-        r->offset = r->size;
-        return fail_short(r);
-    }
-    if (!reserve(&r->stored, &r->stored_capacity, f->stored_bytes))
-        return fail_at(r, start, "out of memory");
-    if (read_bytes(r, r->stored, f->stored_bytes) < f->stored_bytes) return fail_short(r);
+    size_t want = f->stored_bytes;
+    if (r->source.file == NULL && want > r->source.size - r->source.offset)
+        want = (size_t)(r->source.size - r->source.offset);
+    if (!reserve(&r->stored, &r->stored_capacity, want)) return fail_at(r, start, "out of memory");
+    *got = source_read(&r->source, r->stored, want);
+    if (*got < f->stored_bytes) return fail_short(r);
 #ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
     if (rec_get32(header + 24) != (uint32_t)crc32(0, r->stored, f->stored_bytes))
         return fail_at(r, start, "damaged frame (checksum)");
+#else
+    (void)header;
 #endif
     if (!reserve(&r->raw, &r->raw_capacity, f->raw_bytes))
         return fail_at(r, start, "out of memory");
@@ -199,6 +199,35 @@ static int read_frame(rec_reader_t *r, frame_t *f)
     if (ZSTD_isError(n) || n != f->raw_bytes)
         return fail_at(r, start, "damaged frame (compression)");
     return 1;
+}
+
+/* 1: a frame's payload is in r->raw; 0: the file ended where a frame could begin; -1: damage. Of a
+ * frame that failed all but the first byte is given back, for rec_resume() to search. */
+static int read_frame(rec_reader_t *r, frame_t *f)
+{
+    uint8_t header[REC_FRAME_HEADER_BYTES];
+    uint64_t start = r->frame_offset = r->source.offset;
+    size_t got = source_read(&r->source, header, sizeof header), got_stored = 0;
+    r->lost_type = 0;
+    if (got == 0 && (r->source.file == NULL || !ferror(r->source.file))) return 0;
+    const char *wrong = got < sizeof header ? NULL : parse_header(header, f);
+    if (wrong == NULL) {
+        fail_short(r);
+    } else if (wrong[0] != '\0') {
+        fail_at(r, start, "%s", wrong);
+    } else if (f->index != r->n_frames) {
+        fail_at(r, start, "frame %" PRIu32 " where frame %" PRIu32 " belongs", f->index,
+                r->n_frames);
+        /* Frames are missing and this one may be sound: let the search find it. */
+        source_give_back(&r->source, header, got, NULL, 0);
+        return -1;
+    } else {
+        r->n_frames++;
+        r->lost_type = f->type;
+        if (read_payload(r, header, f, &got_stored) == 1) return 1;
+    }
+    if (got > 0) source_give_back(&r->source, header + 1, got - 1, r->stored, got_stored);
+    return -1;
 }
 
 static cursor_t payload(const rec_reader_t *r)
@@ -224,19 +253,26 @@ static int read_process(rec_reader_t *r)
 static int read_modules(rec_reader_t *r)
 {
     cursor_t c = payload(r);
+    if (r->sites_lost) return 1;
     for (uint32_t n = get_u32(&c); n > 0 && !c.short_read; n--) {
         if (r->n_modules == r->module_capacity) {
             uint32_t capacity = r->module_capacity * 2 + 16;
-            void *grown = realloc(r->modules, capacity * sizeof *r->modules);
-            if (grown == NULL || capacity > 2 * REC_MAX_MODULES)
-                return fail_at(r, r->frame_offset, "too many modules");
+            bool few = capacity <= 2 * REC_MAX_MODULES;
+            void *grown = few ? realloc(r->modules, capacity * sizeof *r->modules) : NULL;
+            if (grown == NULL) return fail_at(r, r->frame_offset, "too many modules");
             r->modules = grown;
             r->module_capacity = capacity;
         }
-        rec_module_t *m = &r->modules[r->n_modules++];
+        rec_module_t *m = &r->modules[r->n_modules];
         m->base = get_varint(&c);
         m->path = get_string(&c);
         m->build_id = get_string(&c);
+        if (!c.short_read) {
+            r->n_modules++;
+            continue;
+        }
+        free((char *)m->path);
+        free((char *)m->build_id);
     }
     if (c.short_read || c.at != c.end)
         return fail_at(r, r->frame_offset, "malformed modules frame");
@@ -246,12 +282,13 @@ static int read_modules(rec_reader_t *r)
 static int read_sites(rec_reader_t *r)
 {
     cursor_t c = payload(r);
+    if (r->sites_lost) return 1;
     for (uint32_t n = get_u32(&c); n > 0 && !c.short_read; n--) {
         if (r->n_sites == r->site_capacity) {
             uint32_t capacity = r->site_capacity * 2 + 256;
-            void *grown = realloc(r->sites, capacity * sizeof *r->sites);
-            if (grown == NULL || capacity > 2 * REC_MAX_SITES)
-                return fail_at(r, r->frame_offset, "too many sites");
+            bool few = capacity <= 2 * REC_MAX_SITES;
+            void *grown = few ? realloc(r->sites, capacity * sizeof *r->sites) : NULL;
+            if (grown == NULL) return fail_at(r, r->frame_offset, "too many sites");
             r->sites = grown;
             r->site_capacity = capacity;
         }
@@ -286,6 +323,8 @@ static int read_events(rec_reader_t *r, const frame_t *f)
     if (c.short_read || c.at != c.end || length[REC_COL_OPS] != f->n_events ||
         thread >= REC_MAX_THREADS || time_us < r->time_us)
         return fail_at(r, r->frame_offset, "malformed events frame");
+    if (time_us > REC_MAX_TIME_US)
+        return fail_at(r, r->frame_offset, "impossible time in the frame");
     r->n_left = f->n_events;
     r->time_us = time_us;
     r->thread = thread;
@@ -299,18 +338,19 @@ static int read_end(rec_reader_t *r)
     uint64_t flags = get_varint(&c);
     r->end.closed = (flags & 1) != 0;
     r->end.exit_known = (flags & 2) != 0;
+    r->end.exec = (flags & 4) != 0;
     r->end.exit_status = get_u32(&c);
     r->end.duration_us = get_varint(&c);
     r->end.n_events = get_varint(&c);
     r->end.n_lost = get_varint(&c);
-    if (c.short_read || c.at != c.end || flags > 3)
+    if (c.short_read || c.at != c.end || flags > 7)
         return fail_at(r, r->frame_offset, "malformed end frame");
-    if (r->end.n_events != r->n_events)
+    if (r->end.n_events != r->n_events && r->n_places == 0)
         return fail_at(r, r->frame_offset, "%" PRIu64 " events where %" PRIu64 " were written",
                        r->n_events, r->end.n_events);
     uint8_t more;
-    uint64_t end = r->offset;
-    if (read_bytes(r, &more, 1) != 0) return fail_at(r, end, "data after the end");
+    uint64_t end = r->source.offset;
+    if (source_read(&r->source, &more, 1) != 0) return fail_at(r, end, "data after the end");
     r->ended = true;
     return 0;
 }
@@ -321,7 +361,7 @@ static int next_frame(rec_reader_t *r)
     while (r->n_left == 0) {
         frame_t f;
         int got = read_frame(r, &f);
-        if (got == 0) return fail_at(r, r->offset, "truncated (the end frame is missing)");
+        if (got == 0) return fail_at(r, r->source.offset, "truncated (the end frame is missing)");
         if (got < 0) return -1;
         switch (f.type) {
         case REC_FRAME_MODULES: got = read_modules(r); break;
@@ -348,7 +388,7 @@ static inline uint64_t get_address(cursor_t *c, uint64_t *last, bool unaligned)
 
 int rec_next(rec_reader_t *r, rec_event_t *e)
 {
-    if (r->error != NULL) return -1;
+    if (r->failed) return -1;
     if (r->n_left == 0) {
         int got = r->ended ? 0 : next_frame(r);
         if (got <= 0) return got;
@@ -385,11 +425,59 @@ int rec_next(rec_reader_t *r, rec_event_t *e)
     for (int i = 0; i < REC_N_COLUMNS; i++) short_read |= column[i].short_read;
     if (short_read || (op & REC_OP_UNUSED) != 0 || e->thread >= REC_MAX_THREADS)
         return fail_at(r, r->frame_offset, "malformed event in the frame");
-    if (e->site > r->n_sites)
-        return fail_at(r, r->frame_offset, "event of an undefined site in the frame");
+    if (r->time_us > REC_MAX_TIME_US)
+        return fail_at(r, r->frame_offset, "impossible time in the frame");
+    if (e->site > r->n_sites) {
+        if (!r->sites_lost)
+            return fail_at(r, r->frame_offset, "event of an undefined site in the frame");
+        e->site = 0;
+    }
     r->n_left--;
     r->n_events++;
     return 1;
+}
+
+/* ---- behind damage
+ * ------------------------------------------------------------------------------ */
+
+/* Skip to the next header of a frame that is still to come. False: there is none. */
+static bool find_frame(rec_reader_t *r, frame_t *f)
+{
+    static const uint8_t first = (uint8_t)REC_FRAME_MAGIC;
+    const uint8_t *at, *found;
+    size_t n;
+    while ((n = source_peek(&r->source, &at, REC_FRAME_HEADER_BYTES)) > 0) {
+        found = memchr(at, first, n);
+        size_t before = found != NULL ? (size_t)(found - at) : n;
+        source_skip(&r->source, before);
+        if (found == NULL) continue;
+        if (source_peek(&r->source, &at, REC_FRAME_HEADER_BYTES) < REC_FRAME_HEADER_BYTES) break;
+        if (parse_header(at, f)[0] == '\0' && f->index >= r->n_frames) return true;
+        source_skip(&r->source, 1);
+    }
+    return false;
+}
+
+bool rec_resume(rec_reader_t *r)
+{
+    frame_t f;
+    if (!r->failed) return true;
+    if (r->ended || r->n_places > MAX_DAMAGED_PLACES) return false;
+    if (++r->n_places > MAX_DAMAGED_PLACES || !find_frame(r, &f)) return false;
+    bool only_events = r->lost_type == REC_FRAME_EVENTS || r->lost_type == REC_FRAME_END;
+    if (!only_events || f.index != r->n_frames) r->sites_lost = true;
+    r->n_frames = f.index;
+    r->n_left = 0;
+    r->failed = false;
+    return true;
+}
+
+rec_damage_t rec_damage(const rec_reader_t *r)
+{
+    bool known = r->ended && r->end.n_events >= r->n_events;
+    return (rec_damage_t){.n_places = r->n_places + (r->failed && r->n_places == 0),
+                          .n_missing_known = known,
+                          .n_missing = known ? r->end.n_events - r->n_events : 0};
 }
 
 /* ---- opening and closing
@@ -398,8 +486,9 @@ int rec_next(rec_reader_t *r, rec_event_t *e)
 static int read_head(rec_reader_t *r)
 {
     uint8_t head[REC_HEAD_BYTES];
-    size_t got = read_bytes(r, head, sizeof head);
-    if (got == 0 && (r->file == NULL || !ferror(r->file))) return fail_at(r, 0, "empty file");
+    size_t got = source_read(&r->source, head, sizeof head);
+    if (got == 0 && (r->source.file == NULL || !ferror(r->source.file)))
+        return fail_at(r, 0, "empty file");
     size_t n_magic = got < sizeof rec_magic ? got : sizeof rec_magic;
     if (memcmp(head, rec_magic, n_magic) != 0) return fail_at(r, 0, "not a recording");
     if (got < sizeof head) return fail_short(r);
@@ -413,7 +502,7 @@ static int read_head(rec_reader_t *r)
     frame_t f;
     got = 0;
     int status = read_frame(r, &f);
-    if (status == 0) return fail_at(r, r->offset, "truncated");
+    if (status == 0) return fail_at(r, r->source.offset, "truncated");
     if (status < 0) return -1;
     if (f.type != REC_FRAME_PROCESS)
         return fail_at(r, r->frame_offset, "frame of type %u where the process frame belongs",
@@ -444,12 +533,14 @@ rec_reader_t *rec_open(const char *path, char **error)
         int reason = is_directory ? EISDIR : errno;
         if (file != NULL) fclose(file);
         free(r);
-        if (error != NULL && asprintf(error, "%s: %s", path, strerror(reason)) < 0) *error = NULL;
+        char *name = printable(path);
+        if (error != NULL && asprintf(error, "%s: %s", name, strerror(reason)) < 0) *error = NULL;
+        free(name);
         return NULL;
     }
-    r->file = file;
-    r->size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
-    r->name = strdup(path);
+    r->source.file = file;
+    r->source.size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+    r->name = printable(path);
     return open_reader(r, error);
 }
 
@@ -460,16 +551,16 @@ rec_reader_t *rec_open_memory(const void *data, size_t size, const char *name, c
         if (error != NULL) *error = strdup("out of memory");
         return NULL;
     }
-    r->data = data;
-    r->size = size;
-    r->name = strdup(name);
+    r->source.data = data;
+    r->source.size = size;
+    r->name = printable(name);
     return open_reader(r, error);
 }
 
 void rec_close(rec_reader_t *r)
 {
     if (r == NULL) return;
-    if (r->file != NULL) fclose(r->file);
+    source_release(&r->source);
     for (uint32_t i = 0; i < r->n_modules; i++) {
         free((char *)r->modules[i].path);
         free((char *)r->modules[i].build_id);
@@ -499,8 +590,27 @@ const char *rec_error(const rec_reader_t *r)
 }
 bool rec_unclosed(const rec_reader_t *r)
 {
-    return r->ended && !r->end.closed;
+    return r->ended && !r->end.closed && !r->end.exec;
 }
+
+char *rec_describe_end(const rec_reader_t *r, char *to, size_t size)
+{
+    const rec_end_t *end = &r->end;
+    if (!r->ended)
+        snprintf(to, size, "not known: the recording is damaged or incomplete");
+    else if (end->exec)
+        snprintf(to, size, "the process went on as another program (exec)");
+    else if (end->exit_known && end->exit_status > 128 && !end->closed)
+        snprintf(to, size, "killed by signal %" PRIu32 " (%s)", end->exit_status - 128,
+                 strsignal((int)end->exit_status - 128));
+    else if (end->exit_known)
+        snprintf(to, size, "exit status %" PRIu32 "%s", end->exit_status,
+                 end->closed ? "" : ", without its exit handlers (_exit)");
+    else
+        snprintf(to, size, "without its exit handlers: killed, crashed or _exit");
+    return to;
+}
+
 const rec_end_t *rec_end(const rec_reader_t *r)
 {
     return r->ended ? &r->end : NULL;
@@ -531,6 +641,7 @@ rec_module_t rec_module(const rec_reader_t *r, uint32_t module)
 
 void rec_progress(const rec_reader_t *r, uint64_t *done, uint64_t *total)
 {
-    if (done != NULL) *done = r->offset;
-    if (total != NULL) *total = r->size > r->offset ? r->size : r->offset;
+    if (done != NULL) *done = r->source.offset;
+    if (total != NULL)
+        *total = r->source.size > r->source.offset ? r->source.size : r->source.offset;
 }

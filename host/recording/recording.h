@@ -12,6 +12,11 @@
 
 #define REC_FORMAT_VERSION 1
 
+/* No recording lasts longer than 142 years, and no process has more memory than its processor has
+ * addresses: what says otherwise is damaged or forged. */
+#define REC_MAX_TIME_US (UINT64_C(1) << 52)
+#define REC_MAX_LIVE_BYTES (UINT64_C(1) << 56)
+
 typedef enum {
     REC_ALLOC = 1, /* malloc and what is built on it                          */
     REC_CALLOC,
@@ -26,7 +31,7 @@ typedef struct {
     rec_kind_t kind;
     uint32_t thread;  /* 0 for the first thread seen, then 1, 2 ...             */
     uint32_t site;    /* index for rec_site(); 0: unknown                       */
-    uint64_t time_us; /* since the recording began                              */
+    uint64_t time_us; /* since the recording began, at most REC_MAX_TIME_US     */
     uint64_t size;    /* bytes asked for                                        */
     uint64_t align;   /* 0: the default                                         */
     uint64_t ptr;     /* the program's address: identity only                   */
@@ -47,6 +52,7 @@ typedef struct {
 
 typedef struct {
     bool closed;     /* the program ran to its exit handlers                        */
+    bool exec;       /* the process went on as another program (exec)               */
     bool exit_known; /* exit_status holds: 0..255, or 128 + signal                  */
     uint32_t exit_status;
     uint64_t duration_us; /* from the start to the last event                            */
@@ -69,11 +75,28 @@ const rec_info_t *rec_info(const rec_reader_t *r);
 /* The next event: 1, or 0 at a clean end, or -1: damaged or truncated here (see rec_error). What
  * was read before stays valid. */
 int rec_next(rec_reader_t *r, rec_event_t *event);
-/* After -1: one line naming file and byte offset. NULL otherwise. Owned by the reader. */
+/* After the first -1: one line naming file and byte offset, fit to be printed. NULL before. Owned
+ * by the reader. */
 const char *rec_error(const rec_reader_t *r);
-/* True after a clean end if the program ended without closing its recording (crash, _exit,
- * kill). */
+/* After -1: go on behind the damage, with the next whole frame.
+ * Returns  true: rec_next() gives what follows, and may say -1 again; false: nothing whole follows,
+ *          memory ran out, or there are too many places (a crafted file must not take for ever).
+ * What lies between is missing: blocks may seem to live on, frees to come from nowhere. Sites that
+ * are defined after definitions may have been lost read as unknown. */
+bool rec_resume(rec_reader_t *r);
+
+typedef struct {
+    uint32_t n_places;    /* where -1 was said: 0 for a sound recording       */
+    bool n_missing_known; /* only if the end frame was read                  */
+    uint64_t n_missing;   /* events that were written and could not be read   */
+} rec_damage_t;
+
+rec_damage_t rec_damage(const rec_reader_t *r);
+/* True after the end if the program ended in the middle of its work: by crash, _exit or kill, not
+ * by its exit handlers or exec. */
 bool rec_unclosed(const rec_reader_t *r);
+/* How the program ended, in words; "not known ..." before the end. Returns to. */
+char *rec_describe_end(const rec_reader_t *r, char *to, size_t size);
 /* Return address of a site and the file and offset in it that it maps to (NULL: unknown module).
  * Valid for every site that an event has named so far. */
 uint64_t rec_site(const rec_reader_t *r, uint32_t site, const char **module,
@@ -82,7 +105,7 @@ uint32_t rec_n_sites(const rec_reader_t *r);
 /* The program files named so far; a module_offset above is an offset in such a file. */
 uint32_t rec_n_modules(const rec_reader_t *r);
 rec_module_t rec_module(const rec_reader_t *r, uint32_t module);
-/* How it ended; NULL before the clean end. */
+/* How it ended; NULL before the end. */
 const rec_end_t *rec_end(const rec_reader_t *r);
 /* Bytes of the file consumed so far, and its size: for progress. */
 void rec_progress(const rec_reader_t *r, uint64_t *done, uint64_t *total);
@@ -96,7 +119,7 @@ rec_writer_t *rec_writer_open(const char *path, const rec_info_t *info);
 int rec_write_module(rec_writer_t *w, const rec_module_t *module);
 /* Define a site; the first is number 1, the next 2, ... module: its number, or -1 for unknown. */
 int rec_write_site(rec_writer_t *w, uint64_t address, int32_t module, uint64_t module_offset);
-/* Sites must be defined before an event names them; time never runs backwards. */
+/* Sites must be defined before an event names them; time never runs backwards nor too far. */
 int rec_write(rec_writer_t *w, const rec_event_t *event);
 /* Put what was gathered so far into the file. Frequent use costs compression. */
 int rec_writer_flush(rec_writer_t *w);

@@ -4,7 +4,10 @@
 
 #include <sys/mman.h>
 
+#include "sane.h"
+
 #define FIRST_BYTES ((size_t)64 * 1024)
+#define MUCH_BYTES ((size_t)64 << 20)
 
 void *bigmem_map(size_t size_bytes, bool prefault)
 {
@@ -21,6 +24,9 @@ void bigmem_unmap(void *mem, size_t size_bytes)
 bool bigmem_reserve(bigmem_array_t *array, size_t size_bytes)
 {
     if (size_bytes <= array->mapped_bytes) return true;
+    /* The kernel promises any amount and kills who uses it. */
+    size_t more = size_bytes - array->mapped_bytes;
+    if (more > MUCH_BYTES && more > available_bytes()) return false;
     size_t want = array->mapped_bytes != 0 ? array->mapped_bytes : FIRST_BYTES;
     while (want < size_bytes) {
         if (want > (size_t)-1 / 2) return false;

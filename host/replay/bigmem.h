@@ -22,7 +22,8 @@ typedef struct {
 } bigmem_array_t;
 
 /* Make room for at least size_bytes; contents are kept, what is new is zero, and array->data may
- * change. Returns false, and changes nothing, when there is no memory. */
+ * change. Returns false, and changes nothing, when there is no memory: also what the kernel would
+ * promise, but the machine does not have. */
 bool bigmem_reserve(bigmem_array_t *array, size_t size_bytes);
 void bigmem_release(bigmem_array_t *array);
 

@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#define CHART_MAX_COLUMNS 160
+
 /* Columns to draw in: the terminal's width, else $COLUMNS, else 80; 40 to 160. */
 unsigned chart_columns(FILE *out);
 /* True if the locale (after setlocale) can show block characters. */

@@ -14,6 +14,8 @@
 
 #include "pattern.h"
 
+#define PROBE_BYTES ((size_t)64 * 1024)
+
 /* A slot under check. */
 typedef struct {
     void *block;
@@ -306,16 +308,44 @@ void replay_memory_release(replay_memory_t *memory)
     bigmem_release(&memory->slots);
 }
 
+/* A heap's control structure serves a span: a small heap that may grow that far has it, too. */
+static size_t control_bytes(const eai_heap_ops_t *ops, ea_heap_fit_t fit, void *mem,
+                            size_t size_bytes, size_t span_bytes)
+{
+    ea_heap_options_t options = {.fit = fit, .span_bytes = span_bytes};
+    ea_heap_stats_t stats = {0};
+    ea_heap_t *heap = ops->init(mem, size_bytes, &options);
+    if (heap != NULL) ops->stats(heap, &stats);
+    return stats.control_bytes;
+}
+
 size_t replay_control_bytes(const eai_heap_ops_t *ops, ea_heap_fit_t fit, size_t heap_bytes)
 {
-    ea_heap_options_t options = {.fit = fit};
-    ea_heap_stats_t stats = {0};
-    void *mem = bigmem_map(heap_bytes, false);
+    void *mem = bigmem_map(PROBE_BYTES, false);
     if (mem == NULL) return 0;
-    ea_heap_t *heap = ops->init(mem, heap_bytes, &options);
-    if (heap != NULL) ops->stats(heap, &stats);
-    bigmem_unmap(mem, heap_bytes);
-    return stats.control_bytes;
+    size_t size = heap_bytes < PROBE_BYTES ? heap_bytes : PROBE_BYTES;
+    size_t control = control_bytes(ops, fit, mem, size, heap_bytes);
+    bigmem_unmap(mem, PROBE_BYTES);
+    return control;
+}
+
+void replay_heap_limits(const eai_heap_ops_t *ops, ea_heap_fit_t fit, size_t *least, size_t *most)
+{
+    *least = *most = 0;
+    void *mem = bigmem_map(PROBE_BYTES, false);
+    if (mem == NULL) return;
+    for (size_t size = 1; size <= PROBE_BYTES && *least == 0; size++)
+        if (control_bytes(ops, fit, mem, size, size) != 0) *least = size;
+    size_t low = PROBE_BYTES, high = (size_t)1 << 40; /* low can be, high cannot */
+    while (*least != 0 && high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (control_bytes(ops, fit, mem, PROBE_BYTES, middle) != 0)
+            low = middle;
+        else
+            high = middle;
+    }
+    *most = *least != 0 ? low : 0;
+    bigmem_unmap(mem, PROBE_BYTES);
 }
 
 size_t replay_perfect_bytes(const trace_t *trace, const eai_heap_ops_t *ops, ea_heap_fit_t fit)

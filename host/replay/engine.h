@@ -100,6 +100,9 @@ void replay_memory_release(replay_memory_t *memory);
 /* The control structure's bytes in a heap of heap_bytes; 0 if there can be no such heap. */
 size_t replay_control_bytes(const eai_heap_ops_t *ops, ea_heap_fit_t fit, size_t heap_bytes);
 
+/* The sizes that a heap of this kind can have; both 0: there is none (or no memory to try). */
+void replay_heap_limits(const eai_heap_ops_t *ops, ea_heap_fit_t fit, size_t *least, size_t *most);
+
 /* The size the heap would have without fragmentation: peak gross bytes plus the control structure
  * of a heap that large. */
 size_t replay_perfect_bytes(const trace_t *trace, const eai_heap_ops_t *ops, ea_heap_fit_t fit);

@@ -23,6 +23,7 @@ typedef struct {
     job_t jobs[FIND_MIN_MAX_JOBS];
     unsigned n_jobs;
     find_min_result_t *result;
+    size_t most_bytes; /* that a heap of this kind can have */
 } search_t;
 
 static void *run_job(void *context)
@@ -76,11 +77,12 @@ static find_min_status_t find_bracket(search_t *search, size_t from, size_t *low
 {
     size_t stride = round_up(from / 256 + 1);
     *low = from - GRANULE;
-    for (size_t at = from; at < ((size_t)1 << 33);) {
+    size_t most = search->most_bytes / GRANULE * GRANULE;
+    for (size_t at = from; *low < most && from <= most;) {
         size_t sizes[FIND_MIN_MAX_JOBS];
         bool completes[FIND_MIN_MAX_JOBS];
         for (unsigned i = 0; i < search->n_jobs; i++) {
-            sizes[i] = at;
+            sizes[i] = at < most ? at : most;
             at += stride;
             stride = round_up(stride + stride / 2);
         }
@@ -131,10 +133,12 @@ static find_min_status_t verify(search_t *search, find_min_progress_t progress)
         size_t sizes[FIND_MIN_MAX_JOBS];
         bool completes[FIND_MIN_MAX_JOBS];
         unsigned n = 0;
-        for (; n < search->n_jobs && step < FIND_MIN_VERIFIED; n++, step++) {
+        for (; n < search->n_jobs && step < FIND_MIN_VERIFIED; step++) {
             size += round_up(result->smallest_bytes / 1000 + 1);
-            sizes[n] = size;
+            if (size <= search->most_bytes) sizes[n++] = size;
         }
+        if (n == 0) break; /* there are no larger heaps of this kind */
+        result->n_verified += n;
         if (progress != NULL) progress("verify", sizes[0], sizes[n - 1]);
         if (!try_sizes(search, sizes, n, completes)) return FIND_MIN_NO_MEMORY;
         for (unsigned i = 0; i < n; i++) {
@@ -162,7 +166,8 @@ find_min_status_t find_min(const trace_t *trace, const replay_options_t *options
         search.jobs[i].options =
             (replay_options_t){.ops = options->ops, .fit = options->fit, .stop_at_failure = true};
     }
-    size_t low = 0, high = 0;
+    size_t low = 0, high = 0, least;
+    replay_heap_limits(options->ops, options->fit, &least, &search.most_bytes);
     size_t from = round_up(replay_perfect_bytes(trace, options->ops, options->fit));
     find_min_status_t status = find_bracket(&search, from, &low, &high, progress);
     if (status == FIND_MIN_DONE) status = narrow(&search, &low, &high, progress);

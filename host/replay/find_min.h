@@ -19,7 +19,8 @@ typedef struct {
     size_t
         n_exceptions; /* larger sizes that fail                                                 */
     size_t exceptions[FIND_MIN_VERIFIED];
-    size_t n_runs; /* replays it took */
+    size_t n_verified; /* larger sizes tried: fewer than 16 only at the limit of the heap      */
+    size_t n_runs;     /* replays it took */
 } find_min_result_t;
 
 /* phase is "search" or "verify"; low and high bracket the answer so far (high 0: not yet). */

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 #include "report.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "chart.h"
+#include "json_text.h"
+#include "printable.h"
 
 #define CHART_ROWS 8
 #define FRAG_ROWS 4
 #define LABEL_COLUMNS 8
+#define NAME_BYTES 1024
 
 static double percent_above(uint64_t value, uint64_t base)
 {
@@ -26,6 +28,11 @@ static const char *fit_name(const replay_report_t *report)
     return report->options->fit == EA_FIT_HALF ? "half" : "good";
 }
 
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
 static unsigned long long ull(uint64_t value)
 {
     return value;
@@ -36,37 +43,39 @@ static unsigned long long ull(uint64_t value)
 static void print_recording(FILE *out, const replay_report_t *report)
 {
     const trace_t *trace = report->trace;
-    int room = (int)chart_columns(out) - 18;
-    fprintf(out, "  recording       %s%s\n", report->file, trace->partial ? " (partial)" : "");
+    char command[CHART_MAX_COLUMNS], name[NAME_BYTES];
+    size_t room = chart_columns(out) - 18;
+    fprintf(out, "  recording       %s%s\n", printable_to(name, sizeof name, report->file),
+            trace->partial ? " (partial)" : "");
     if (report->manifest != NULL) {
         fprintf(out, "                  the process with the most events in %s\n",
-                report->manifest);
+                printable_to(name, sizeof name, report->manifest));
     }
     if (trace->command[0] != '\0') {
-        bool cut = strlen(trace->command) > (size_t)room;
-        fprintf(out, "  command         %.*s%s\n", cut ? room - 3 : room, trace->command,
-                cut ? "..." : "");
+        bool cut = strlen(trace->command) > room;
+        printable_to(command, cut ? room - 2 : room + 1, trace->command);
+        fprintf(out, "  command         %s%s\n", command, cut ? "..." : "");
     }
-    fprintf(out,
-            "  operations      %llu: %llu allocations, %llu reallocations, %llu frees; %u thread%s,"
-            " %.2f s\n",
-            ull(trace->n_ops), ull(trace->n_allocs), ull(trace->n_reallocs), ull(trace->n_frees),
-            trace->n_threads, trace->n_threads == 1 ? "" : "s", (double)trace->duration_us / 1e6);
+    fprintf(
+        out,
+        "  operations      %llu: %llu allocation%s, %llu reallocation%s, %llu free%s; %u thread%s,"
+        " %.2f s\n",
+        ull(trace->n_ops), ull(trace->n_allocs), plural(trace->n_allocs), ull(trace->n_reallocs),
+        plural(trace->n_reallocs), ull(trace->n_frees), plural(trace->n_frees), trace->n_threads,
+        trace->n_threads == 1 ? "" : "s", (double)trace->duration_us / 1e6);
     if (trace->n_irregular > 0) {
-        fprintf(out, "  irregular       %llu events contradict those before them\n",
-                ull(trace->n_irregular));
+        fprintf(out, "  irregular       %llu event%s those before\n", ull(trace->n_irregular),
+                trace->n_irregular == 1 ? " contradicts" : "s contradict");
     }
     if (trace->n_inherited > 0) {
-        fprintf(out, "  inherited       %llu frees of blocks from before the fork, left out\n",
-                ull(trace->n_inherited));
+        fprintf(out, "  inherited       %llu free%s of blocks from before the fork, left out\n",
+                ull(trace->n_inherited), plural(trace->n_inherited));
     }
     if (trace->n_lost > 0) {
-        fprintf(out, "  lost            %llu events that the recorder missed\n",
-                ull(trace->n_lost));
+        fprintf(out, "  lost            %llu event%s that the recorder missed\n",
+                ull(trace->n_lost), plural(trace->n_lost));
     }
-    if (trace->unclosed) {
-        fprintf(out, "  ended           without closing its recording (crash, _exit or kill)\n");
-    }
+    fprintf(out, "  ended           %s\n", trace->end);
 }
 
 static void print_heap(FILE *out, const replay_report_t *report)
@@ -102,8 +111,9 @@ static void print_figures(FILE *out, const replay_report_t *report)
 {
     const replay_result_t *result = report->result;
     const trace_t *trace = report->trace;
-    fprintf(out, "  peak live       %llu bytes requested, at most %llu blocks at once\n",
-            ull(trace->peak_live_bytes), ull(trace->peak_live_blocks));
+    fprintf(out, "  peak live       %llu bytes requested, at most %llu block%s at once\n",
+            ull(trace->peak_live_bytes), ull(trace->peak_live_blocks),
+            plural(trace->peak_live_blocks));
     fprintf(out, "  peak used       %llu bytes in blocks", ull(result->peak_used_bytes));
     if (result->n_failures == 0) { /* otherwise it is less than what was asked for */
         fprintf(out, ": overhead %.2f %%",
@@ -120,11 +130,11 @@ static void print_figures(FILE *out, const replay_report_t *report)
                 percent_above(smallest->smallest_bytes, report->perfect_bytes), smallest->n_runs);
         if (smallest->n_exceptions == 0) {
             fprintf(out,
-                    "                  verified: the next %d sizes, to +%.1f %%, complete too\n",
-                    FIND_MIN_VERIFIED, FIND_MIN_VERIFIED / 10.0);
+                    "                  verified: the next %zu sizes, to +%.1f %%, complete too\n",
+                    smallest->n_verified, (double)smallest->n_verified / 10.0);
         } else {
-            fprintf(out, "  exceptions      %zu of %d larger sizes fail:", smallest->n_exceptions,
-                    FIND_MIN_VERIFIED);
+            fprintf(out, "  exceptions      %zu of %zu larger sizes fail:", smallest->n_exceptions,
+                    smallest->n_verified);
             for (size_t i = 0; i < smallest->n_exceptions; i++) {
                 fprintf(out, " %zu", smallest->exceptions[i]);
             }
@@ -137,6 +147,26 @@ static void print_figures(FILE *out, const replay_report_t *report)
     }
     fprintf(out, "  time            %.1f ns an operation%s\n", ns_per_op(result),
             report->options->check_contents ? ", writing and verifying contents included" : "");
+}
+
+static const char *const latency_names[LATENCY_KINDS] = {"allocation", "zeroed", "free",
+                                                         "reallocation"};
+
+static void print_latency(FILE *out, const replay_report_t *report)
+{
+    const latency_t *latency = report->latency;
+    if (latency == NULL || report->trace->n_ops == 0) return;
+    fprintf(out, "\n  ns each            count     median       99 %%     99.9 %%      worst\n");
+    for (int k = 0; k < LATENCY_KINDS; k++) {
+        if (latency->kind[k].count == 0) continue;
+        fprintf(out, "  %-12s %12llu %10u %10u %10u %10u\n", latency_names[k],
+                ull(latency->kind[k].count), latency->kind[k].median_ns, latency->kind[k].p99_ns,
+                latency->kind[k].p999_ns, latency->kind[k].worst_ns);
+    }
+    fprintf(out,
+            "                  the least of %d runs without contents; the clock's own %.0f ns are"
+            " taken off, its step is %.1f ns\n",
+            LATENCY_PASSES, latency->clock_ns, latency->step_ns);
 }
 
 /* The samples as n columns, the largest of each column's samples. */
@@ -153,7 +183,7 @@ static void fold_samples(const replay_result_t *result, uint64_t *used, uint64_t
 static void print_charts(FILE *out, const replay_report_t *report)
 {
     const replay_result_t *result = report->result;
-    uint64_t used[160] = {0}, frag[160] = {0};
+    uint64_t used[CHART_MAX_COLUMNS] = {0}, frag[CHART_MAX_COLUMNS] = {0};
     size_t columns = chart_columns(out) - LABEL_COLUMNS - 4;
     if (columns > result->n_samples) columns = result->n_samples;
     if (columns < 2) return;
@@ -172,6 +202,7 @@ void report_text(FILE *out, const replay_report_t *report)
     print_recording(out, report);
     print_heap(out, report);
     print_figures(out, report);
+    print_latency(out, report);
     print_charts(out, report);
 }
 
@@ -225,17 +256,44 @@ static json_t *json_fragmentation(const replay_result_t *result)
 static json_t *json_recording(const replay_report_t *report)
 {
     const trace_t *trace = report->trace;
-    return json_pack(
-        "{s:s, s:s?, s:s, s:b, s:s?, s:s?, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:I, "
-        "s:I}",
-        "file", report->file, "manifest", report->manifest, "command", trace->command, "partial",
-        trace->partial, "error", trace->error, "irregularity", trace->irregularity, "irregular",
-        (json_int_t)trace->n_irregular, "inherited", (json_int_t)trace->n_inherited, "lost",
-        (json_int_t)trace->n_lost, "events", (json_int_t)trace->n_events, "operations",
-        (json_int_t)trace->n_ops, "allocations", (json_int_t)trace->n_allocs, "reallocations",
-        (json_int_t)trace->n_reallocs, "frees", (json_int_t)trace->n_frees, "recorded_failures",
-        (json_int_t)trace->n_recorded_failures, "unclosed", trace->unclosed, "threads",
-        (json_int_t)trace->n_threads, "duration_us", (json_int_t)trace->duration_us);
+    json_t *found = json_object();
+    json_object_set_new(found, "file", json_text(report->file));
+    json_object_set_new(found, "manifest", json_text(report->manifest));
+    json_object_set_new(found, "command", json_text(trace->command));
+    json_object_set_new(found, "partial", json_boolean(trace->partial));
+    json_object_set_new(found, "error", json_text(trace->error));
+    json_object_set_new(found, "irregularity", json_text(trace->irregularity));
+    json_object_set_new(found, "irregular", json_u64(trace->n_irregular));
+    json_object_set_new(found, "inherited", json_u64(trace->n_inherited));
+    json_object_set_new(found, "lost", json_u64(trace->n_lost));
+    json_object_set_new(found, "events", json_u64(trace->n_events));
+    json_object_set_new(found, "operations", json_u64(trace->n_ops));
+    json_object_set_new(found, "allocations", json_u64(trace->n_allocs));
+    json_object_set_new(found, "reallocations", json_u64(trace->n_reallocs));
+    json_object_set_new(found, "frees", json_u64(trace->n_frees));
+    json_object_set_new(found, "recorded_failures", json_u64(trace->n_recorded_failures));
+    json_object_set_new(found, "unclosed", json_boolean(trace->unclosed));
+    json_object_set_new(found, "ended", json_text(trace->end));
+    json_object_set_new(found, "threads", json_u64(trace->n_threads));
+    json_object_set_new(found, "duration_us", json_u64(trace->duration_us));
+    return found;
+}
+
+static json_t *json_latency(const latency_t *latency)
+{
+    if (latency == NULL) return json_null();
+    json_t *found = json_pack("{s:f, s:f, s:i}", "clock_ns", latency->clock_ns, "clock_step_ns",
+                              latency->step_ns, "runs", LATENCY_PASSES);
+    for (int k = 0; k < LATENCY_KINDS; k++) {
+        json_object_set_new(found, latency_names[k],
+                            json_pack("{s:o, s:o, s:o, s:o, s:o}", "count",
+                                      json_u64(latency->kind[k].count), "median",
+                                      json_u64(latency->kind[k].median_ns), "p99",
+                                      json_u64(latency->kind[k].p99_ns), "p99_9",
+                                      json_u64(latency->kind[k].p999_ns), "worst",
+                                      json_u64(latency->kind[k].worst_ns)));
+    }
+    return found;
 }
 
 static json_t *json_heap(const replay_report_t *report)
@@ -253,8 +311,8 @@ bool report_json(FILE *out, const replay_report_t *report)
     const replay_result_t *result = report->result;
     const trace_t *trace = report->trace;
     json_t *root = json_pack(
-        "{s:o, s:o, s:I, s:o, s:b, s:I, s:s?, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:f}", "recording",
-        json_recording(report), "heap", json_heap(report), "failures",
+        "{s:o, s:o, s:I, s:o, s:b, s:I, s:s?, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:f, s:o}",
+        "recording", json_recording(report), "heap", json_heap(report), "failures",
         (json_int_t)result->n_failures, "first_failure", json_first_failure(result),
         "contents_checked", report->options->check_contents, "damaged",
         (json_int_t)result->n_damaged, "damage", result->n_damaged > 0 ? result->damage : NULL,
@@ -262,7 +320,8 @@ bool report_json(FILE *out, const replay_report_t *report)
         (json_int_t)trace->peak_live_blocks, "peak_used_bytes", (json_int_t)result->peak_used_bytes,
         "overhead_percent", json_overhead(report), "perfect_packing_bytes",
         (json_int_t)report->perfect_bytes, "find_min", json_smallest(report), "fragmentation",
-        json_fragmentation(result), "ns_per_operation", ns_per_op(result));
+        json_fragmentation(result), "ns_per_operation", ns_per_op(result), "latency_ns",
+        json_latency(report->latency));
     if (root == NULL) return false;
     bool ok = json_dumpf(root, out, JSON_INDENT(2) | JSON_REAL_PRECISION(6)) == 0;
     json_decref(root);
@@ -271,10 +330,8 @@ bool report_json(FILE *out, const replay_report_t *report)
 
 /* --- CSV -------------------------------------------------------------------------------------- */
 
-bool report_timeline(const char *path, const replay_report_t *report)
+bool report_timeline(FILE *out, const replay_report_t *report)
 {
-    FILE *out = fopen(path, "w");
-    if (out == NULL) return false;
     fprintf(out, "time_us,live,used,free,largest_free,fragmentation_permille\n");
     for (size_t i = 0; i < report->result->n_samples; i++) {
         const replay_sample_t *sample = &report->result->samples[i];

@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "find_min.h"
+#include "latency.h"
 #include "trace.h"
 
 typedef struct {
@@ -19,6 +20,7 @@ typedef struct {
     const replay_options_t *options;
     const replay_result_t *result;
     const find_min_result_t *smallest; /* NULL: not asked for                         */
+    const latency_t *latency;          /* NULL: there was no memory to measure it     */
     size_t perfect_bytes;
     bool heap_is_default; /* the size was chosen here, not by the user                */
 } replay_report_t;
@@ -26,8 +28,8 @@ typedef struct {
 void report_text(FILE *out, const replay_report_t *report);
 /* Returns false when there is no memory or out cannot be written. */
 bool report_json(FILE *out, const replay_report_t *report);
-/* time_us,live,used,free,largest_free,fragmentation_permille, one line a sample. Returns false if
- * the file cannot be written. */
-bool report_timeline(const char *path, const replay_report_t *report);
+/* time_us,live,used,free,largest_free,fragmentation_permille, one line a sample. Closes out.
+ * Returns false, with errno, if it cannot be written. */
+bool report_timeline(FILE *out, const replay_report_t *report);
 
 #endif

@@ -15,6 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "printable.h"
+#include "sane.h"
+
 #define MARK_EVERY 64
 #define PROGRESS_EVERY 65536
 
@@ -118,9 +121,22 @@ static void note_irregular(trace_t *t, const rec_event_t *e, const char *what, u
 {
     t->n_irregular++;
     if (t->irregularity != NULL) return;
-    t->irregularity = format("%s: offset %llu: event %llu (thread %u): %s 0x%llx", source,
-                             (unsigned long long)offset, (unsigned long long)t->n_events, e->thread,
-                             what, (unsigned long long)ptr);
+    t->irregularity = format("%s: event %llu (thread %u): %s 0x%llx at offset %llu", source,
+                             (unsigned long long)t->n_events, e->thread, what,
+                             (unsigned long long)ptr, (unsigned long long)offset);
+}
+
+/* More than a process can hold: no allocation that ever was. Taken as one that failed. */
+static bool is_impossible(trace_t *t, const rec_event_t *e, const char *source, uint64_t offset)
+{
+    if (e->size <= REC_MAX_LIVE_BYTES - t->eai_live_bytes) return false;
+    t->n_irregular++;
+    if (t->irregularity == NULL)
+        t->irregularity = format("%s: event %llu (thread %u): allocation of an impossible size, "
+                                 "%llu bytes, at offset %llu",
+                                 source, (unsigned long long)t->n_events, e->thread,
+                                 (unsigned long long)e->size, (unsigned long long)offset);
+    return true;
 }
 
 /* --- events ----------------------------------------------------------------------------------- */
@@ -157,6 +173,7 @@ static bool add_alloc(trace_t *t, const rec_event_t *e, const char *source, uint
     trace_op_kind_t kind = e->kind == REC_CALLOC                     ? OP_CALLOC
                            : e->kind == REC_ALIGNED && e->align != 0 ? OP_ALIGNED
                                                                      : OP_ALLOC;
+    if (e->ptr == 0) return shift_events(t, 1); /* nobody got a block there */
     t->n_allocs++;
     return free_if_live(t, e, source, offset) && add_block(t, e, kind);
 }
@@ -217,10 +234,20 @@ bool trace_add(trace_t *t, const rec_event_t *e, const char *source, uint64_t of
         return shift_events(t, 1);
     }
     if (e->kind == REC_FREE) return add_free(t, e, e->ptr, source, offset);
+    if (is_impossible(t, e, source, offset)) {
+        uint64_t gone = e->kind == REC_REALLOC ? e->old_ptr : 0;
+        return gone != 0 ? add_free(t, e, gone, source, offset) : shift_events(t, 1);
+    }
+    uint64_t peak = t->peak_gross_bytes;
     if (e->size > t->largest_bytes) t->largest_bytes = e->size;
-    t->requested_bytes += e->size;
-    if (e->kind == REC_REALLOC) return add_realloc(t, e, source, offset);
-    return add_alloc(t, e, source, offset);
+    t->requested_bytes = add_saturating(t->requested_bytes, e->size);
+    bool ok = e->kind == REC_REALLOC ? add_realloc(t, e, source, offset)
+                                     : add_alloc(t, e, source, offset);
+    if (t->peak_gross_bytes > peak) {
+        t->peak_event = t->n_events;
+        t->peak_offset = offset;
+    }
+    return ok;
 }
 
 bool trace_finish(trace_t *t)
@@ -251,16 +278,20 @@ bool trace_load(trace_t *t, const char *path, trace_progress_t progress)
     t->command = strdup(rec_info(reader)->command != NULL ? rec_info(reader)->command : "");
     t->eai_inherits = rec_info(reader)->forked_from != 0;
     rec_event_t event;
+    char *name = printable(path);
     int more;
     while ((more = rec_next(reader, &event)) == 1) {
         rec_progress(reader, &done, &total);
         if (progress != NULL && t->n_events % PROGRESS_EVERY == 0) progress(done, total);
-        if (!trace_add(t, &event, path, done)) {
+        if (!trace_add(t, &event, name, done)) {
+            fail(t, format("%s: no memory for event %llu at offset %llu", name,
+                           (unsigned long long)t->n_events, (unsigned long long)done));
             rec_close(reader);
-            return fail(t, format("%s: offset %llu: no memory for event %llu", path,
-                                  (unsigned long long)done, (unsigned long long)t->n_events));
+            free(name);
+            return false;
         }
     }
+    rec_describe_end(reader, t->end, sizeof t->end);
     if (more < 0) {
         t->partial = true;
         t->error = strdup(rec_error(reader));
@@ -268,7 +299,9 @@ bool trace_load(trace_t *t, const char *path, trace_progress_t progress)
     t->unclosed = more == 0 && rec_unclosed(reader);
     if (more == 0 && rec_end(reader) != NULL) t->n_lost = rec_end(reader)->n_lost;
     rec_close(reader);
-    return trace_finish(t) ? true : fail(t, format("%s: no memory", path));
+    bool finished = trace_finish(t) || fail(t, format("%s: no memory", name));
+    free(name);
+    return finished;
 }
 
 void trace_release(trace_t *t)

@@ -58,14 +58,16 @@ typedef struct {
     uint64_t n_irregular;     /* events that contradict the ones before them          */
     uint64_t peak_live_bytes; /* requested                                            */
     uint64_t peak_live_blocks;
-    uint64_t peak_gross_bytes; /* perfect packing without the control structure       */
-    uint64_t largest_bytes;    /* the largest request                                 */
-    uint64_t requested_bytes;  /* of all requests                                     */
+    uint64_t peak_gross_bytes;        /* perfect packing without the control structure       */
+    uint64_t peak_event, peak_offset; /* where in the recording peak_gross_bytes was reached  */
+    uint64_t largest_bytes;           /* the largest request                                 */
+    uint64_t requested_bytes;         /* of all requests                                     */
     uint64_t end_live_bytes, end_live_blocks;
     uint64_t duration_us;
     uint32_t n_threads;
     bool unclosed;      /* the program ended without closing its recording      */
     bool partial;       /* the recording is damaged or truncated: this is what was readable     */
+    char end[96];       /* how the program ended, in words                              */
     char *error;        /* one line naming file and offset if partial, else NULL          */
     char *irregularity; /* the first one: one line naming file, event and offset, else NULL */
     char *command;      /* of the recorded program; "" if not known                    */

@@ -261,7 +261,7 @@ EA_INLINE uint32_t eai_heap_seal(const ea_heap_t *heap)
     uint32_t seal = heap->span_bytes * 3u ^ (uint32_t)heap->guard * 0x10001u ^
                     (uint32_t)heap->fit << 8 ^ 0xEA110C01u;
 #if !EAI_TINY_CODE
-    seal ^= (uint32_t)heap->limit * 5u;
+    seal ^= (uint32_t)heap->limit * 5u ^ (uint32_t)((uint64_t)heap->limit >> 32) * 9u;
 #endif
     return seal;
 }

@@ -7,6 +7,8 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
 ealloc_add_test(NAME recording_test SOURCES recording_test.c LIBS ealloc_recording HOST_ONLY)
 
+ealloc_add_test(NAME common_test SOURCES common_test.c LIBS ealloc_json HOST_ONLY)
+
 # What is recorded: plain programs, without this build's sanitizers.
 add_executable(record_victim record_victim.c)
 add_executable(record_victim_static record_victim.c)
@@ -28,3 +30,9 @@ add_test(NAME record_test
         $<TARGET_FILE:ealloc_tool> $<TARGET_FILE:ealloc_preload> $<TARGET_FILE:record_victim>
         $<TARGET_FILE:record_victim_static> $<TARGET_FILE:record_other>)
 set_tests_properties(record_test PROPERTIES TIMEOUT 180)
+
+add_test(NAME hostile_test
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/hostile_test.py
+        $<TARGET_FILE:ealloc_tool> $<TARGET_FILE:ealloc_preload> $<TARGET_FILE:replay_synth>
+        $<TARGET_FILE:record_victim>)
+set_tests_properties(hostile_test PROPERTIES TIMEOUT 240)

@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
+#include "format.h"
 #include "tap.h"
 
 #define N_SITES 40u
@@ -66,6 +68,21 @@ static const rec_info_t process = {.pid = 4711,
                                    .machine = "x86_64",
                                    .forked_from = 4000};
 
+/* What stands in a file, which is then removed. */
+static uint8_t *take_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    unlink(path);
+    if (file == NULL) return NULL;
+    fseek(file, 0, SEEK_END);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    uint8_t *data = malloc(*size);
+    if (data != NULL && fread(data, 1, *size, file) != *size) *size = 0;
+    fclose(file);
+    return data;
+}
+
 /* Write n random events to a new file and give back what stands in it. */
 static uint8_t *record(uint32_t s, uint32_t n, size_t *size)
 {
@@ -91,18 +108,8 @@ static uint8_t *record(uint32_t s, uint32_t n, size_t *size)
     }
     ok &= rec_writer_close(w, &(rec_end_t){.closed = true, .exit_known = true, .exit_status = 3}) ==
           0;
-    FILE *file = fopen(path, "rb");
-    uint8_t *data = NULL;
-    if (ok && file != NULL) {
-        fseek(file, 0, SEEK_END);
-        *size = (size_t)ftell(file);
-        rewind(file);
-        data = malloc(*size);
-        if (data != NULL && fread(data, 1, *size, file) != *size) *size = 0;
-    }
-    if (file != NULL) fclose(file);
-    unlink(path);
-    return data;
+    uint8_t *data = take_file(path, size);
+    return ok ? data : NULL;
 }
 
 /* Read all: the number of events, *status the last answer of rec_next or -2 if it did not open. */
@@ -193,26 +200,116 @@ TEST(recording_every_flipped_bit_is_detected, 0)
 
 TEST(recording_every_truncation_is_detected_and_the_rest_is_kept, 0)
 {
+    enum { N = 140000, MOST_LOST = 20000 }; /* a frame and what its bytes vary by */
     size_t size;
-    uint8_t *data = record(3, 140000, &size); /* two frames of events */
+    uint8_t *data = record(3, N, &size);
     REQUIRE(data != NULL);
-    uint32_t n_unseen = 0;
-    uint64_t n_most = 0;
+    uint32_t n_unseen = 0, n_too_much = 0;
     for (size_t cut = 0; cut < size; cut += cut < 4096 ? 1 : 49999) {
         int status;
         char *error;
         uint64_t n = read_all(data, cut, &status, &error);
         if (status >= 0 || error == NULL) n_unseen++;
-        if (n > n_most) n_most = n;
+        if (n + MOST_LOST < (uint64_t)N * cut / size) n_too_much++;
         free(error);
     }
     int status;
     char *error;
-    EXPECT_EQ(read_all(data, size - 1, &status, &error), 140000); /* all but the end frame */
+    EXPECT_EQ(read_all(data, size - 1, &status, &error), N); /* all but the end frame */
     EXPECT_EQ(status, -1);
     free(error);
-    EXPECT(n_most >= 131072 && n_most < 140000); /* cut in the second frame, the first is kept */
+    EXPECT_EQ(n_too_much, 0);
     EXPECT_EQ(n_unseen, 0);
+    free(data);
+}
+
+/* Read all, going on behind every damage. */
+static uint64_t read_on(const uint8_t *data, size_t size, rec_damage_t *damage, bool *ordered)
+{
+    uint64_t n = 0, time_us = 0;
+    int status;
+    rec_event_t e;
+    *damage = (rec_damage_t){0};
+    *ordered = true;
+    rec_reader_t *r = rec_open_memory(data, size, "name.rec", NULL);
+    if (r == NULL) return 0;
+    while ((status = rec_next(r, &e)) != 0) {
+        if (status < 0 && !rec_resume(r)) break;
+        if (status < 0) continue;
+        *ordered &= e.time_us >= time_us && e.site <= rec_n_sites(r);
+        time_us = e.time_us;
+        n++;
+    }
+    *damage = rec_damage(r);
+    rec_close(r);
+    return n;
+}
+
+TEST(recording_is_read_on_behind_damage_anywhere, 0)
+{
+    enum { N = 100000, MOST_LOST = 16384 };
+    size_t size;
+    uint8_t *data = record(6, N, &size);
+    REQUIRE(data != NULL);
+    uint32_t n_wrong = 0;
+    for (size_t at = 200; at < size - 64; at += 3001) {
+        rec_damage_t damage;
+        bool ordered;
+        data[at] ^= 0x40;
+        uint64_t n = read_on(data, size, &damage, &ordered);
+        data[at] ^= 0x40;
+        bool right = n >= N - MOST_LOST && damage.n_places == 1 && damage.n_missing_known &&
+                     n + damage.n_missing == N && ordered;
+        if (!right) n_wrong++;
+    }
+    EXPECT_EQ(n_wrong, 0);
+    free(data);
+}
+
+TEST(recording_of_which_a_piece_is_missing_loses_the_frame_it_was_in, 0)
+{
+    enum { N = 200000, N_CUTS = 40, CUT = 1000, FRAME = 16384 };
+    size_t size;
+    uint8_t *data = record(9, N, &size);
+    REQUIRE(data != NULL);
+    uint8_t *copy = malloc(size);
+    REQUIRE(copy != NULL);
+    uint64_t n_lost = 0;
+    for (size_t i = 0; i < N_CUTS; i++) {
+        rec_damage_t damage;
+        bool ordered;
+        size_t at = 1000 + (size - 3000) / N_CUTS * i;
+        memcpy(copy, data, at);
+        memcpy(copy + at, data + at + CUT, size - at - CUT);
+        n_lost += N - read_on(copy, size - CUT, &damage, &ordered);
+    }
+    EXPECT(n_lost < (uint64_t)N_CUTS * FRAME * 5 / 4); /* a few cuts touch two frames */
+    free(copy);
+    free(data);
+}
+
+TEST(recording_reader_goes_on_through_garbage_and_ends, 0)
+{
+    size_t size;
+    uint8_t *data = record(7, 60000, &size);
+    REQUIRE(data != NULL);
+    uint8_t *copy = malloc(size * 2);
+    REQUIRE(copy != NULL);
+    seed(8);
+    uint32_t n_wrong = 0;
+    for (int round = 0; round < 300; round++) {
+        rec_damage_t damage;
+        bool ordered;
+        size_t from = 200 + rnd() % (size - 300), n = rnd() % (size - from);
+        /* A piece cut out, or standing there twice. */
+        size_t resume = rnd() % 2 != 0 ? from + n : from - rnd() % (from - 100);
+        memcpy(copy, data, from);
+        memcpy(copy + from, data + resume, size - resume);
+        uint64_t n_read = read_on(copy, from + size - resume, &damage, &ordered);
+        if (n_read > 60000 || !ordered || (damage.n_places == 0 && resume != from)) n_wrong++;
+    }
+    EXPECT_EQ(n_wrong, 0);
+    free(copy);
     free(data);
 }
 
@@ -237,6 +334,57 @@ TEST(recording_reader_survives_garbage, 0)
     }
     EXPECT_EQ(n_unseen, 0);
     free(copy);
+    free(data);
+}
+
+/* A module whose second string is said to be longer than its frame: wrong in spite of right
+ * checksums. What the reader has of it is whole modules only. */
+TEST(recording_of_half_a_module_keeps_whole_ones_only, 0)
+{
+    size_t size, at = REC_HEAD_BYTES;
+    uint8_t *data = record(6, 0, &size);
+    REQUIRE(data != NULL);
+    while (data[at + 4] != REC_FRAME_MODULES)
+        at += REC_FRAME_HEADER_BYTES + rec_get32(data + at + 12);
+    uint8_t *header = data + at, *payload = header + REC_FRAME_HEADER_BYTES;
+    REQUIRE(header[5] == REC_CODEC_STORED);
+    uint8_t *name = (uint8_t *)memmem(payload, rec_get32(header + 12), "0a1b", 4);
+    REQUIRE(name != NULL && name[-1] == 4);
+    name[-1] = 100;
+    rec_put32(header + 24, (uint32_t)crc32(0, payload, rec_get32(header + 12)));
+    rec_put32(header + 28, (uint32_t)crc32(0, header, 28));
+
+    rec_reader_t *r = rec_open_memory(data, size, "name.rec", NULL);
+    REQUIRE(r != NULL);
+    rec_event_t e;
+    EXPECT_EQ(rec_next(r, &e), -1);
+    EXPECT(rec_error(r) != NULL && strstr(rec_error(r), "malformed modules frame") != NULL);
+    EXPECT_EQ(rec_n_modules(r), 0);
+    rec_close(r);
+    free(data);
+}
+
+TEST(recording_of_too_many_modules_is_refused, 0)
+{
+    char path[] = "/tmp/recording_test.XXXXXX";
+    int fd = mkstemp(path);
+    REQUIRE(fd >= 0);
+    close(fd);
+    rec_writer_t *w = rec_writer_open(path, &process);
+    REQUIRE(w != NULL);
+    bool ok = true;
+    for (uint32_t i = 0; i <= 2 * REC_MAX_MODULES; i++)
+        ok &= rec_write_module(w, &(rec_module_t){"", "", i}) == 0;
+    EXPECT(ok && rec_writer_close(w, &(rec_end_t){.closed = true}) == 0);
+    size_t size;
+    uint8_t *data = take_file(path, &size);
+    REQUIRE(data != NULL);
+    int status;
+    char *error;
+    EXPECT_EQ(read_all(data, size, &status, &error), 0);
+    EXPECT_EQ(status, -1);
+    EXPECT(error != NULL && strstr(error, "too many modules") != NULL);
+    free(error);
     free(data);
 }
 
@@ -303,5 +451,10 @@ TEST(recording_to_a_full_disk_says_so, 0)
 
 TEST_MAIN(&recording_round_trip_gives_back_every_event, &recording_every_flipped_bit_is_detected,
           &recording_every_truncation_is_detected_and_the_rest_is_kept,
-          &recording_reader_survives_garbage, &recording_that_is_none_is_refused_with_its_reason,
+          &recording_is_read_on_behind_damage_anywhere,
+          &recording_of_which_a_piece_is_missing_loses_the_frame_it_was_in,
+          &recording_reader_goes_on_through_garbage_and_ends, &recording_reader_survives_garbage,
+          &recording_of_half_a_module_keeps_whole_ones_only,
+          &recording_of_too_many_modules_is_refused,
+          &recording_that_is_none_is_refused_with_its_reason,
           &recording_without_its_exit_is_unclosed, &recording_to_a_full_disk_says_so)

@@ -169,8 +169,8 @@ class Options(Case):
     def test_no_such_heap(self):
         name = synth("a.rec", blocks(10, 100))
         run = replay("--heap", "16", name)
-        self.assertEqual(run.returncode, 1)
-        self.one_line(run, name, "no such heap")
+        self.assertEqual(run.returncode, 2)
+        self.assertRegex(run.stderr, r"--heap takes \d+ to \d+ bytes for this kind of heap, not '16'")
 
     def test_help_has_an_example_and_the_exit_statuses(self):
         run = replay("--help")
