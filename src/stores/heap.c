@@ -37,6 +37,9 @@
  * Complexity: alloc does at most two bitmap scans of EAI_WORDS words, one unlink, one insert; free
  * at most two unlinks and one insert.
  *
+ * The tiny profile keeps the layout without words and guard, in heap_tiny.c; its sentinels reach up
+ * to the first header, and I7 reads: the sentinels beyond the bins are empty.
+ *
  * Rejected: two-level bins (a second word to load and to clear; 4 bins per doubling with a look at
  * both ends of the request's own bin fragment less than 16 bins per doubling without); rounding the
  * allocated size up to its bin; address-ordered lists (unbounded).
@@ -183,7 +186,8 @@ static EA_NOINLINE size_t adjust_request(const ea_heap_t *heap, size_t request)
     if (heap->fit == EA_FIT_HALF) {
         uint32_t size = EAI_MIN_BLOCK;
         while (size < request + EA_HEAP_OVERHEAD_BYTES && size < 0x80000000u)
-            size <<= 1; /* <= 28 */
+            size <<= 1;                                        /* <= 28 */
+        if (size < request + EA_HEAP_OVERHEAD_BYTES) return 0; /* no power of two is large enough */
         request = (size_t)size - EA_HEAP_OVERHEAD_BYTES;
         if (request > largest) return 0;
     }
