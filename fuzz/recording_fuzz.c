@@ -64,8 +64,12 @@ static void read_all(const uint8_t *data, size_t size)
     if ((damage.n_places > 0) != (rec_error(reader) != NULL)) abort();
     char end[200];
     if (strlen(rec_describe_end(reader, end, sizeof end)) == 0) abort();
-    if (rec_info(reader) == NULL) abort();
-    (void)rec_unclosed(reader);
+    if (strlen(rec_info(reader)->command) > size * 4096) abort();
+    if (rec_unclosed(reader) && rec_end(reader) == NULL) abort();
+    for (uint32_t i = 0; i <= rec_n_modules(reader); i++) { /* one more than there are */
+        rec_module_t module = rec_module(reader, i);
+        if (strlen(module.path) + strlen(module.build_id) > size * 4096) abort();
+    }
     rec_close(reader);
 }
 

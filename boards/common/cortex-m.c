@@ -27,19 +27,15 @@ static _Noreturn void reset(void)
     board_start();
 }
 
-/* frame is what the core pushed; its seventh word is the address to return to. */
-__attribute__((used)) static _Noreturn void fault(const uint32_t *frame)
-{
-    board_fault(frame[6]);
-}
-
-/* A fault may come from a stack that has run over, so the handler takes the stack's top anew. */
-static __attribute__((naked)) void fault_entry(void)
+/* A fault may come from a stack that has run over, so the handler takes the stack's top anew. The
+ * seventh word of what the core pushed is the address it came from. */
+static __attribute__((naked)) void fault(void)
 {
     __asm volatile("mrs r0, msp\n"
                    "ldr r1, =board_stack_end\n"
                    "mov sp, r1\n"
-                   "bl fault\n"
+                   "ldr r0, [r0, #24]\n"
+                   "bl board_fault\n"
                    ".ltorg\n");
 }
 
@@ -48,20 +44,7 @@ extern const vector_t board_vectors[16];
 __attribute__((section(".vectors"), used)) const vector_t board_vectors[16] = {
     (vector_t)(uintptr_t)board_stack_end,
     reset,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
-    fault_entry,
+    [2 ... 15] = fault,
 };
 
 __attribute__((naked)) intptr_t semihost(uint32_t operation, void *block)

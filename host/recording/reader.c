@@ -257,16 +257,22 @@ static int read_modules(rec_reader_t *r)
     for (uint32_t n = get_u32(&c); n > 0 && !c.short_read; n--) {
         if (r->n_modules == r->module_capacity) {
             uint32_t capacity = r->module_capacity * 2 + 16;
-            void *grown = realloc(r->modules, capacity * sizeof *r->modules);
-            if (grown == NULL || capacity > 2 * REC_MAX_MODULES)
-                return fail_at(r, r->frame_offset, "too many modules");
+            bool few = capacity <= 2 * REC_MAX_MODULES;
+            void *grown = few ? realloc(r->modules, capacity * sizeof *r->modules) : NULL;
+            if (grown == NULL) return fail_at(r, r->frame_offset, "too many modules");
             r->modules = grown;
             r->module_capacity = capacity;
         }
-        rec_module_t *m = &r->modules[r->n_modules++];
+        rec_module_t *m = &r->modules[r->n_modules];
         m->base = get_varint(&c);
         m->path = get_string(&c);
         m->build_id = get_string(&c);
+        if (!c.short_read) {
+            r->n_modules++;
+            continue;
+        }
+        free((char *)m->path);
+        free((char *)m->build_id);
     }
     if (c.short_read || c.at != c.end)
         return fail_at(r, r->frame_offset, "malformed modules frame");
@@ -280,9 +286,9 @@ static int read_sites(rec_reader_t *r)
     for (uint32_t n = get_u32(&c); n > 0 && !c.short_read; n--) {
         if (r->n_sites == r->site_capacity) {
             uint32_t capacity = r->site_capacity * 2 + 256;
-            void *grown = realloc(r->sites, capacity * sizeof *r->sites);
-            if (grown == NULL || capacity > 2 * REC_MAX_SITES)
-                return fail_at(r, r->frame_offset, "too many sites");
+            bool few = capacity <= 2 * REC_MAX_SITES;
+            void *grown = few ? realloc(r->sites, capacity * sizeof *r->sites) : NULL;
+            if (grown == NULL) return fail_at(r, r->frame_offset, "too many sites");
             r->sites = grown;
             r->site_capacity = capacity;
         }

@@ -14,6 +14,16 @@
 #define EA_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define EA_MAY_ALIAS __attribute__((may_alias))
 
+/* Can a variable name a function to be called when it goes out of scope? */
+#ifndef EA_HAS_CLEANUP
+#define EA_HAS_CLEANUP 1
+#endif
+#if EA_HAS_CLEANUP
+#define EAI_CLEANUP(function) __attribute__((cleanup(function)))
+#else
+#define EAI_CLEANUP(function)
+#endif
+
 #ifdef __cplusplus
 #define EA_STATIC_ASSERT(cond, text) static_assert(cond, text)
 #else

@@ -53,6 +53,50 @@
 #define EA_CFG_HEAP_STATS 1
 #endif
 
+/* A bit for each block of a pool, which lets free refuse what is no live block and alloc a damaged
+ * list: 0 or 1. Costs an eighth of a byte a block and about 20 instructions an operation. */
+#ifndef EA_CFG_POOL_VALIDATE
+#define EA_CFG_POOL_VALIDATE 1
+#endif
+
+/* Usage counters of a pool (numbers of calls and of failures, live blocks): 0 or 1. Costs three
+ * words a pool and 6 instructions an operation. */
+#ifndef EA_CFG_POOL_STATS
+#define EA_CFG_POOL_STATS 1
+#endif
+
+/* Most slabs a pool may have, its first one included: 1 to 16. A block outside the first slab costs
+ * a few instructions per slab before its own. Above 1: about 200 bytes of code. */
+#ifndef EA_CFG_POOL_SLABS
+#define EA_CFG_POOL_SLABS 4
+#endif
+
+/* How contexts that use one pool exclude each other. 0 by machine: 1 compare-and-swap with a
+ * generation tag (several cores, RISC-V with the A extension); 2 load-linked/store-conditional (one
+ * core whose exceptions clear the monitor: Cortex-M3 and later); 3 the port's interrupt mask
+ * (ARMv6-M, or where the tag's width does not suffice). Choose 1 on a Cortex-M with several
+ * cores. */
+#ifndef EA_CFG_POOL_ATOMICS
+#define EA_CFG_POOL_ATOMICS 0
+#endif
+
+/* Contexts may wait for a block of a pool: 0 or 1. */
+#ifndef EA_CFG_POOL_WAIT
+#define EA_CFG_POOL_WAIT 0
+#endif
+
+/* Arenas that take chunks from an upstream allocator: 0 or 1. Costs about 400 bytes of code and no
+ * cycle where a block fits; without it ea_arena_init() refuses an upstream. */
+#ifndef EA_CFG_ARENA_GROW
+#define EA_CFG_ARENA_GROW 1
+#endif
+
+/* Guards at an arena's marks, as an option of an arena: 0 or 1. Costs about 300 bytes of code and 8
+ * (64-bit: 16) bytes a mark where the option is used; without it ea_arena_init() refuses it. */
+#ifndef EA_CFG_ARENA_GUARD
+#define EA_CFG_ARENA_GUARD 1
+#endif
+
 /* Checks on every operation. 0 none. 1 double free and damaged headers, at most 6 instructions an
  * operation. 2 also foreign pointers and the links of every block touched. 3 the whole heap on
  * every operation (O(n), for tests only). */
@@ -78,6 +122,27 @@
 #endif
 #if EA_CFG_HEAP_STATS != 0 && EA_CFG_HEAP_STATS != 1
 #error "EA_CFG_HEAP_STATS is 0 or 1"
+#endif
+#if EA_CFG_POOL_VALIDATE != 0 && EA_CFG_POOL_VALIDATE != 1
+#error "EA_CFG_POOL_VALIDATE is 0 or 1"
+#endif
+#if EA_CFG_POOL_STATS != 0 && EA_CFG_POOL_STATS != 1
+#error "EA_CFG_POOL_STATS is 0 or 1"
+#endif
+#if EA_CFG_POOL_SLABS < 1 || EA_CFG_POOL_SLABS > 16
+#error "EA_CFG_POOL_SLABS is 1 to 16"
+#endif
+#if EA_CFG_POOL_ATOMICS < 0 || EA_CFG_POOL_ATOMICS > 3
+#error "EA_CFG_POOL_ATOMICS is 0 (by machine) to 3"
+#endif
+#if EA_CFG_POOL_WAIT != 0 && EA_CFG_POOL_WAIT != 1
+#error "EA_CFG_POOL_WAIT is 0 or 1"
+#endif
+#if EA_CFG_ARENA_GROW != 0 && EA_CFG_ARENA_GROW != 1
+#error "EA_CFG_ARENA_GROW is 0 or 1"
+#endif
+#if EA_CFG_ARENA_GUARD != 0 && EA_CFG_ARENA_GUARD != 1
+#error "EA_CFG_ARENA_GUARD is 0 or 1"
 #endif
 #if EA_CFG_CHECK_LEVEL < 0 || EA_CFG_CHECK_LEVEL > 3
 #error "EA_CFG_CHECK_LEVEL is 0 to 3"

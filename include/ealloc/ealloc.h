@@ -5,9 +5,13 @@
 #ifndef EALLOC_EALLOC_H
 #define EALLOC_EALLOC_H
 
+#include "ealloc/arena.h"
 #include "ealloc/config.h"
 #include "ealloc/heap.h"
+#include "ealloc/pool.h"
+#include "ealloc/scoped.h"
 #include "ealloc/status.h"
+#include "ealloc/upstream.h"
 #include "ealloc/version.h"
 
 #endif

@@ -11,10 +11,13 @@
 
 #include "ealloc/compiler.h"
 
+/* A test may say 0 to see the other way on a machine that has it. */
+#ifndef EAI_HAS_CLZ
 #if defined(__ARM_ARCH_6M__) || (defined(__riscv) && !defined(__riscv_zbb))
 #define EAI_HAS_CLZ 0
 #else
 #define EAI_HAS_CLZ 1
+#endif
 #endif
 
 #if EAI_HAS_CLZ && defined(__arm__)

@@ -24,10 +24,10 @@
 #define HEAP_BYTES 2048u
 #define N_BLOCKS 14u
 
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define FORKS 0 /* a process a flip takes too long there, and crashes are expected of it */
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define FORKS 0
 #endif
 #endif
@@ -117,7 +117,11 @@ static size_t control_bytes(const scene_t *s)
 static bool check_sees_every_flip(scene_t *s, size_t control)
 {
     size_t n_flips = 0, n_blind_blocks = 0, n_blind_control = 0, n_blind_bytes = 0;
-    size_t last_blind = SIZE_MAX;
+    size_t n_blind_slots = 0, last_blind = SIZE_MAX;
+    /* The last two list heads, the slot of zeros and the guard, and what aligns the first
+     * header. */
+    size_t link_bytes = s->ops->link_bits / 8, gap = s->ops->align_bytes - EA_HEAP_OVERHEAD_BYTES;
+    size_t slots = control - gap - 4 * link_bytes;
     /* Without checks nothing seals the control structure: it is taken for granted. */
     for (size_t at = s->ops->check_level == 0 ? control : 0; at < HEAP_BYTES; at++) {
         if (s->is_payload[at]) continue;
@@ -132,7 +136,7 @@ static bool check_sees_every_flip(scene_t *s, size_t control)
             if (at >= control) n_blind_blocks++;
             if (at < control) {
                 n_blind_control++;
-                if (at != last_blind) n_blind_bytes++;
+                if (at != last_blind) (at < slots ? n_blind_bytes++ : n_blind_slots++);
                 last_blind = at;
             }
         }
@@ -142,13 +146,17 @@ static bool check_sees_every_flip(scene_t *s, size_t control)
         "# %s check: %.2f %% of %zu flips detected; unbound: %zu bytes of the control structure\n",
         s->ops->name,
         100.0 * (double)(n_flips - n_blind_blocks - n_blind_control) / (double)n_flips, n_flips,
-        n_blind_bytes);
-    /* Unbound in the control structure: the watermark, failures and corruptions, the low bytes of
-     * what is bound by a difference only, the walk's serial, padding. In blocks: the mark of an end
-     * header, and without counters what turns used blocks into other used blocks. */
-    size_t most_bytes = 2 * sizeof(size_t) + 40, most_blocks = s->ops->has_stats ? 1 : 16;
+        n_blind_bytes + n_blind_slots);
+    /* Unbound in the control structure: the watermark, failures and corruptions, the walk's serial;
+     * what aligns the list heads behind quick lists; the part of the slot of zeros that is no
+     * header; in tiny, which marks no block that a walk stands on, a cursor that names another one.
+     * In blocks: without counters what turns used blocks into other used blocks. */
+    size_t most_bytes = sizeof(size_t) + 4 + 4 + 2 + (s->ops->profile == 2 ? 7 : 0) +
+                        (s->ops->profile == 3 ? 2 : 0);
+    size_t most_slots = gap + (link_bytes - 2) * 2, most_blocks = s->ops->has_stats ? 0 : 16;
     if (n_blind_blocks != 0) printf("# %zu flips in blocks unseen\n", n_blind_blocks);
-    return unchanged && n_blind_blocks <= most_blocks && n_blind_bytes <= most_bytes;
+    return unchanged && n_blind_blocks <= most_blocks && n_blind_bytes <= most_bytes &&
+           n_blind_slots <= most_slots;
 }
 
 static bool check_survives_garbage(scene_t *s, size_t control)

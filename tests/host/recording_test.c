@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
+#include "format.h"
 #include "tap.h"
 
 #define N_SITES 40u
@@ -66,6 +68,21 @@ static const rec_info_t process = {.pid = 4711,
                                    .machine = "x86_64",
                                    .forked_from = 4000};
 
+/* What stands in a file, which is then removed. */
+static uint8_t *take_file(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    unlink(path);
+    if (file == NULL) return NULL;
+    fseek(file, 0, SEEK_END);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    uint8_t *data = malloc(*size);
+    if (data != NULL && fread(data, 1, *size, file) != *size) *size = 0;
+    fclose(file);
+    return data;
+}
+
 /* Write n random events to a new file and give back what stands in it. */
 static uint8_t *record(uint32_t s, uint32_t n, size_t *size)
 {
@@ -91,18 +108,8 @@ static uint8_t *record(uint32_t s, uint32_t n, size_t *size)
     }
     ok &= rec_writer_close(w, &(rec_end_t){.closed = true, .exit_known = true, .exit_status = 3}) ==
           0;
-    FILE *file = fopen(path, "rb");
-    uint8_t *data = NULL;
-    if (ok && file != NULL) {
-        fseek(file, 0, SEEK_END);
-        *size = (size_t)ftell(file);
-        rewind(file);
-        data = malloc(*size);
-        if (data != NULL && fread(data, 1, *size, file) != *size) *size = 0;
-    }
-    if (file != NULL) fclose(file);
-    unlink(path);
-    return data;
+    uint8_t *data = take_file(path, size);
+    return ok ? data : NULL;
 }
 
 /* Read all: the number of events, *status the last answer of rec_next or -2 if it did not open. */
@@ -330,6 +337,57 @@ TEST(recording_reader_survives_garbage, 0)
     free(data);
 }
 
+/* A module whose second string is said to be longer than its frame: wrong in spite of right
+ * checksums. What the reader has of it is whole modules only. */
+TEST(recording_of_half_a_module_keeps_whole_ones_only, 0)
+{
+    size_t size, at = REC_HEAD_BYTES;
+    uint8_t *data = record(6, 0, &size);
+    REQUIRE(data != NULL);
+    while (data[at + 4] != REC_FRAME_MODULES)
+        at += REC_FRAME_HEADER_BYTES + rec_get32(data + at + 12);
+    uint8_t *header = data + at, *payload = header + REC_FRAME_HEADER_BYTES;
+    REQUIRE(header[5] == REC_CODEC_STORED);
+    uint8_t *name = (uint8_t *)memmem(payload, rec_get32(header + 12), "0a1b", 4);
+    REQUIRE(name != NULL && name[-1] == 4);
+    name[-1] = 100;
+    rec_put32(header + 24, (uint32_t)crc32(0, payload, rec_get32(header + 12)));
+    rec_put32(header + 28, (uint32_t)crc32(0, header, 28));
+
+    rec_reader_t *r = rec_open_memory(data, size, "name.rec", NULL);
+    REQUIRE(r != NULL);
+    rec_event_t e;
+    EXPECT_EQ(rec_next(r, &e), -1);
+    EXPECT(rec_error(r) != NULL && strstr(rec_error(r), "malformed modules frame") != NULL);
+    EXPECT_EQ(rec_n_modules(r), 0);
+    rec_close(r);
+    free(data);
+}
+
+TEST(recording_of_too_many_modules_is_refused, 0)
+{
+    char path[] = "/tmp/recording_test.XXXXXX";
+    int fd = mkstemp(path);
+    REQUIRE(fd >= 0);
+    close(fd);
+    rec_writer_t *w = rec_writer_open(path, &process);
+    REQUIRE(w != NULL);
+    bool ok = true;
+    for (uint32_t i = 0; i <= 2 * REC_MAX_MODULES; i++)
+        ok &= rec_write_module(w, &(rec_module_t){"", "", i}) == 0;
+    EXPECT(ok && rec_writer_close(w, &(rec_end_t){.closed = true}) == 0);
+    size_t size;
+    uint8_t *data = take_file(path, &size);
+    REQUIRE(data != NULL);
+    int status;
+    char *error;
+    EXPECT_EQ(read_all(data, size, &status, &error), 0);
+    EXPECT_EQ(status, -1);
+    EXPECT(error != NULL && strstr(error, "too many modules") != NULL);
+    free(error);
+    free(data);
+}
+
 TEST(recording_that_is_none_is_refused_with_its_reason, 0)
 {
     static const struct {
@@ -396,5 +454,7 @@ TEST_MAIN(&recording_round_trip_gives_back_every_event, &recording_every_flipped
           &recording_is_read_on_behind_damage_anywhere,
           &recording_of_which_a_piece_is_missing_loses_the_frame_it_was_in,
           &recording_reader_goes_on_through_garbage_and_ends, &recording_reader_survives_garbage,
+          &recording_of_half_a_module_keeps_whole_ones_only,
+          &recording_of_too_many_modules_is_refused,
           &recording_that_is_none_is_refused_with_its_reason,
           &recording_without_its_exit_is_unclosed, &recording_to_a_full_disk_says_so)

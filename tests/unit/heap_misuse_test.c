@@ -140,6 +140,29 @@ TEST(heap_free_refuses_a_block_whose_upper_header_is_overwritten, ROOM)
     }
 }
 
+#if EA_CFG_HEAP_STEPWISE
+static void ignore(void *context, const ea_heap_block_t *block)
+{
+    (void)context, (void)block;
+}
+
+/* The mark of a walk does not stand in for the other checks. */
+TEST(heap_free_refuses_a_damaged_block_that_a_walk_stands_on, ROOM)
+{
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    char *block = ea_heap_alloc(heap, BIG);
+    REQUIRE(block != NULL && ea_heap_alloc(heap, BIG) != NULL);
+    ea_heap_cursor_t cursor = {0};
+    EXPECT_EQ(ea_heap_walk(heap, &cursor, 0, ignore, NULL), EA_ERR_AGAIN);
+    memset(block + ea_heap_usable_size_bytes(heap, block), 0xFF, 4);
+    ea_heap_stats_t before = stats_of(heap);
+    EXPECT_EQ(ea_heap_free(heap, block), EA_ERR_CORRUPT);
+    EXPECT_EQ(stats_of(heap).free_bytes, before.free_bytes);
+    if (EA_CFG_HEAP_STATS) EXPECT_EQ(stats_of(heap).n_corruptions, before.n_corruptions + 1);
+}
+#endif
+
 TEST(heap_alloc_refuses_a_free_block_whose_header_is_damaged, ROOM)
 {
     ea_heap_t *heap = new_heap();
@@ -202,6 +225,31 @@ TEST(heap_refuses_a_free_block_whose_links_are_overwritten, ROOM)
         if (what == 1) EXPECT_EQ(ea_heap_free(heap, block[3]), EA_ERR_CORRUPT);
         if (what == 2) EXPECT(ea_heap_alloc(heap, BIG) == NULL);
         EXPECT_EQ(ea_heap_check(heap, NULL), EA_ERR_CORRUPT);
+    }
+}
+
+/* A write beyond the end of a block hits the copy of the size that the free block below the next
+ * used one carries, or the flag in that used one. */
+TEST(heap_alloc_refuses_a_free_block_whose_upper_end_is_overwritten, ROOM)
+{
+    for (int what = 0; what < 2; what++) {
+        ea_heap_t *heap = new_heap();
+        REQUIRE(heap != NULL);
+        char *block = ea_heap_alloc(heap, BIG), *upper = ea_heap_alloc(heap, BIG);
+        REQUIRE(block != NULL && upper != NULL);
+        EXPECT_EQ(ea_heap_free(heap, block), EA_OK);
+        char *place = upper - (what == 0 ? 8 : 4);
+        uint32_t word;
+        memcpy(&word, place, sizeof word);
+        word ^= what == 0 ? 16 : 2;
+        memcpy(place, &word, sizeof word);
+        size_t n = stats_of(heap).n_corruptions;
+        EXPECT(ea_heap_alloc(heap, BIG) == NULL);
+        if (EA_CFG_HEAP_STATS) EXPECT_EQ(stats_of(heap).n_corruptions, n + 1);
+        word ^= what == 0 ? 16 : 2;
+        memcpy(place, &word, sizeof word);
+        EXPECT(ea_heap_alloc(heap, BIG) == block);
+        EXPECT_SOUND(heap);
     }
 }
 
@@ -268,11 +316,15 @@ TEST_MAIN(
     &heap_free_refuses_a_misaligned_pointer,
     &heap_free_refuses_a_block_whose_upper_header_is_overwritten,
     &heap_alloc_refuses_a_free_block_whose_header_is_damaged,
+#if EA_CFG_HEAP_STEPWISE
+    &heap_free_refuses_a_damaged_block_that_a_walk_stands_on,
+#endif
 #else
     &heap_without_checks_still_frees_what_is_right,
 #endif
 #if EA_CFG_CHECK_LEVEL >= 2
     &heap_free_refuses_a_foreign_pointer, &heap_refuses_a_free_block_whose_links_are_overwritten,
+    &heap_alloc_refuses_a_free_block_whose_upper_end_is_overwritten,
 #endif
 #if EA_CFG_HEAP_PROFILE == 2
     &heap_with_quick_lists_grants_what_their_blocks_are_needed_for,

@@ -94,8 +94,12 @@ TEST(heap_deinit_reports_live_blocks, 2048)
 
 TEST(heap_refuses_requests_after_deinit, 2048)
 {
-    ea_heap_t *heap = ea_heap_init(tap_ram(), 2048, NULL);
+    ea_heap_options_t options = {0x10000, EA_FIT_GOOD}; /* bins enough for several words of bits */
+    ea_heap_t *heap = ea_heap_init(tap_ram(), 2048, &options);
     REQUIRE(heap != NULL);
+    void *hole = ea_heap_alloc(heap, 1);
+    REQUIRE(hole != NULL && ea_heap_alloc(heap, 1) != NULL);
+    EXPECT_EQ(ea_heap_free(heap, hole), EA_OK);
     (void)ea_heap_deinit(heap);
     EXPECT(ea_heap_alloc(heap, 1) == NULL);
     EXPECT(ea_heap_alloc(heap, 500) == NULL);

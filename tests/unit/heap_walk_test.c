@@ -16,6 +16,7 @@ static ea_heap_t *new_heap(void)
 typedef struct {
     char *kept[N_BLOCKS];
     unsigned n_seen[N_BLOCKS];
+    char *grown; /* to be freed, not to be counted */
     const char *last;
     size_t n_visits, n_used, payload_bytes;
     bool ascends;
@@ -99,32 +100,37 @@ TEST(heap_walk_names_the_region_of_a_block, ROOM)
 /* Walk n steps, do something to block i, walk on: who lives throughout is seen once. */
 typedef void change_t(ea_heap_t *heap, watch_t *watch, int i);
 
+static void walk_with_change_at(change_t *change, size_t size, int n, int i)
+{
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    watch_t watch;
+    fill_blocks(heap, &watch, size);
+    ea_heap_cursor_t cursor = {0}, again = {0};
+    ea_status_t status = EA_ERR_AGAIN;
+    for (int k = 0; k < n && status == EA_ERR_AGAIN; k++) {
+        status = ea_heap_walk(heap, &cursor, 1, visit, &watch);
+    }
+    change(heap, &watch, i);
+    EXPECT_SOUND(heap);
+    if (status == EA_ERR_AGAIN) status = walk_to_the_end(heap, &cursor, &watch);
+    EXPECT_EQ(status, EA_OK);
+    EXPECT(watch.ascends);
+    EXPECT_SOUND(heap);
+    for (int k = 0; k < N_BLOCKS; k++) {
+        if (watch.kept[k] == NULL) continue;
+        EXPECT_EQ(watch.n_seen[k], 1);
+        EXPECT_EQ(ea_heap_free(heap, watch.kept[k]), EA_OK);
+    }
+    if (watch.grown != NULL) EXPECT_EQ(ea_heap_free(heap, watch.grown), EA_OK);
+    EXPECT(is_whole(heap));
+    EXPECT_EQ(walk_to_the_end(heap, &again, &watch), EA_OK);
+}
+
 static void walk_with_change(change_t *change, size_t size)
 {
     for (int n = 0; n <= N_BLOCKS + 1; n++) {
-        for (int i = 0; i < N_BLOCKS; i++) {
-            ea_heap_t *heap = new_heap();
-            REQUIRE(heap != NULL);
-            watch_t watch;
-            fill_blocks(heap, &watch, size);
-            ea_heap_cursor_t cursor = {0};
-            ea_status_t status = EA_ERR_AGAIN;
-            for (int k = 0; k < n && status == EA_ERR_AGAIN; k++) {
-                status = ea_heap_walk(heap, &cursor, 1, visit, &watch);
-            }
-            change(heap, &watch, i);
-            EXPECT_SOUND(heap);
-            if (status == EA_ERR_AGAIN) status = walk_to_the_end(heap, &cursor, &watch);
-            EXPECT_EQ(status, EA_OK);
-            EXPECT(watch.ascends);
-            EXPECT_SOUND(heap);
-            for (int k = 0; k < N_BLOCKS; k++) {
-                if (watch.kept[k] == NULL) continue;
-                EXPECT_EQ(watch.n_seen[k], 1);
-                EXPECT_EQ(ea_heap_free(heap, watch.kept[k]), EA_OK);
-            }
-            EXPECT(is_whole(heap));
-        }
+        for (int i = 0; i < N_BLOCKS; i++) walk_with_change_at(change, size, n, i);
     }
 }
 
@@ -151,24 +157,31 @@ static void shrink_one(ea_heap_t *heap, watch_t *watch, int i)
     EXPECT(ea_heap_realloc(heap, watch->kept[i], 1) == watch->kept[i]);
 }
 
+/* Where a growing block is seen depends on the place it grows to: it is not counted. */
+static void grow(ea_heap_t *heap, watch_t *watch, int i)
+{
+    watch->grown = ea_heap_realloc(heap, watch->kept[i], BIG + BIG / 2);
+    EXPECT(watch->grown != NULL);
+    watch->kept[i] = NULL;
+}
+
 static void grow_over_the_one_above(ea_heap_t *heap, watch_t *watch, int i)
 {
     if (i + 1 < N_BLOCKS) free_one(heap, watch, i + 1);
-    EXPECT(ea_heap_realloc(heap, watch->kept[i], BIG + BIG / 2) != NULL);
-    watch->kept[i] = NULL; /* where a growing block is seen depends on the place it grows to */
+    grow(heap, watch, i);
 }
 
 static void grow_over_the_one_below(ea_heap_t *heap, watch_t *watch, int i)
 {
     if (i > 0) free_one(heap, watch, i - 1);
-    EXPECT(ea_heap_realloc(heap, watch->kept[i], BIG + BIG / 2) != NULL);
-    watch->kept[i] = NULL;
+    grow(heap, watch, i);
 }
 
-static void free_leftovers(ea_heap_t *heap, watch_t *watch, int i)
+static void take_what_is_free(ea_heap_t *heap, watch_t *watch, int i)
 {
-    (void)i, (void)watch;
-    EXPECT(ea_heap_alloc(heap, ea_heap_largest_free_bytes(heap)) != NULL);
+    (void)i;
+    watch->grown = ea_heap_alloc(heap, ea_heap_largest_free_bytes(heap));
+    EXPECT(watch->grown != NULL);
 }
 
 TEST(heap_walk_survives_the_free_of_any_block, ROOM)
@@ -188,39 +201,11 @@ TEST(heap_walk_survives_shrinking, ROOM)
     walk_with_change(shrink_one, 60);
 }
 
-/* The same with blocks that grow: they are not counted, the others are. */
-static void walk_with_growth(change_t *change)
-{
-    for (int n = 0; n <= N_BLOCKS + 1; n++) {
-        for (int i = 0; i < N_BLOCKS; i++) {
-            ea_heap_t *heap = new_heap();
-            REQUIRE(heap != NULL);
-            watch_t watch;
-            fill_blocks(heap, &watch, 100);
-            ea_heap_cursor_t cursor = {0};
-            ea_status_t status = EA_ERR_AGAIN;
-            for (int k = 0; k < n && status == EA_ERR_AGAIN; k++) {
-                status = ea_heap_walk(heap, &cursor, 1, visit, &watch);
-            }
-            change(heap, &watch, i);
-            EXPECT_SOUND(heap);
-            if (status == EA_ERR_AGAIN) status = walk_to_the_end(heap, &cursor, &watch);
-            EXPECT_EQ(status, EA_OK);
-            EXPECT_SOUND(heap);
-            for (int k = 0; k < N_BLOCKS; k++) {
-                if (watch.kept[k] != NULL) EXPECT_EQ(watch.n_seen[k], 1);
-            }
-            ea_heap_cursor_t again = {0};
-            EXPECT_EQ(walk_to_the_end(heap, &again, &watch), EA_OK);
-        }
-    }
-}
-
 TEST(heap_walk_survives_growth_in_place_and_away, ROOM)
 {
-    walk_with_growth(grow_over_the_one_above);
-    walk_with_growth(grow_over_the_one_below);
-    walk_with_growth(free_leftovers);
+    walk_with_change(grow_over_the_one_above, 100);
+    walk_with_change(grow_over_the_one_below, 100);
+    walk_with_change(take_what_is_free, 100);
 }
 
 TEST(heap_has_one_walk_at_a_time, ROOM)
@@ -246,6 +231,24 @@ TEST(heap_has_one_walk_at_a_time, ROOM)
     EXPECT_EQ(watch.n_used, N_BLOCKS + 2);
 }
 
+/* The number that tells a walk from the one before it is small and comes round. */
+TEST(heap_walk_can_be_resumed_however_many_there_were, ROOM)
+{
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    watch_t watch;
+    fill_blocks(heap, &watch, 30);
+    unsigned n_wrong = 0;
+    for (uint32_t i = 0; i <= UINT16_MAX; i++) {
+        ea_heap_cursor_t cursor = {0};
+        for (size_t steps = 0; steps < 2; steps++)
+            n_wrong += ea_heap_walk(heap, &cursor, steps, visit, &watch) != EA_ERR_AGAIN;
+        ea_heap_walk_end(heap);
+    }
+    EXPECT_EQ(n_wrong, 0);
+    EXPECT_EQ(watch.n_visits, UINT16_MAX + 1);
+}
+
 TEST(heap_walk_ends_with_a_reset, ROOM)
 {
     ea_heap_t *heap = new_heap();
@@ -268,16 +271,19 @@ TEST(heap_walk_survives_its_region_growing_shrinking_and_going, ROOM)
             ea_heap_options_t options = {ROOM, EA_FIT_GOOD};
             ea_heap_t *heap = ea_heap_init(tap_ram(), 2048, &options);
             REQUIRE(heap != NULL);
-            char *high = (char *)tap_ram() + 4096;
+            char *high = (char *)tap_ram() + 4096, *last = high + 3072;
             watch_t watch;
             fill_blocks(heap, &watch, 30);
             REQUIRE(ea_heap_add_region(heap, high, 2048) == EA_OK);
-            /* Blocks fill both regions; those in the second are freed in the middle of the walk. */
+            REQUIRE(ea_heap_add_region(heap, last, 1024) == EA_OK);
+            /* Blocks fill the regions; those in the second are freed in the middle of the walk. */
             void *more[128];
             int n_more = 0;
             for (char *p; n_more < 128 && (p = ea_heap_alloc(heap, 100)) != NULL;) {
-                if (p > high) more[n_more++] = p;
+                if (p > high && p < last) more[n_more++] = p;
+                if (p > last) watch.kept[0] = p; /* seen once, like the others */
             }
+            REQUIRE(watch.kept[0] > last);
             ea_heap_cursor_t cursor = {0};
             ea_status_t status = EA_ERR_AGAIN;
             for (int k = 0; k < n && status == EA_ERR_AGAIN; k++) {
@@ -347,6 +353,54 @@ TEST(heap_check_names_the_damaged_block, ROOM)
     EXPECT((const char *)fault.where == watch.kept[6]);
 }
 
+static uint32_t header_of(const void *payload)
+{
+    uint32_t header;
+    memcpy(&header, (const char *)payload - EA_HEAP_OVERHEAD_BYTES, sizeof header);
+    return header;
+}
+
+static void set_header(void *payload, uint32_t header)
+{
+    memcpy((char *)payload - EA_HEAP_OVERHEAD_BYTES, &header, sizeof header);
+}
+
+/* What a walk does to the header it rests on, done by hand: there is no such walk. The header that
+ * closes the region is one of those a walk may rest on. */
+TEST(heap_check_names_a_mark_without_a_walk_and_a_walk_without_its_mark, ROOM)
+{
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    char *block = ea_heap_alloc(heap, BIG);
+    char *last = ea_heap_alloc(heap, ea_heap_largest_free_bytes(heap));
+    REQUIRE(block != NULL && last != NULL);
+    char *end = last + ea_heap_usable_size_bytes(heap, last) + EA_HEAP_OVERHEAD_BYTES;
+    uint32_t plain = header_of(block), end_plain = header_of(end);
+    ea_heap_fault_t fault = {NULL, NULL};
+
+    set_header(end, end_plain ^ 4);
+    EXPECT_EQ(ea_heap_check(heap, &fault), EA_ERR_CORRUPT);
+    EXPECT(fault.where == end);
+    set_header(end, end_plain);
+    EXPECT_SOUND(heap);
+
+#if EA_CFG_HEAP_STEPWISE
+    ea_heap_cursor_t cursor = {0};
+    watch_t watch = {.ascends = true};
+    uint32_t mark = EA_CFG_HEAP_PROFILE == 3 ? 0 : 4; /* tiny marks nothing: a mark is stray */
+    EXPECT_EQ(ea_heap_walk(heap, &cursor, 0, visit, &watch), EA_ERR_AGAIN);
+    EXPECT_SOUND(heap);
+    EXPECT_EQ(header_of(block), plain ^ mark);
+    set_header(block, plain ^ mark ^ 4);
+    EXPECT_EQ(ea_heap_check(heap, &fault), EA_ERR_CORRUPT);
+    EXPECT(fault.where == (mark ? (void *)heap : block));
+    set_header(block, plain ^ mark);
+    EXPECT_EQ(ea_heap_walk(heap, &cursor, 2, visit, &watch), EA_OK);
+    EXPECT_SOUND(heap);
+#endif
+    EXPECT_EQ(header_of(block), plain);
+}
+
 TEST(heap_histogram_holds_every_free_block_in_its_bin, ROOM)
 {
     ea_heap_t *heap = new_heap();
@@ -381,7 +435,9 @@ TEST(heap_histogram_holds_every_free_block_in_its_bin, ROOM)
 TEST_MAIN(&heap_walk_sees_every_block_once_in_address_order, &heap_walk_names_the_region_of_a_block,
           &heap_walk_survives_the_free_of_any_block, &heap_walk_survives_merging_at_once,
           &heap_walk_survives_shrinking, &heap_walk_survives_growth_in_place_and_away,
-          &heap_has_one_walk_at_a_time, &heap_walk_ends_with_a_reset,
-          &heap_walk_survives_its_region_growing_shrinking_and_going,
+          &heap_has_one_walk_at_a_time, &heap_walk_can_be_resumed_however_many_there_were,
+          &heap_walk_ends_with_a_reset, &heap_walk_survives_its_region_growing_shrinking_and_going,
           &heap_check_step_checks_in_bounded_steps_while_the_heap_is_used,
-          &heap_check_names_the_damaged_block, &heap_histogram_holds_every_free_block_in_its_bin)
+          &heap_check_names_the_damaged_block,
+          &heap_check_names_a_mark_without_a_walk_and_a_walk_without_its_mark,
+          &heap_histogram_holds_every_free_block_in_its_bin)

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pools of blocks of one size (rows A2, A10, A13): constant time, from a thread, an interrupt or
+ * several cores at once, no lock. A pool is declared with one macro and needs no initialisation at
+ * run time, or is made on memory the caller gives. It costs no byte per block; a bit per block (see
+ * EA_CFG_POOL_VALIDATE) lets free refuse what is not a live block of this pool.
+ *
+ *     EA_POOL_DEFINE(packets, sizeof(packet_t), 32);
+ *     packet_t *packet = ea_pool_alloc(&packets);
+ *     ...
+ *     if (ea_pool_free(&packets, packet) != EA_OK) ...
+ *
+ * Context, unless said otherwise: any; thread, interrupt, signal handler, any number of them at
+ * once. Functions marked "alone" need that no other context is inside a call on the same pool.
+ *
+ * Where the core has compare-and-swap (or load-linked/store-conditional) a call never waits for
+ * another: it repeats a few instructions when another call on the same pool got through in between.
+ * Elsewhere (ARMv6-M) interrupts are masked for a constant number of instructions.
+ *
+ * The tag. Where compare-and-swap decides (not on Cortex-M3 and later, nor where interrupts are
+ * masked) a generation tag guards the free list. It counts the blocks taken from the list in all
+ * bits that a block's position leaves free, and wraps after 2^tag of them:
+ *     tag = word bits - bits of (EA_CFG_POOL_SLABS * n_blocks * block bytes / word bytes)
+ * e.g. 52 bits for 64 blocks of 64 bytes on a 64-bit machine (and up to four slabs), 20 on RV32. A
+ * call can be deceived only if it sleeps between two of its instructions while exactly a multiple
+ * of 2^tag blocks are taken; set EA_CFG_POOL_ATOMICS to 3 where that is conceivable.
+ *
+ * Sources: the free list is Treiber's stack (IBM RJ 5118, 1986) with the tag of the IBM System/370
+ * manual; the exact division by a modular inverse is Granlund and Montgomery's (PLDI 1994, section
+ * 9).
+ */
+#ifndef EALLOC_POOL_H
+#define EALLOC_POOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ealloc/compiler.h"
+#include "ealloc/config.h"
+#include "ealloc/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Alignment of a pool's memory. A block is aligned to it, or to the largest power of two that
+ * divides the block size if that is less: right for any type as large as the block. */
+#if UINTPTR_MAX > 0xFFFFFFFFu
+#define EA_POOL_ALIGN 16u
+#else
+#define EA_POOL_ALIGN 8u
+#endif
+
+/* How contexts exclude each other, by machine: see EA_CFG_POOL_ATOMICS. */
+#define EAI_POOL_CAS 1
+#define EAI_POOL_LLSC 2
+#define EAI_POOL_MASK 3
+#if EA_CFG_POOL_ATOMICS != 0
+#define EAI_POOL_ATOMICS EA_CFG_POOL_ATOMICS
+#elif defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#if defined(__ARM_FEATURE_LDREX) && (__ARM_FEATURE_LDREX & 4)
+#define EAI_POOL_ATOMICS EAI_POOL_LLSC
+#else
+#define EAI_POOL_ATOMICS EAI_POOL_MASK
+#endif
+#elif defined(__riscv) && !defined(__riscv_atomic)
+#define EAI_POOL_ATOMICS EAI_POOL_MASK
+#else
+#define EAI_POOL_ATOMICS EAI_POOL_CAS
+#endif
+
+#if EAI_POOL_ATOMICS == EAI_POOL_CAS && defined(__ARM_ARCH_6M__)
+#error "EA_CFG_POOL_ATOMICS: ARMv6-M has no compare-and-swap; choose 0 or 3"
+#endif
+#if EAI_POOL_ATOMICS == EAI_POOL_LLSC &&                                                           \
+    !(defined(__ARM_FEATURE_LDREX) || defined(EAI_ATOMIC_HEADER))
+#error "EA_CFG_POOL_ATOMICS: 2 is for one core of Cortex-M3 and later"
+#endif
+
+/* What callers compile in is part of three symbols' names, so that a library built with other knobs
+ * fails to link. */
+#define EAI_POOL_PASTE(name, validate, stats, wait, atomics)                                       \
+    name##_v##validate##s##stats##w##wait##a##atomics
+#define EAI_POOL_EXPAND(name, validate, stats, wait, atomics)                                      \
+    EAI_POOL_PASTE(name, validate, stats, wait, atomics)
+#define EAI_POOL_NAME(name)                                                                        \
+    EAI_POOL_EXPAND(name, EA_CFG_POOL_VALIDATE, EA_CFG_POOL_STATS, EA_CFG_POOL_WAIT,               \
+                    EA_CFG_POOL_ATOMICS)
+#if !defined(DOXYGEN)
+#define ea_pool_init_aligned EAI_POOL_NAME(ea_pool_init_aligned)
+#define ea_pool_alloc EAI_POOL_NAME(ea_pool_alloc)
+#define ea_pool_free EAI_POOL_NAME(ea_pool_free)
+#endif
+
+/* A word that several contexts change; the model checker puts its own type here. */
+#ifndef EAI_SHARED
+#define EAI_SHARED(type) type
+#endif
+
+typedef struct eai_pool_slab eai_pool_slab_t;
+
+typedef struct {
+    EAI_SHARED(size_t) eai_n_allocs;
+    EAI_SHARED(size_t) eai_n_frees;
+    EAI_SHARED(size_t) eai_n_failures;
+} eai_pool_counters_t;
+
+/* The caller's object; every field is private. Must not be moved or copied once in use. */
+typedef struct ea_pool {
+    EAI_SHARED(uintptr_t) eai_head; /* link of the first free block, the tag above it         */
+    unsigned char *eai_base;        /* the first slab's first block; its bits stand below     */
+    uintptr_t eai_inverse;          /* of the block size's odd part, modulo the word size     */
+    uint32_t eai_n_blocks;          /* of the first slab                                      */
+    EAI_SHARED(uint32_t) eai_fresh; /* blocks ever handed out are those with a smaller index  */
+    uint32_t eai_block_bytes;       /* a multiple of EAI_POOL_GRANULE                         */
+    uint8_t eai_rotate;             /* by which a link is to be rotated before the inverse    */
+    uint8_t eai_align_log2;         /* of every base                                          */
+    uint8_t eai_seal;               /* of the fields that do not change; 0: not sealed        */
+    EAI_SHARED(uint8_t) eai_n_refused;
+#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+    uint32_t eai_mask; /* the bits of head that are the link */
+#endif
+    EAI_SHARED(eai_pool_slab_t *) eai_slabs; /* further ones, in the order they were added */
+#if EA_CFG_POOL_STATS
+    eai_pool_counters_t eai_counters;
+#endif
+} ea_pool_t;
+
+typedef struct {
+    size_t block_bytes; /* usable bytes of a block                                                */
+    size_t n_blocks;    /* in all slabs                                                           */
+    size_t n_live;      /* allocated and not freed                                                */
+    size_t n_peak;      /* most blocks ever live at once; a few more where several contexts met   */
+    size_t n_allocs;    /* successful allocations                                                 */
+    size_t n_frees;     /* blocks freed                                                           */
+    size_t n_failures;  /* requests refused because no block was free                             */
+    size_t n_refused;   /* calls refused by a check; stops at 255                                 */
+    size_t n_slabs;
+} ea_pool_stats_t;
+
+/* What ea_pool_check() found. */
+typedef struct {
+    const char *invariant; /* "P1".."P7" and its sentence; static storage; NULL: none broken */
+    const void *where;     /* the block or structure that breaks it                          */
+} ea_pool_report_t;
+
+/* A walk under way; private. All zero before the first call. */
+typedef struct {
+    uint32_t eai_index;
+} ea_pool_cursor_t;
+
+typedef void (*ea_pool_visit_t)(void *context, void *block);
+
+/* --- definition ------------------------------------------------------------------------------- */
+
+/* Blocks begin at multiples of a granule, which is what links count. */
+#define EAI_POOL_GRANULE ((uint32_t)sizeof(void *))
+#define EAI_POOL_GRANULE_SHIFT (sizeof(void *) == 8 ? 3u : 2u)
+#define EAI_POOL_ROUND_UP(x, to) (((x) + (to)-1u) / (to) * (to))
+/* Bytes of one block; alignment at most EA_POOL_ALIGN adds nothing beyond the granule. */
+#define EAI_POOL_BLOCK(size, alignment)                                                            \
+    EAI_POOL_ROUND_UP(((size) == 0 ? 1u : (size)),                                                 \
+                      ((alignment) > EA_POOL_ALIGN ? (alignment) : EAI_POOL_GRANULE))
+/* Words of validity bits below the blocks. */
+typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
+#define EAI_POOL_BITS(n_blocks) (EA_CFG_POOL_VALIDATE ? ((n_blocks) + 31u) / 32u : 0u)
+#define EAI_POOL_BITS_BYTES(n_blocks) (EAI_POOL_BITS(n_blocks) * sizeof(eai_pool_bits_t))
+
+/* Newton's iteration doubles the right bits of an inverse; 3d^2 has five. d is odd. */
+#define EAI_POOL_STEP(d, x) ((x) * (2u - (uintptr_t)(d) * (x)))
+#define EAI_POOL_INVERSE(d)                                                                        \
+    EAI_POOL_STEP(d, EAI_POOL_STEP(d, EAI_POOL_STEP(d, EAI_POOL_STEP(d, ((3u * (uintptr_t)(d)) ^   \
+                                                                         (uintptr_t)2u)))))
+#define EAI_POOL_ROTATE(block) ((uint8_t)__builtin_ctz((block) / EAI_POOL_GRANULE))
+/* The smallest 2^k - 1 that is larger than every link. */
+#define EAI_POOL_LINKS(block, n)                                                                   \
+    ((uint32_t)(n) * ((uint32_t)(block) / EAI_POOL_GRANULE) * EA_CFG_POOL_SLABS)
+#define EAI_POOL_LINK_MASK(block, n) (UINT32_MAX >> __builtin_clz(EAI_POOL_LINKS(block, n)))
+#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+#define EAI_POOL_END(block, n) EAI_POOL_LINK_MASK(block, n)
+#define EAI_POOL_MASK_FIELD(block, n) EAI_POOL_LINK_MASK(block, n),
+#else
+#define EAI_POOL_END(block, n) UINT32_MAX
+#define EAI_POOL_MASK_FIELD(block, n)
+#endif
+#if EA_CFG_POOL_STATS
+#define EAI_POOL_COUNTERS_FIELD                                                                    \
+    ,                                                                                              \
+    {                                                                                              \
+        0, 0, 0                                                                                    \
+    }
+#else
+#define EAI_POOL_COUNTERS_FIELD
+#endif
+
+/* Define a pool object called name, of n_blocks blocks of at least block_size bytes. Use it at file
+ * scope; the object has external linkage (EA_POOL_DECLARE in other files), its memory is private to
+ * the file. n_blocks and block_size are constant expressions of 1 or more.
+ * Cost     nothing at run time: the pool is ready before the first instruction of the program. */
+#define EA_POOL_DEFINE(name, block_size, n_blocks)                                                 \
+    EA_POOL_DEFINE_ALIGNED(name, block_size, n_blocks, EA_POOL_ALIGN)
+
+/* As EA_POOL_DEFINE(), every block aligned to alignment bytes and padded to a multiple of it: a
+ * power of two, e.g. the length of a cache line for blocks that a device transfers. */
+#define EA_POOL_DEFINE_ALIGNED(name, block_size, n_blocks, alignment)                              \
+    enum {                                                                                         \
+        name##_eai_align = (alignment) > EA_POOL_ALIGN ? (alignment) : EA_POOL_ALIGN,              \
+        name##_eai_block = EAI_POOL_BLOCK(block_size, alignment),                                  \
+        name##_eai_odd = name##_eai_block / (name##_eai_block & -name##_eai_block),                \
+        name##_eai_below = EAI_POOL_ROUND_UP(EAI_POOL_BITS_BYTES(n_blocks), name##_eai_align)      \
+    };                                                                                             \
+    EA_STATIC_ASSERT((n_blocks) >= 1 && ((alignment) & ((alignment)-1)) == 0,                      \
+                     "a pool has at least one block, and its alignment is a power of two");        \
+    static unsigned char name##_eai_memory[name##_eai_below + (size_t)(n_blocks)*name##_eai_block] \
+        __attribute__((aligned(name##_eai_align)));                                                \
+    ea_pool_t name = {EAI_POOL_END(name##_eai_block, n_blocks),                                    \
+                      name##_eai_memory + name##_eai_below,                                        \
+                      EAI_POOL_INVERSE(name##_eai_odd),                                            \
+                      (n_blocks),                                                                  \
+                      0,                                                                           \
+                      name##_eai_block,                                                            \
+                      EAI_POOL_ROTATE((uint32_t)name##_eai_block),                                 \
+                      (uint8_t)__builtin_ctz(name##_eai_align),                                    \
+                      0,                                                                           \
+                      0,                                                                           \
+                      EAI_POOL_MASK_FIELD((uint32_t)name##_eai_block, n_blocks)                    \
+                          NULL EAI_POOL_COUNTERS_FIELD}
+
+/* Declare a pool that another file defines. */
+#define EA_POOL_DECLARE(name) extern ea_pool_t name
+
+/* Bytes ea_pool_init() needs, wherever they begin, for n_blocks blocks of block_size bytes; and
+ * ea_pool_init_aligned(). Constant expressions if their arguments are. */
+#define EA_POOL_BYTES(block_size, n_blocks)                                                        \
+    EA_POOL_BYTES_ALIGNED(block_size, n_blocks, EA_POOL_ALIGN)
+#define EA_POOL_BYTES_ALIGNED(block_size, n_blocks, alignment)                                     \
+    (((alignment) > EA_POOL_ALIGN ? (alignment) : EA_POOL_ALIGN) - 1u +                            \
+     EAI_POOL_BITS_BYTES((size_t)(n_blocks)) +                                                     \
+     (size_t)(n_blocks)*EAI_POOL_BLOCK(block_size, alignment))
+
+/* Bytes ea_pool_add_slab() needs to add n_blocks blocks. */
+#define EA_POOL_SLAB_BYTES(block_size, n_blocks)                                                   \
+    (EA_POOL_BYTES(block_size, n_blocks) + EAI_POOL_SLAB_HEADER_BYTES)
+#define EA_POOL_SLAB_BYTES_ALIGNED(block_size, n_blocks, alignment)                                \
+    (EA_POOL_BYTES_ALIGNED(block_size, n_blocks, alignment) + EAI_POOL_SLAB_HEADER_BYTES)
+#define EAI_POOL_SLAB_HEADER_BYTES (6u * sizeof(void *))
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+/* Make a pool of as many blocks of block_size_bytes (rounded up to a multiple of a pointer's size)
+ * as fit in mem. No alignment is asked of mem.
+ * Returns  EA_OK; EA_ERR_INVALID if pool or mem is NULL or block_size_bytes is 0; EA_ERR_NO_MEMORY
+ *          if not one block fits; EA_ERR_TOO_LARGE if the blocks are more than a link can number
+ *          (2^32 pointers of memory / EA_CFG_POOL_SLABS).
+ * Owns     the pool uses mem until ea_pool_deinit().
+ * Context  any, alone: before the pool is known to another context.
+ * Cost     O(1), whatever the number of blocks, but for clearing a bit per block. */
+EA_NODISCARD ea_status_t ea_pool_init_aligned(ea_pool_t *pool, void *mem, size_t size_bytes,
+                                              size_t block_size_bytes, size_t alignment_bytes);
+EA_INLINE EA_NODISCARD ea_status_t ea_pool_init(ea_pool_t *pool, void *mem, size_t size_bytes,
+                                                size_t block_size_bytes)
+{
+    return ea_pool_init_aligned(pool, mem, size_bytes, block_size_bytes, EA_POOL_ALIGN);
+}
+
+/* Give the pool up; the memory of every slab returns to the caller. Afterwards alloc returns NULL
+ * and free refuses.
+ * Returns  EA_OK if no block was live; EA_ERR_BUSY if some were, their number in *n_live (which may
+ *          be NULL): the pool is then as it was. Without validity bits nor counters live blocks are
+ *          not known, and *n_live is 0.
+ * Context  any, alone. Cost O(slabs) with counters, O(blocks / 32) without. */
+ea_status_t ea_pool_deinit(ea_pool_t *pool, size_t *n_live);
+
+/* --- blocks ----------------------------------------------------------------------------------- */
+
+/* Take a block.
+ * Returns  a block, contents indeterminate; NULL if at some moment during the call no block was
+ *          free, or if the free list is found damaged (counted in n_refused; nothing is changed).
+ * Owns     the caller, until ea_pool_free() on this pool.
+ * Cost     O(1) (bench/wcet: pool alloc); repeats when another context's call came in between.
+ * Checks   EA_CFG_POOL_VALIDATE: that the list leads to a block of this pool that is not live. */
+EA_NODISCARD void *ea_pool_alloc(ea_pool_t *pool);
+
+/* Give a block back; ptr NULL does nothing.
+ * Returns  EA_OK. With EA_CFG_POOL_VALIDATE: EA_ERR_FOREIGN if ptr is not the beginning of a block
+ *          of this pool, EA_ERR_DOUBLE_FREE if the block is not live; nothing is changed then, and
+ *          of two contexts that free one block at once exactly one succeeds. Without it ptr must be
+ *          right.
+ * Cost     O(1), as ea_pool_alloc(). */
+ea_status_t ea_pool_free(ea_pool_t *pool, void *ptr);
+
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+/* Cost O(slabs). Where other contexts are at work the numbers are each right at some moment, not
+ * all at the same. n_live, n_allocs, n_frees and n_failures read 0 where EA_CFG_POOL_STATS is 0. */
+void ea_pool_stats(const ea_pool_t *pool, ea_pool_stats_t *stats);
+
+/* Usable bytes of each block. Cost O(1). */
+EA_INLINE EA_NODISCARD size_t ea_pool_block_bytes(const ea_pool_t *pool)
+{
+    return pool->eai_block_bytes;
+}
+
+/* Whether ptr is the beginning of a block of this pool, live or not. Cost O(slabs). */
+EA_NODISCARD bool ea_pool_owns(const ea_pool_t *pool, const void *ptr);
+
+/* --- slabs ------------------------------------------------------------------------------------ */
+
+/* Add the blocks that fit in mem, which also holds the slab's small header. The pool may be in use;
+ * two adds at once must be kept apart by the caller.
+ * Returns  EA_OK; EA_ERR_INVALID if an argument is NULL; EA_ERR_NO_MEMORY if not one block fits;
+ *          EA_ERR_RANGE if the pool would have more than EA_CFG_POOL_SLABS slabs or more than
+ *          EA_CFG_POOL_SLABS times the blocks of its first one.
+ * Owns     the pool uses mem until ea_pool_remove_slab() or ea_pool_deinit().
+ * Cost     O(1) but for clearing a bit per block. */
+EA_NODISCARD ea_status_t ea_pool_add_slab(ea_pool_t *pool, void *mem, size_t size_bytes);
+
+/* Take the slab added last, mem as given to ea_pool_add_slab(), out of the pool.
+ * Returns  EA_OK; EA_ERR_NOT_FOUND if mem is no added slab of this pool; EA_ERR_BUSY if blocks live
+ *          in it, their number in *n_live (which may be NULL): nothing changed.
+ * Context  any, alone. Cost O(blocks). */
+EA_NODISCARD ea_status_t ea_pool_remove_slab(ea_pool_t *pool, void *mem, size_t *n_live);
+
+/* --- walking and checking --------------------------------------------------------------------- */
+
+/* Call visit for live blocks in the order of slabs and addresses, looking at at most max_steps
+ * blocks. The pool may be in use: a block that lives throughout the walk is visited exactly once.
+ * Returns  EA_ERR_AGAIN: call again with the same cursor; EA_OK: complete; EA_ERR_INVALID: without
+ *          validity bits nobody knows which blocks are live.
+ * Cost     O(max_steps). Any number of walks at a time. */
+EA_NODISCARD ea_status_t ea_pool_walk(const ea_pool_t *pool, ea_pool_cursor_t *cursor,
+                                      size_t max_steps, ea_pool_visit_t visit, void *context);
+
+/* Check every invariant. Changes nothing and survives garbage: what is read is tested before it is
+ * followed. (A pool of EA_POOL_DEFINE has no seal: the address of its memory is taken for granted.)
+ * Returns  EA_OK, or EA_ERR_CORRUPT with *report (may be NULL) filled in.
+ * Context  any, alone. Cost O(blocks). */
+EA_NODISCARD ea_status_t ea_pool_check(const ea_pool_t *pool, ea_pool_report_t *report);
+
+/* --- one context only ------------------------------------------------------------------------- */
+
+/* x rotated right by 0 to one less than its number of bits. */
+EA_INLINE uintptr_t eai_pool_rotate(uintptr_t x, unsigned by)
+{
+    return x >> by | x << ((0u - by) & (sizeof x * 8u - 1u));
+}
+
+/* The mask of a block's bit. A rotation on Arm takes its count modulo 32 by itself; the compiler
+ * would spend two instructions on it all the same. */
+EA_INLINE uint32_t eai_pool_bit(uintptr_t index)
+{
+#if defined(__thumb2__)
+    uint32_t bit;
+    __asm__("ror %0, %1, %2" : "=r"(bit) : "r"(1u), "r"(index));
+    return bit;
+#elif defined(__thumb__) && !defined(__clang__)
+    uint32_t bit = 1u;
+    __asm__("ror %0, %1" : "+l"(bit) : "l"(index) : "cc");
+    return bit;
+#else
+    return (uint32_t)1 << (index % 32u);
+#endif
+}
+
+/* Bits stand below the base, a word for 32 blocks: where a block's word is. */
+EA_INLINE eai_pool_bits_t *eai_pool_bits(unsigned char *base, uintptr_t index)
+{
+    return (eai_pool_bits_t *)((uintptr_t)base + ~(index / 32u) * sizeof(eai_pool_bits_t));
+}
+
+/* A free block's first word is the link of the next one. */
+#ifdef EAI_MODEL_CHECK
+typedef EAI_SHARED(uint32_t) eai_pool_link_t;
+#else
+typedef uint32_t EA_MAY_ALIAS eai_pool_link_t;
+
+#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+#define EAI_POOL_END_OF(pool) ((pool)->eai_mask)
+#else
+#define EAI_POOL_END_OF(pool) UINT32_MAX
+#endif
+
+/* As ea_pool_alloc() and ea_pool_free(), for a pool that one context alone uses, or that no other
+ * context can be inside of at this moment: no atomic access, and the usual path is inline. */
+EA_INLINE EA_NODISCARD void *ea_pool_alloc_unlocked(ea_pool_t *pool)
+{
+    uint32_t end = EAI_POOL_END_OF(pool), link = (uint32_t)pool->eai_head & end;
+    unsigned char *block = pool->eai_base + (size_t)link * EAI_POOL_GRANULE;
+    if (EA_UNLIKELY(link == end)) return ea_pool_alloc(pool);
+#if EA_CFG_POOL_VALIDATE
+    uintptr_t index = eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
+    if (EA_UNLIKELY(index >= pool->eai_n_blocks)) return ea_pool_alloc(pool);
+    uint32_t *bits = eai_pool_bits(pool->eai_base, index), bit = eai_pool_bit(index);
+    if (EA_UNLIKELY((*bits & bit) != 0)) return ea_pool_alloc(pool);
+    *bits |= bit;
+#elif EA_CFG_POOL_SLABS > 1
+    if (EA_UNLIKELY((size_t)link * EAI_POOL_GRANULE >=
+                    (size_t)pool->eai_n_blocks * pool->eai_block_bytes)) {
+        return ea_pool_alloc(pool);
+    }
+#endif
+    pool->eai_head = *(const eai_pool_link_t *)(const void *)block;
+#if EA_CFG_POOL_STATS
+    pool->eai_counters.eai_n_allocs++;
+#endif
+    return block;
+}
+
+EA_INLINE ea_status_t ea_pool_free_unlocked(ea_pool_t *pool, void *ptr)
+{
+    uintptr_t distance = (uintptr_t)ptr - (uintptr_t)pool->eai_base;
+    uintptr_t link = eai_pool_rotate(distance, EAI_POOL_GRANULE_SHIFT);
+#if EA_CFG_POOL_VALIDATE
+    uintptr_t index = eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
+    if (EA_UNLIKELY(index >= pool->eai_n_blocks)) return ea_pool_free(pool, ptr);
+    uint32_t *bits = eai_pool_bits(pool->eai_base, index), bit = eai_pool_bit(index);
+    if (EA_UNLIKELY((*bits & bit) == 0)) return ea_pool_free(pool, ptr);
+    *bits &= ~bit;
+#elif EA_CFG_POOL_SLABS > 1
+    if (EA_UNLIKELY(distance >= (size_t)pool->eai_n_blocks * pool->eai_block_bytes)) {
+        return ea_pool_free(pool, ptr);
+    }
+#else
+    if (EA_UNLIKELY(ptr == NULL)) return EA_OK;
+#endif
+    *(eai_pool_link_t *)ptr = (uint32_t)pool->eai_head & EAI_POOL_END_OF(pool);
+    pool->eai_head = link;
+#if EA_CFG_POOL_STATS
+    pool->eai_counters.eai_n_frees++;
+#endif
+    return EA_OK;
+}
+
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the pool's sources share: links, indexes, slabs and bits. The layout is drawn in pool.c.
+ */
+#ifndef EALLOC_STORES_POOL_INTERNAL_H
+#define EALLOC_STORES_POOL_INTERNAL_H
+
+#include "ealloc/pool.h"
+
+#define EAI_ATOMICS EAI_POOL_ATOMICS
+#include "base/atomic.h"
+
+typedef ea_pool_t pool_t;
+typedef uint32_t link_t; /* a block's distance from the first slab's base, in granules */
+typedef uint32_t index_t;
+
+#define GRANULE_SHIFT EAI_POOL_GRANULE_SHIFT
+#define BITS_PER_WORD 32u
+
+/* An added slab: header, bits, blocks. */
+struct eai_pool_slab {
+    EAI_SHARED(eai_pool_slab_t *) next;
+    void *memory; /* as given to ea_pool_add_slab() */
+    unsigned char *base;
+    index_t first; /* index of its first block: those of the slabs before it are smaller */
+    uint32_t n_blocks;
+};
+
+/* Where a block is. */
+typedef struct {
+    unsigned char *base; /* of its slab; NULL: nowhere */
+    uintptr_t local;     /* its index there            */
+} place_t;
+
+/* --- links ------------------------------------------------------------------------------------ */
+
+#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+
+EA_INLINE link_t link_mask(const pool_t *pool)
+{
+    return pool->eai_mask;
+}
+/* The head after the block it leads to was taken: another tag, the link to what follows. */
+EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t next)
+{
+    return ((head | link_mask(pool)) + 1u) | next;
+}
+EA_INLINE uintptr_t head_after_push(const pool_t *pool, uintptr_t head, link_t link)
+{
+    return (head & ~(uintptr_t)link_mask(pool)) | link;
+}
+EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
+{
+    return (link_t)head & link_mask(pool);
+}
+EA_INLINE bool is_end(const pool_t *pool, link_t link)
+{
+    return link == link_mask(pool);
+}
+
+#else
+
+EA_INLINE link_t link_mask(const pool_t *pool)
+{
+    (void)pool;
+    return UINT32_MAX;
+}
+EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t next)
+{
+    (void)pool, (void)head;
+    return next;
+}
+EA_INLINE uintptr_t head_after_push(const pool_t *pool, uintptr_t head, link_t link)
+{
+    (void)pool, (void)head;
+    return link;
+}
+EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
+{
+    (void)pool;
+    return (link_t)head;
+}
+EA_INLINE bool is_end(const pool_t *pool, link_t link)
+{
+    (void)pool;
+    return link == UINT32_MAX;
+}
+
+#endif
+
+/* --- the words in free blocks ----------------------------------------------------------------- */
+
+/* ThreadSanitizer is told of the one access that is meant to race; it must then not be inlined. */
+#if defined(__SANITIZE_THREAD__)
+#define RACY static EA_NOINLINE __attribute__((no_sanitize("thread"), unused))
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define RACY static EA_NOINLINE __attribute__((no_sanitize("thread"), unused))
+#endif
+#endif
+#ifndef RACY
+#define RACY EA_INLINE
+#endif
+
+/* The one read that may race: the block may have been handed out since its link was read from the
+ * head, and its owner may be writing to it. The value is then void, and the store that would use it
+ * fails. */
+RACY link_t eai_pool_read_link(unsigned char *block)
+{
+    return EAI_LOAD_RACY((eai_pool_link_t *)(void *)block);
+}
+
+/* The block is the caller's. */
+EA_INLINE void eai_pool_write_link(unsigned char *block, link_t link)
+{
+    EAI_STORE_RACY((eai_pool_link_t *)(void *)block, link);
+}
+
+/* --- indexes ---------------------------------------------------------------------------------- */
+
+/* The index of the block that begins so many bytes behind a base: at least n_blocks of its slab
+ * unless a block begins there. Rotation brings bits that should be 0 to the top; the odd part's
+ * inverse maps multiples of it to their quotient and everything else to something larger. */
+EA_INLINE uintptr_t index_at(const pool_t *pool, uintptr_t distance_bytes)
+{
+    uintptr_t granules = eai_pool_rotate(distance_bytes, GRANULE_SHIFT);
+    return eai_pool_rotate(granules, pool->eai_rotate) * pool->eai_inverse;
+}
+
+EA_INLINE link_t link_at(const pool_t *pool, index_t index)
+{
+    return index * (pool->eai_block_bytes >> GRANULE_SHIFT);
+}
+
+EA_INLINE uintptr_t index_of_link(const pool_t *pool, link_t link)
+{
+    return eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
+}
+
+EA_INLINE unsigned char *block_at(const pool_t *pool, place_t place)
+{
+    return place.base + place.local * pool->eai_block_bytes;
+}
+
+/* Whether a link, or a distance in bytes, leads to a block of the first slab; local is its index if
+ * so. With bits the index tells (also for the end of the list: of all ones no block's index comes
+ * out); without them nothing is divided, and with one slab nothing is asked. */
+EA_INLINE bool is_in_first(const pool_t *pool, uintptr_t distance_bytes, uintptr_t local)
+{
+#if EA_CFG_POOL_VALIDATE
+    (void)distance_bytes;
+    return local < pool->eai_n_blocks;
+#elif EA_CFG_POOL_SLABS > 1
+    (void)local;
+    return distance_bytes < (uintptr_t)pool->eai_n_blocks * pool->eai_block_bytes;
+#else
+    (void)pool, (void)distance_bytes, (void)local;
+    return true;
+#endif
+}
+
+/* --- slabs ------------------------------------------------------------------------------------ */
+
+uint32_t eai_pool_total(const pool_t *pool);
+/* The added slab that holds the block of this index, or that begins at ptr; NULL: none does. */
+#if EA_CFG_POOL_SLABS > 1
+eai_pool_slab_t *eai_pool_slab_with(const pool_t *pool, uintptr_t index);
+eai_pool_slab_t *eai_pool_slab_around(const pool_t *pool, const void *ptr);
+#else
+EA_INLINE eai_pool_slab_t *eai_pool_slab_with(const pool_t *pool, uintptr_t index)
+{
+    (void)pool, (void)index;
+    return NULL;
+}
+EA_INLINE eai_pool_slab_t *eai_pool_slab_around(const pool_t *pool, const void *ptr)
+{
+    (void)pool, (void)ptr;
+    return NULL;
+}
+#endif
+
+EA_INLINE place_t place_of(const pool_t *pool, uintptr_t index)
+{
+    place_t place = {pool->eai_base, index};
+    if (EA_LIKELY(index < pool->eai_n_blocks)) return place;
+    const eai_pool_slab_t *slab = eai_pool_slab_with(pool, index);
+    place.base = slab == NULL ? NULL : slab->base;
+    place.local = slab == NULL ? 0 : index - slab->first;
+    return place;
+}
+
+uint8_t eai_pool_seal(const pool_t *pool);
+
+#endif
