@@ -8,6 +8,10 @@ set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/ealloc)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ealloc DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
     FILES_MATCHING PATTERN "*.h" PATTERN config.h EXCLUDE)
 
+# Header only, so it is there whether or not this machine has a C++ compiler.
+install(FILES ${PROJECT_SOURCE_DIR}/bindings/cpp/ealloc.hpp
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+
 # The installed config.h carries the configuration the library was built with, so that an application
 # cannot be compiled against another one by forgetting a flag.
 if(EALLOC_CONFIG_HEADER)

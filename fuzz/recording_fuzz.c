@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * libFuzzer target: the reader of recordings. The input is read twice: as it is, and with every
- * checksum put right, since otherwise no mutation gets past them.
+ * checksum put right, since otherwise no mutation gets past them; behind damage the reading goes
+ * on.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,10 @@ static void read_all(const uint8_t *data, size_t size)
     rec_event_t event;
     int got;
     uint64_t done = 0, total = 0, n_events = 0;
-    while (n_events < 2000000 && (got = rec_next(reader, &event)) == 1) {
+    while (n_events < 2000000 && (got = rec_next(reader, &event)) != 0) {
+        if (got < 0 && rec_error(reader) == NULL) abort();
+        if (got < 0 && !rec_resume(reader)) break;
+        if (got < 0) continue;
         const char *module = NULL;
         uint64_t offset = 0;
         n_events++;
@@ -56,13 +60,17 @@ static void read_all(const uint8_t *data, size_t size)
     }
     rec_progress(reader, &done, &total);
     if (total != size || done > total) abort();
-    if (n_events < 2000000 && (got < 0) != (rec_error(reader) != NULL)) abort();
     if (strlen(rec_info(reader)->command) > size * 4096) abort();
     if (rec_unclosed(reader) && rec_end(reader) == NULL) abort();
     for (uint32_t i = 0; i <= rec_n_modules(reader); i++) { /* one more than there are */
         rec_module_t module = rec_module(reader, i);
         if (strlen(module.path) + strlen(module.build_id) > size * 4096) abort();
     }
+    rec_damage_t damage = rec_damage(reader);
+    if ((damage.n_places > 0) != (rec_error(reader) != NULL)) abort();
+    char end[200];
+    if (strlen(rec_describe_end(reader, end, sizeof end)) == 0) abort();
+    if (rec_info(reader) == NULL) abort();
     rec_close(reader);
 }
 

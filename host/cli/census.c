@@ -53,6 +53,7 @@ static void release(census_t *c, uint64_t ptr, uint64_t now_us)
 /* False without memory. */
 static bool acquire(census_t *c, const rec_event_t *e)
 {
+    if (e->ptr == 0) return true; /* nobody got a block there */
     if (e->size > REC_MAX_LIVE_BYTES - c->live_bytes) {
         c->n_impossible++;
         return true;

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -105,6 +106,9 @@ static int open_command(const char *command)
 const char *launch_why_not(const char *command)
 {
     const char *why = "did not allocate, or removed LD_PRELOAD from its environment";
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < IMAGE_BYTES)
+        return "may not write files as large as a recording under way is (ulimit -f)";
     int fd = open_command(command);
     struct stat st;
     Elf64_Ehdr head;

@@ -146,6 +146,11 @@ static void add_image(session_t *s, const char *name)
     memcpy(process->arguments, head->command, process->arguments_bytes);
     process->arguments[process->arguments_bytes] = '\0';
 
+    /* What stands there under the name of a file may keep us waiting. */
+    if (n > 1 && !s->special && is_special(process->file)) {
+        errno = EEXIST;
+        stop_recording(s, process->file);
+    }
     int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)head->pid, 0);
     s->images[n - 1] = (image_t){collector, pidfd, false, head->pid, head->start_ticks};
     s->n_images = n;
@@ -413,8 +418,10 @@ static int finish(session_t *s)
     }
     char *manifest = NULL;
     if (asprintf(&manifest, "%s.manifest.json", options->output) < 0) abort();
-    if (!s->special && manifest_write(manifest, options->command, s->processes, s->n_images,
-                                      s->child_status) != 0) {
+    errno = EEXIST; /* if something special stands there */
+    if (!s->special &&
+        (is_special(manifest) || manifest_write(manifest, options->command, s->processes,
+                                                s->n_images, s->child_status) != 0)) {
         complain("cannot write %s: %s", manifest, strerror(errno));
         s->child_status = 125;
     }

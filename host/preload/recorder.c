@@ -37,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -231,6 +232,9 @@ static bool start_image(void)
         strcpy(session_dir, dir);
     }
     if (madvise(&here, sizeof here, MADV_WIPEONFORK) != 0) return false; /* Linux before 4.14 */
+    /* A file beyond the limit is a signal that ends the program. */
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < IMAGE_BYTES) return false;
     here.pid = (uint32_t)syscall(SYS_getpid);
     uint64_t ticks = clock_ticks();
     char hidden[SESSION_PATH_MAX + 64];

@@ -58,8 +58,9 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Ticks between two stamps with nothing in between: the median of many. */
-static uint64_t clock_cost(void)
+/* Ticks between two stamps with nothing in between: the median of many; and the steps that they
+ * come in, since some processors count their ticks by the dozen. */
+static uint64_t clock_cost(uint64_t *step)
 {
     static uint64_t ticks[CLOCK_TRIES];
     for (int i = 0; i < CLOCK_TRIES; i++) {
@@ -67,6 +68,11 @@ static uint64_t clock_cost(void)
         ticks[i] = stamp() - start;
     }
     qsort(ticks, CLOCK_TRIES, sizeof ticks[0], compare);
+    *step = ticks[0] != 0 ? ticks[0] : 1;
+    for (int i = 1; i < CLOCK_TRIES; i++) {
+        uint64_t between = ticks[i] - ticks[i - 1];
+        if (between != 0 && between < *step) *step = between;
+    }
     return ticks[CLOCK_TRIES / 2];
 }
 
@@ -121,6 +127,7 @@ static latency_kind_t kind_of(trace_op_t op)
 {
     return op_kind(op) == OP_FREE      ? LATENCY_FREE
            : op_kind(op) == OP_REALLOC ? LATENCY_REALLOC
+           : op_kind(op) == OP_CALLOC  ? LATENCY_ZEROED
                                        : LATENCY_ALLOC;
 }
 
@@ -161,7 +168,7 @@ bool latency_measure(const trace_t *trace, const replay_options_t *options, repl
     pass_t pass = {
         .trace = trace, .ops = options->ops, .slots = memory->slots.data, .least = least.data};
     uint64_t start_ns = now_ns(), start = stamp();
-    uint64_t cost = clock_cost();
+    uint64_t step, cost = clock_cost(&step);
     bool ok = true;
     for (int i = 0; i < LATENCY_PASSES && ok; i++) {
         memset(pass.slots, 0, slots_bytes);
@@ -172,6 +179,7 @@ bool latency_measure(const trace_t *trace, const replay_options_t *options, repl
     while (now_ns() - start_ns < CALIBRATION_NS) continue;
     double ns_per_tick = (double)(now_ns() - start_ns) / (double)(stamp() - start);
     ok = ok && summarize(&pass, cost, ns_per_tick, latency);
+    latency->step_ns = (double)step * ns_per_tick;
     bigmem_release(&least);
     return ok;
 }

@@ -9,10 +9,18 @@
 
 #define LATENCY_PASSES 3
 
-typedef enum { LATENCY_ALLOC, LATENCY_FREE, LATENCY_REALLOC, LATENCY_KINDS } latency_kind_t;
+/* Allocations that are zeroed (calloc), and reallocations that move, take time by the byte. */
+typedef enum {
+    LATENCY_ALLOC,
+    LATENCY_ZEROED,
+    LATENCY_FREE,
+    LATENCY_REALLOC,
+    LATENCY_KINDS
+} latency_kind_t;
 
 typedef struct {
     double clock_ns; /* what reading the clock twice takes; it is taken off below */
+    double step_ns;  /* what the clock moves by: no figure is more exact than that */
     struct {
         uint64_t count;
         uint32_t median_ns, p99_ns, p999_ns, worst_ns;

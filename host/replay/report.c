@@ -149,7 +149,8 @@ static void print_figures(FILE *out, const replay_report_t *report)
             report->options->check_contents ? ", writing and verifying contents included" : "");
 }
 
-static const char *const latency_names[LATENCY_KINDS] = {"allocation", "free", "reallocation"};
+static const char *const latency_names[LATENCY_KINDS] = {"allocation", "zeroed", "free",
+                                                         "reallocation"};
 
 static void print_latency(FILE *out, const replay_report_t *report)
 {
@@ -164,8 +165,8 @@ static void print_latency(FILE *out, const replay_report_t *report)
     }
     fprintf(out,
             "                  the least of %d runs without contents; the clock's own %.0f ns are"
-            " taken off\n",
-            LATENCY_PASSES, latency->clock_ns);
+            " taken off, its step is %.1f ns\n",
+            LATENCY_PASSES, latency->clock_ns, latency->step_ns);
 }
 
 /* The samples as n columns, the largest of each column's samples. */
@@ -281,7 +282,8 @@ static json_t *json_recording(const replay_report_t *report)
 static json_t *json_latency(const latency_t *latency)
 {
     if (latency == NULL) return json_null();
-    json_t *found = json_pack("{s:f, s:i}", "clock_ns", latency->clock_ns, "runs", LATENCY_PASSES);
+    json_t *found = json_pack("{s:f, s:f, s:i}", "clock_ns", latency->clock_ns, "clock_step_ns",
+                              latency->step_ns, "runs", LATENCY_PASSES);
     for (int k = 0; k < LATENCY_KINDS; k++) {
         json_object_set_new(found, latency_names[k],
                             json_pack("{s:o, s:o, s:o, s:o, s:o}", "count",

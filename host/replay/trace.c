@@ -173,6 +173,7 @@ static bool add_alloc(trace_t *t, const rec_event_t *e, const char *source, uint
     trace_op_kind_t kind = e->kind == REC_CALLOC                     ? OP_CALLOC
                            : e->kind == REC_ALIGNED && e->align != 0 ? OP_ALIGNED
                                                                      : OP_ALLOC;
+    if (e->ptr == 0) return shift_events(t, 1); /* nobody got a block there */
     t->n_allocs++;
     return free_if_live(t, e, source, offset) && add_block(t, e, kind);
 }

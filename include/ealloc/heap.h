@@ -105,8 +105,7 @@ typedef struct {
     void *from;
     void *to;
     size_t copy_bytes; /* 0: nothing to move */
-    size_t eai_size;
-    uint32_t eai_kind;
+    size_t eai_size;   /* 0: away from where it is */
 } ea_heap_move_t;
 
 /* A walk under way; private. All zero before the first call. */

@@ -20,10 +20,11 @@
  * The tag. Where compare-and-swap decides (not on Cortex-M3 and later, nor where interrupts are
  * masked) a generation tag guards the free list. It counts the blocks taken from the list in all
  * bits that a block's position leaves free, and wraps after 2^tag of them:
- *     tag = word bits - bits of (EA_CFG_POOL_SLABS * n_blocks * block bytes / word bytes)
- * e.g. 52 bits for 64 blocks of 64 bytes on a 64-bit machine (and up to four slabs), 20 on RV32. A
- * call can be deceived only if it sleeps between two of its instructions while exactly a multiple
- * of 2^tag blocks are taken; set EA_CFG_POOL_ATOMICS to 3 where that is conceivable.
+ *     64-bit machine: tag = 64 - bits of (EA_CFG_POOL_SLABS * n_blocks * block bytes)
+ *     32-bit machine: tag = 32 - bits of (EA_CFG_POOL_SLABS * n_blocks * block bytes / 4)
+ * e.g. 49 and 19 bits for 64 blocks of 64 bytes and four slabs, 51 and 21 for one slab. A call can
+ * be deceived only if it sleeps between two of its instructions while exactly a multiple of 2^tag
+ * blocks are taken; set EA_CFG_POOL_ATOMICS to 3 where that is conceivable.
  *
  * Sources: the free list is Treiber's stack (IBM RJ 5118, 1986) with the tag of the IBM System/370
  * manual; the exact division by a modular inverse is Granlund and Montgomery's (PLDI 1994, section
@@ -39,6 +40,9 @@
 #include "ealloc/compiler.h"
 #include "ealloc/config.h"
 #include "ealloc/status.h"
+#if EA_CFG_POOL_WAIT
+#include "ealloc/waitq.h"
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -80,17 +84,25 @@ extern "C" {
 
 /* What callers compile in is part of three symbols' names, so that a library built with other knobs
  * fails to link. */
-#define EAI_POOL_PASTE(name, validate, stats, wait, atomics)                                       \
-    name##_v##validate##s##stats##w##wait##a##atomics
-#define EAI_POOL_EXPAND(name, validate, stats, wait, atomics)                                      \
-    EAI_POOL_PASTE(name, validate, stats, wait, atomics)
+#define EAI_POOL_PASTE(name, validate, stats, slabs, wait, atomics)                                \
+    name##_v##validate##s##stats##n##slabs##w##wait##a##atomics
+#define EAI_POOL_EXPAND(name, validate, stats, slabs, wait, atomics)                               \
+    EAI_POOL_PASTE(name, validate, stats, slabs, wait, atomics)
 #define EAI_POOL_NAME(name)                                                                        \
-    EAI_POOL_EXPAND(name, EA_CFG_POOL_VALIDATE, EA_CFG_POOL_STATS, EA_CFG_POOL_WAIT,               \
-                    EA_CFG_POOL_ATOMICS)
+    EAI_POOL_EXPAND(name, EA_CFG_POOL_VALIDATE, EA_CFG_POOL_STATS, EA_CFG_POOL_SLABS,              \
+                    EA_CFG_POOL_WAIT, EA_CFG_POOL_ATOMICS)
 #if !defined(DOXYGEN)
 #define ea_pool_init_aligned EAI_POOL_NAME(ea_pool_init_aligned)
 #define ea_pool_alloc EAI_POOL_NAME(ea_pool_alloc)
 #define ea_pool_free EAI_POOL_NAME(ea_pool_free)
+#endif
+
+/* Where links are not pointers and a word more in the control structure does not matter, the
+ * unlocked calls have a list of their own, of pointers, which the others fall back on. */
+#if EAI_POOL_ATOMICS == EAI_POOL_CAS && UINTPTR_MAX > 0xFFFFFFFFu && !defined(EAI_MODEL_CHECK)
+#define EAI_POOL_LOCAL 1
+#else
+#define EAI_POOL_LOCAL 0
 #endif
 
 /* A word that several contexts change; the model checker puts its own type here. */
@@ -122,8 +134,14 @@ typedef struct ea_pool {
     uint32_t eai_mask; /* the bits of head that are the link */
 #endif
     EAI_SHARED(eai_pool_slab_t *) eai_slabs; /* further ones, in the order they were added */
+#if EAI_POOL_LOCAL
+    unsigned char *eai_local; /* the unlocked calls' list: blocks of the first slab */
+#endif
 #if EA_CFG_POOL_STATS
     eai_pool_counters_t eai_counters;
+#endif
+#if EA_CFG_POOL_WAIT
+    ea_waitq_t eai_waiting;
 #endif
 } ea_pool_t;
 
@@ -154,9 +172,14 @@ typedef void (*ea_pool_visit_t)(void *context, void *block);
 
 /* --- definition ------------------------------------------------------------------------------- */
 
-/* Blocks begin at multiples of a granule, which is what links count. */
+/* Blocks begin at multiples of a granule. Links count bytes; where the word that holds a link and a
+ * tag has 32 bits they count granules, which leaves the tag two more. */
 #define EAI_POOL_GRANULE ((uint32_t)sizeof(void *))
-#define EAI_POOL_GRANULE_SHIFT (sizeof(void *) == 8 ? 3u : 2u)
+#if EAI_POOL_ATOMICS == EAI_POOL_CAS && UINTPTR_MAX == 0xFFFFFFFFu
+#define EAI_POOL_LINK_SHIFT 2u
+#else
+#define EAI_POOL_LINK_SHIFT 0u
+#endif
 #define EAI_POOL_ROUND_UP(x, to) (((x) + (to)-1u) / (to) * (to))
 /* Bytes of one block; alignment at most EA_POOL_ALIGN adds nothing beyond the granule. */
 #define EAI_POOL_BLOCK(size, alignment)                                                            \
@@ -172,10 +195,11 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
 #define EAI_POOL_INVERSE(d)                                                                        \
     EAI_POOL_STEP(d, EAI_POOL_STEP(d, EAI_POOL_STEP(d, EAI_POOL_STEP(d, ((3u * (uintptr_t)(d)) ^   \
                                                                          (uintptr_t)2u)))))
-#define EAI_POOL_ROTATE(block) ((uint8_t)__builtin_ctz((block) / EAI_POOL_GRANULE))
+#define EAI_POOL_ROTATE(block) ((uint8_t)__builtin_ctz((block) >> EAI_POOL_LINK_SHIFT))
+#define EAI_POOL_MAX_BYTES ((uint64_t)(UINT32_MAX / EA_CFG_POOL_SLABS) << EAI_POOL_LINK_SHIFT)
 /* The smallest 2^k - 1 that is larger than every link. */
 #define EAI_POOL_LINKS(block, n)                                                                   \
-    ((uint32_t)(n) * ((uint32_t)(block) / EAI_POOL_GRANULE) * EA_CFG_POOL_SLABS)
+    ((uint32_t)(n) * ((uint32_t)(block) >> EAI_POOL_LINK_SHIFT) * EA_CFG_POOL_SLABS)
 #define EAI_POOL_LINK_MASK(block, n) (UINT32_MAX >> __builtin_clz(EAI_POOL_LINKS(block, n)))
 #if EAI_POOL_ATOMICS == EAI_POOL_CAS
 #define EAI_POOL_END(block, n) EAI_POOL_LINK_MASK(block, n)
@@ -183,6 +207,11 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
 #else
 #define EAI_POOL_END(block, n) UINT32_MAX
 #define EAI_POOL_MASK_FIELD(block, n)
+#endif
+#if EAI_POOL_LOCAL
+#define EAI_POOL_LOCAL_FIELD , NULL
+#else
+#define EAI_POOL_LOCAL_FIELD
 #endif
 #if EA_CFG_POOL_STATS
 #define EAI_POOL_COUNTERS_FIELD                                                                    \
@@ -193,17 +222,34 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
 #else
 #define EAI_POOL_COUNTERS_FIELD
 #endif
+#if EA_CFG_POOL_WAIT
+#define EAI_POOL_WAITING_FIELD                                                                     \
+    ,                                                                                              \
+    {                                                                                              \
+        NULL                                                                                       \
+    }
+#else
+#define EAI_POOL_WAITING_FIELD
+#endif
 
 /* Define a pool object called name, of n_blocks blocks of at least block_size bytes. Use it at file
- * scope; the object has external linkage (EA_POOL_DECLARE in other files), its memory is private to
- * the file. n_blocks and block_size are constant expressions of 1 or more.
+ * scope; the object has external linkage (EA_POOL_DECLARE in other files), or with _STATIC is
+ * private to the file, as its memory is in any case. n_blocks and block_size are constant
+ * expressions of 1 or more.
  * Cost     nothing at run time: the pool is ready before the first instruction of the program. */
 #define EA_POOL_DEFINE(name, block_size, n_blocks)                                                 \
-    EA_POOL_DEFINE_ALIGNED(name, block_size, n_blocks, EA_POOL_ALIGN)
+    EAI_POOL_DEFINE(, name, block_size, n_blocks, EA_POOL_ALIGN)
+#define EA_POOL_DEFINE_STATIC(name, block_size, n_blocks)                                          \
+    EAI_POOL_DEFINE(static, name, block_size, n_blocks, EA_POOL_ALIGN)
 
 /* As EA_POOL_DEFINE(), every block aligned to alignment bytes and padded to a multiple of it: a
  * power of two, e.g. the length of a cache line for blocks that a device transfers. */
 #define EA_POOL_DEFINE_ALIGNED(name, block_size, n_blocks, alignment)                              \
+    EAI_POOL_DEFINE(, name, block_size, n_blocks, alignment)
+#define EA_POOL_DEFINE_ALIGNED_STATIC(name, block_size, n_blocks, alignment)                       \
+    EAI_POOL_DEFINE(static, name, block_size, n_blocks, alignment)
+
+#define EAI_POOL_DEFINE(storage, name, block_size, n_blocks, alignment)                            \
     enum {                                                                                         \
         name##_eai_align = (alignment) > EA_POOL_ALIGN ? (alignment) : EA_POOL_ALIGN,              \
         name##_eai_block = EAI_POOL_BLOCK(block_size, alignment),                                  \
@@ -212,20 +258,42 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
     };                                                                                             \
     EA_STATIC_ASSERT((n_blocks) >= 1 && ((alignment) & ((alignment)-1)) == 0,                      \
                      "a pool has at least one block, and its alignment is a power of two");        \
+    EA_STATIC_ASSERT((uint64_t)(n_blocks)*name##_eai_block <= EAI_POOL_MAX_BYTES,                  \
+                     "the blocks of a pool are no more than a link can number");                   \
     static unsigned char name##_eai_memory[name##_eai_below + (size_t)(n_blocks)*name##_eai_block] \
         __attribute__((aligned(name##_eai_align)));                                                \
-    ea_pool_t name = {EAI_POOL_END(name##_eai_block, n_blocks),                                    \
-                      name##_eai_memory + name##_eai_below,                                        \
-                      EAI_POOL_INVERSE(name##_eai_odd),                                            \
-                      (n_blocks),                                                                  \
-                      0,                                                                           \
-                      name##_eai_block,                                                            \
-                      EAI_POOL_ROTATE((uint32_t)name##_eai_block),                                 \
-                      (uint8_t)__builtin_ctz(name##_eai_align),                                    \
-                      0,                                                                           \
-                      0,                                                                           \
-                      EAI_POOL_MASK_FIELD((uint32_t)name##_eai_block, n_blocks)                    \
-                          NULL EAI_POOL_COUNTERS_FIELD}
+    storage ea_pool_t name = {                                                                     \
+        EAI_POOL_END(name##_eai_block, n_blocks),                                                  \
+        name##_eai_memory + name##_eai_below,                                                      \
+        EAI_POOL_INVERSE(name##_eai_odd),                                                          \
+        (n_blocks),                                                                                \
+        0,                                                                                         \
+        name##_eai_block,                                                                          \
+        EAI_POOL_ROTATE((uint32_t)name##_eai_block),                                               \
+        (uint8_t)__builtin_ctz(name##_eai_align),                                                  \
+        0,                                                                                         \
+        0,                                                                                         \
+        EAI_POOL_MASK_FIELD(name##_eai_block, n_blocks)                                            \
+            NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD}
+
+/* What a component that lays pools side by side needs: the bytes of a pool's memory when its
+ * address is aligned as its blocks are, and the initializer of a pool that has such memory. */
+#define EAI_POOL_BELOW(n_blocks, alignment)                                                        \
+    EAI_POOL_ROUND_UP(EAI_POOL_BITS_BYTES(n_blocks), (size_t)(alignment))
+#define EAI_POOL_MEMORY_BYTES(block_size, n_blocks, alignment)                                     \
+    (EAI_POOL_BELOW(n_blocks, alignment) + (size_t)(n_blocks)*EAI_POOL_BLOCK(block_size, alignment))
+#define EAI_POOL_ODD(block) ((block) / ((block) & (0u - (block))))
+#define EAI_POOL_INITIALIZER(memory, block_size, n_blocks, alignment)                              \
+    {                                                                                              \
+        EAI_POOL_END((uint32_t)EAI_POOL_BLOCK(block_size, alignment), n_blocks),                   \
+            (memory) + EAI_POOL_BELOW(n_blocks, alignment),                                        \
+            EAI_POOL_INVERSE(EAI_POOL_ODD((uint32_t)EAI_POOL_BLOCK(block_size, alignment))),       \
+            (n_blocks), 0, (uint32_t)EAI_POOL_BLOCK(block_size, alignment),                        \
+            EAI_POOL_ROTATE((uint32_t)EAI_POOL_BLOCK(block_size, alignment)),                      \
+            (uint8_t)__builtin_ctz((unsigned)(alignment)), 0, 0,                                   \
+            EAI_POOL_MASK_FIELD((uint32_t)EAI_POOL_BLOCK(block_size, alignment), n_blocks)         \
+                NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD           \
+    }
 
 /* Declare a pool that another file defines. */
 #define EA_POOL_DECLARE(name) extern ea_pool_t name
@@ -252,7 +320,7 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
  * as fit in mem. No alignment is asked of mem.
  * Returns  EA_OK; EA_ERR_INVALID if pool or mem is NULL or block_size_bytes is 0; EA_ERR_NO_MEMORY
  *          if not one block fits; EA_ERR_TOO_LARGE if the blocks are more than a link can number
- *          (2^32 pointers of memory / EA_CFG_POOL_SLABS).
+ *          (4 GB / EA_CFG_POOL_SLABS).
  * Owns     the pool uses mem until ea_pool_deinit().
  * Context  any, alone: before the pool is known to another context.
  * Cost     O(1), whatever the number of blocks, but for clearing a bit per block. */
@@ -313,7 +381,7 @@ EA_NODISCARD bool ea_pool_owns(const ea_pool_t *pool, const void *ptr);
  *          EA_ERR_RANGE if the pool would have more than EA_CFG_POOL_SLABS slabs or more than
  *          EA_CFG_POOL_SLABS times the blocks of its first one.
  * Owns     the pool uses mem until ea_pool_remove_slab() or ea_pool_deinit().
- * Cost     O(1) but for clearing a bit per block. */
+ * Cost     O(1) but for clearing a bit per block, and for each task that waits for a block. */
 EA_NODISCARD ea_status_t ea_pool_add_slab(ea_pool_t *pool, void *mem, size_t size_bytes);
 
 /* Take the slab added last, mem as given to ea_pool_add_slab(), out of the pool.
@@ -346,10 +414,54 @@ EA_INLINE uintptr_t eai_pool_rotate(uintptr_t x, unsigned by)
     return x >> by | x << ((0u - by) & (sizeof x * 8u - 1u));
 }
 
-#ifndef EAI_MODEL_CHECK
+/* The mask of a block's bit. A rotation on Arm takes its count modulo 32 by itself; the compiler
+ * would spend two instructions on it all the same. */
+EA_INLINE uint32_t eai_pool_bit(uintptr_t index)
+{
+#if defined(__thumb2__)
+    uint32_t bit;
+    __asm__("ror %0, %1, %2" : "=r"(bit) : "r"(1u), "r"(index));
+    return bit;
+#elif defined(__thumb__) && !defined(__clang__)
+    uint32_t bit = 1u;
+    __asm__("ror %0, %1" : "+l"(bit) : "l"(index) : "cc");
+    return bit;
+#else
+    return (uint32_t)1 << (index % 32u);
+#endif
+}
+
+/* Bits stand below the base, a word for 32 blocks: where a block's word is. */
+EA_INLINE eai_pool_bits_t *eai_pool_bits(unsigned char *base, uintptr_t index)
+{
+    return (eai_pool_bits_t *)((uintptr_t)base + ~(index / 32u) * sizeof(eai_pool_bits_t));
+}
 
 /* A free block's first word is the link of the next one. */
+#ifdef EAI_MODEL_CHECK
+typedef EAI_SHARED(uint32_t) eai_pool_link_t;
+#else
 typedef uint32_t EA_MAY_ALIAS eai_pool_link_t;
+typedef unsigned char *EA_MAY_ALIAS eai_pool_pointer_t;
+
+/* What the unlocked calls do to their list. */
+#if EAI_POOL_LOCAL
+
+EA_INLINE unsigned char *eai_pool_first(const ea_pool_t *pool)
+{
+    return pool->eai_local;
+}
+EA_INLINE void eai_pool_drop_first(ea_pool_t *pool, unsigned char *block)
+{
+    pool->eai_local = *(const eai_pool_pointer_t *)(const void *)block;
+}
+EA_INLINE void eai_pool_put_first(ea_pool_t *pool, unsigned char *block)
+{
+    *(eai_pool_pointer_t *)(void *)block = pool->eai_local;
+    pool->eai_local = block;
+}
+
+#else /* the list of all: of the head, which may hold a tag, only the link */
 
 #if EAI_POOL_ATOMICS == EAI_POOL_CAS
 #define EAI_POOL_END_OF(pool) ((pool)->eai_mask)
@@ -357,27 +469,45 @@ typedef uint32_t EA_MAY_ALIAS eai_pool_link_t;
 #define EAI_POOL_END_OF(pool) UINT32_MAX
 #endif
 
-/* As ea_pool_alloc() and ea_pool_free(), for a pool that one context alone uses, or that no other
- * context can be inside of at this moment: no atomic access, and the usual path is inline. */
-EA_INLINE EA_NODISCARD void *ea_pool_alloc_unlocked(ea_pool_t *pool)
+EA_INLINE unsigned char *eai_pool_first(const ea_pool_t *pool)
 {
     uint32_t end = EAI_POOL_END_OF(pool), link = (uint32_t)pool->eai_head & end;
-    unsigned char *block = pool->eai_base + (size_t)link * EAI_POOL_GRANULE;
-    if (EA_UNLIKELY(link == end)) return ea_pool_alloc(pool);
+    return link == end ? NULL : pool->eai_base + ((size_t)link << EAI_POOL_LINK_SHIFT);
+}
+EA_INLINE void eai_pool_drop_first(ea_pool_t *pool, unsigned char *block)
+{
+    pool->eai_head = *(const eai_pool_link_t *)(const void *)block;
+}
+EA_INLINE void eai_pool_put_first(ea_pool_t *pool, unsigned char *block)
+{
+    *(eai_pool_link_t *)(void *)block = (uint32_t)pool->eai_head & EAI_POOL_END_OF(pool);
+    pool->eai_head = ((uintptr_t)block - (uintptr_t)pool->eai_base) >> EAI_POOL_LINK_SHIFT;
+}
+
+#endif
+
+/* As ea_pool_alloc() and ea_pool_free(), while no other context can be inside a call on this pool:
+ * no atomic access, and the usual path is inline. Blocks may be taken by one kind of call and given
+ * back by the other. */
+EA_INLINE EA_NODISCARD void *ea_pool_alloc_unlocked(ea_pool_t *pool)
+{
+    unsigned char *block = eai_pool_first(pool);
+    if (EA_UNLIKELY(block == NULL)) return ea_pool_alloc(pool);
 #if EA_CFG_POOL_VALIDATE
+    uintptr_t link =
+        eai_pool_rotate((uintptr_t)block - (uintptr_t)pool->eai_base, EAI_POOL_LINK_SHIFT);
     uintptr_t index = eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
     if (EA_UNLIKELY(index >= pool->eai_n_blocks)) return ea_pool_alloc(pool);
-    uint32_t *bits = (uint32_t *)(void *)pool->eai_base - 1 - index / 32u;
-    uint32_t bit = (uint32_t)1 << (index % 32u);
+    uint32_t *bits = eai_pool_bits(pool->eai_base, index), bit = eai_pool_bit(index);
     if (EA_UNLIKELY((*bits & bit) != 0)) return ea_pool_alloc(pool);
     *bits |= bit;
 #elif EA_CFG_POOL_SLABS > 1
-    if (EA_UNLIKELY((size_t)link * EAI_POOL_GRANULE >=
+    if (EA_UNLIKELY((uintptr_t)block - (uintptr_t)pool->eai_base >=
                     (size_t)pool->eai_n_blocks * pool->eai_block_bytes)) {
         return ea_pool_alloc(pool);
     }
 #endif
-    pool->eai_head = *(const eai_pool_link_t *)(const void *)block;
+    eai_pool_drop_first(pool, block);
 #if EA_CFG_POOL_STATS
     pool->eai_counters.eai_n_allocs++;
 #endif
@@ -386,24 +516,23 @@ EA_INLINE EA_NODISCARD void *ea_pool_alloc_unlocked(ea_pool_t *pool)
 
 EA_INLINE ea_status_t ea_pool_free_unlocked(ea_pool_t *pool, void *ptr)
 {
-    uintptr_t distance = (uintptr_t)ptr - (uintptr_t)pool->eai_base;
-    uintptr_t link = eai_pool_rotate(distance, EAI_POOL_GRANULE_SHIFT);
 #if EA_CFG_POOL_VALIDATE
+    uintptr_t link =
+        eai_pool_rotate((uintptr_t)ptr - (uintptr_t)pool->eai_base, EAI_POOL_LINK_SHIFT);
     uintptr_t index = eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
     if (EA_UNLIKELY(index >= pool->eai_n_blocks)) return ea_pool_free(pool, ptr);
-    uint32_t *bits = (uint32_t *)(void *)pool->eai_base - 1 - index / 32u;
-    uint32_t bit = (uint32_t)1 << (index % 32u);
+    uint32_t *bits = eai_pool_bits(pool->eai_base, index), bit = eai_pool_bit(index);
     if (EA_UNLIKELY((*bits & bit) == 0)) return ea_pool_free(pool, ptr);
     *bits &= ~bit;
 #elif EA_CFG_POOL_SLABS > 1
-    if (EA_UNLIKELY(distance >= (size_t)pool->eai_n_blocks * pool->eai_block_bytes)) {
+    if (EA_UNLIKELY((uintptr_t)ptr - (uintptr_t)pool->eai_base >=
+                    (size_t)pool->eai_n_blocks * pool->eai_block_bytes)) {
         return ea_pool_free(pool, ptr);
     }
 #else
     if (EA_UNLIKELY(ptr == NULL)) return EA_OK;
 #endif
-    *(eai_pool_link_t *)ptr = (uint32_t)pool->eai_head & EAI_POOL_END_OF(pool);
-    pool->eai_head = link;
+    eai_pool_put_first(pool, (unsigned char *)ptr);
 #if EA_CFG_POOL_STATS
     pool->eai_counters.eai_n_frees++;
 #endif

@@ -7,14 +7,17 @@
  *   EAI_ATOMICS 2  load-linked/store-conditional: one Arm M-profile core, where taking an exception
  *                  clears the exclusive monitor. The barriers are the compiler's only: one core
  *                  sees its own writes in order.
- *   EAI_ATOMICS 3  plain accesses; the caller encloses them in EAI_ENTER and EAI_LEAVE, which mask
- *                  interrupts here and do nothing in the other forms
+ *   EAI_ATOMICS 3  plain stores between EAI_ENTER and EAI_LEAVE, which mask interrupts here and do
+ *                  nothing in the other forms
  *   EAI_ATOMIC_HEADER  a test's own form: the model checker's types, or a hook before every access
  *
  * EAI_LOAD_LINKED and EAI_STORE_COND are a pair: the store happens, and returns true, only if the
- * word still holds what the load returned; forms 2 and 3 promise more, that nothing was stored in
- * between (EAI_ABA_FREE is 1), form 1 does not. EAI_CAS compares the value in every form. Any store
- * may fail without cause.
+ * word still holds what the load returned. Form 2 promises more: that nothing was stored in
+ * between. Form 3 promises that for what was read since EAI_ENTER. EAI_CAS compares the value in
+ * every form. In form 3 the conditional stores, the fetches and EAI_COUNT belong between EAI_ENTER
+ * and EAI_LEAVE; loads may be outside. Any conditional store may fail without cause. EAI_COUNT adds
+ * 1 to a member of an object. EAI_LOAD_RACY and EAI_STORE_RACY are for a word that its reader may
+ * not own any more when the value arrives.
  */
 #ifndef EALLOC_BASE_ATOMIC_H
 #define EALLOC_BASE_ATOMIC_H
@@ -34,14 +37,17 @@
 #define EAI_RELEASE __ATOMIC_RELEASE
 #define EAI_SEQ_CST __ATOMIC_SEQ_CST
 
-#define EAI_LOAD(word, order) __atomic_load_n(word, order)
-#define EAI_STORE(word, value, order) __atomic_store_n(word, value, order)
+#define EAI_LOAD_RACY(word) (*(const volatile __typeof__(*(word)) *)(word))
+#define EAI_STORE_RACY(word, value) (*(volatile __typeof__(*(word)) *)(word) = (value))
 
 #if EAI_ATOMICS == 1
 
-#define EAI_ABA_FREE 0
+#define EAI_LOAD(word, order) __atomic_load_n(word, order)
+#define EAI_STORE(word, value, order) __atomic_store_n(word, value, order)
+
 #define EAI_ENTER(irq)
 #define EAI_LEAVE(irq)
+#define EAI_PAUSE(irq)
 
 EA_INLINE bool eai_cas_word(uintptr_t *word, uintptr_t seen, uintptr_t value, int order)
 {
@@ -57,16 +63,24 @@ EA_INLINE bool eai_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
 #define EAI_LOAD_LINKED(word) __atomic_load_n(word, __ATOMIC_ACQUIRE)
 #define EAI_STORE_COND(word, seen, value) eai_cas_word(word, seen, value, __ATOMIC_ACQUIRE)
 #define EAI_CAS(word, seen, value) eai_cas_word(word, seen, value, __ATOMIC_RELEASE)
+#define EAI_CAS_SEQ_CST(word, seen, value) eai_cas_word(word, seen, value, __ATOMIC_SEQ_CST)
 #define EAI_CAS_U32(word, seen, value) eai_cas_u32(word, seen, value)
-#define EAI_FETCH_ADD(word, value) __atomic_fetch_add(word, value, __ATOMIC_RELAXED)
-#define EAI_FETCH_OR(word, value) __atomic_fetch_or(word, value, __ATOMIC_RELAXED)
-#define EAI_FETCH_AND(word, value) __atomic_fetch_and(word, value, __ATOMIC_RELAXED)
+#define EAI_CAS_POINTER(word, seen, value)                                                         \
+    __atomic_compare_exchange_n(word, seen, value, true, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)
+#define EAI_COUNT(object, member)                                                                  \
+    ((void)__atomic_fetch_add(&(object)->member, 1u, __ATOMIC_RELAXED))
+#define EAI_FETCH_SET(word, bits) __atomic_fetch_or(word, bits, __ATOMIC_RELAXED)
+#define EAI_FETCH_CLEAR(word, bits) __atomic_fetch_and(word, ~(bits), __ATOMIC_RELAXED)
 
 #elif EAI_ATOMICS == 2
 
-#define EAI_ABA_FREE 1
+/* One core needs no barrier instruction, only the compiler's obedience. */
+#define EAI_LOAD(word, order) __atomic_load_n(word, __ATOMIC_RELAXED)
+#define EAI_STORE(word, value, order)                                                              \
+    (__atomic_signal_fence(order), __atomic_store_n(word, value, __ATOMIC_RELAXED))
 #define EAI_ENTER(irq)
 #define EAI_LEAVE(irq)
+#define EAI_PAUSE(irq)
 
 EA_INLINE uint32_t eai_ldrex(const volatile void *word)
 {
@@ -87,15 +101,19 @@ EA_INLINE bool eai_cas(volatile void *word, uint32_t seen, uint32_t value)
     return eai_ldrex(word) == seen && eai_strex(word, value);
 }
 
-EA_INLINE uint32_t eai_fetch_add(volatile void *word, uint32_t value)
-{
-    uint32_t old;
-    do old = eai_ldrex(word);
-    while (!eai_strex(word, old + value));
-    return old;
-}
+/* The offset stays in the instructions. */
+#define EAI_COUNT(object, member)                                                                  \
+    do {                                                                                           \
+        uint32_t eai_n, eai_failed;                                                                \
+        do {                                                                                       \
+            __asm volatile("ldrex %0, [%2, %3]\n\tadds %0, %0, #1\n\tstrex %1, %0, [%2, %3]"       \
+                           : "=&l"(eai_n), "=&r"(eai_failed)                                       \
+                           : "r"(object), "i"(offsetof(__typeof__(*(object)), member))             \
+                           : "cc", "memory");                                                      \
+        } while (eai_failed != 0);                                                                 \
+    } while (0)
 
-EA_INLINE uint32_t eai_fetch_or(volatile void *word, uint32_t bits)
+EA_INLINE uint32_t eai_fetch_set(volatile void *word, uint32_t bits)
 {
     uint32_t old;
     do old = eai_ldrex(word);
@@ -103,51 +121,70 @@ EA_INLINE uint32_t eai_fetch_or(volatile void *word, uint32_t bits)
     return old;
 }
 
-EA_INLINE uint32_t eai_fetch_and(volatile void *word, uint32_t bits)
+EA_INLINE uint32_t eai_fetch_clear(volatile void *word, uint32_t bits)
 {
     uint32_t old;
     do old = eai_ldrex(word);
-    while (!eai_strex(word, old & bits));
+    while (!eai_strex(word, old & ~bits));
     return old;
 }
 
 #define EAI_LOAD_LINKED(word) eai_ldrex(word)
 #define EAI_STORE_COND(word, seen, value) eai_strex(word, value)
 #define EAI_CAS(word, seen, value) eai_cas(word, seen, value)
+#define EAI_CAS_SEQ_CST(word, seen, value) eai_cas(word, seen, value)
 #define EAI_CAS_U32(word, seen, value) eai_cas(word, seen, value)
-#define EAI_FETCH_ADD(word, value) eai_fetch_add(word, value)
-#define EAI_FETCH_OR(word, value) eai_fetch_or(word, value)
-#define EAI_FETCH_AND(word, value) eai_fetch_and(word, value)
+#define EAI_FETCH_SET(word, bits) eai_fetch_set(word, bits)
+#define EAI_FETCH_CLEAR(word, bits) eai_fetch_clear(word, bits)
 
 #elif EAI_ATOMICS == 3
 
 #include "ealloc/port.h"
 
-#define EAI_ABA_FREE 1
+#define EAI_LOAD(word, order) __atomic_load_n(word, order)
+#define EAI_STORE(word, value, order) __atomic_store_n(word, value, order)
 #define EAI_ENTER(irq) ea_port_irq_t irq = ea_port_irq_mask()
 #define EAI_LEAVE(irq) ea_port_irq_restore(irq)
+#define EAI_PAUSE(irq) (ea_port_irq_restore(irq), (irq) = ea_port_irq_mask())
 
-EA_INLINE uint32_t eai_fetch_or(uint32_t *word, uint32_t bits)
+/* Whole words, so that a load outside a section sees the old or the new value. */
+EA_INLINE bool eai_cas_word(uintptr_t *word, uintptr_t seen, uintptr_t value)
+{
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) != seen) return false;
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+    return true;
+}
+
+EA_INLINE bool eai_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
+{
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) != seen) return false;
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+    return true;
+}
+
+EA_INLINE uint32_t eai_fetch_set(uint32_t *word, uint32_t bits)
 {
     uint32_t old = *word;
-    *word = old | bits;
+    __atomic_store_n(word, old | bits, __ATOMIC_RELAXED);
     return old;
 }
 
-EA_INLINE uint32_t eai_fetch_and(uint32_t *word, uint32_t bits)
+EA_INLINE uint32_t eai_fetch_clear(uint32_t *word, uint32_t bits)
 {
     uint32_t old = *word;
-    *word = old & bits;
+    __atomic_store_n(word, old & ~bits, __ATOMIC_RELAXED);
     return old;
 }
 
-#define EAI_LOAD_LINKED(word) (*(word))
-#define EAI_STORE_COND(word, seen, value) (*(word) = (value), true)
-#define EAI_CAS(word, seen, value) (*(word) = (value), true)
-#define EAI_CAS_U32(word, seen, value) (*(word) = (value), true)
-#define EAI_FETCH_ADD(word, value) (*(word) += (value))
-#define EAI_FETCH_OR(word, value) eai_fetch_or(word, value)
-#define EAI_FETCH_AND(word, value) eai_fetch_and(word, value)
+#define EAI_LOAD_LINKED(word) __atomic_load_n(word, __ATOMIC_RELAXED)
+#define EAI_STORE_COND(word, seen, value) eai_cas_word(word, seen, value)
+#define EAI_CAS(word, seen, value) eai_cas_word(word, seen, value)
+#define EAI_CAS_SEQ_CST(word, seen, value) eai_cas_word(word, seen, value)
+#define EAI_CAS_U32(word, seen, value) eai_cas_u32(word, seen, value)
+#define EAI_COUNT(object, member)                                                                  \
+    __atomic_store_n(&(object)->member, (object)->member + 1u, __ATOMIC_RELAXED)
+#define EAI_FETCH_SET(word, bits) eai_fetch_set(word, bits)
+#define EAI_FETCH_CLEAR(word, bits) eai_fetch_clear(word, bits)
 
 #else
 #error "Whoever includes base/atomic.h says in EAI_ATOMICS which form it wants."

@@ -43,29 +43,8 @@
  */
 #include "stores/heap_internal.h"
 
-/* Tiny: the other sources call the very functions that the hot path inlines elsewhere. */
-#if EAI_TINY_CODE
-#define HOT
-#define unlink_block eai_heap_unlink
-#define release eai_heap_release
-#else
-#define HOT EA_INLINE
-#endif
-
-#if EAI_TINY_CODE
-/* The same mapping as the other profiles', by a loop of at most 29 steps where there is no clz. */
-uint32_t eai_heap_bin_of(uint32_t size)
-{
-    uint32_t g = size >> EAI_GRANULE_SHIFT, bin = 0;
-#if EAI_HAS_CLZ
-    bin = (31u - EAI_SUB_LOG2) - eai_clz32(g | (1u << EAI_SUB_LOG2));
-    return (bin << EAI_SUB_LOG2) + (g >> bin);
-#else
-    for (; g >= EAI_EXACT_GRANULES; g >>= 1) bin += 1u << EAI_SUB_LOG2;
-    return bin + g;
-#endif
-}
-#endif
+/* Tiny has lists, fits, take and release of its own: heap_tiny.c. */
+#if !EAI_TINY_CODE
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
@@ -74,7 +53,6 @@ EA_INLINE void clear_bin(ea_heap_t *heap, uint32_t bin)
     heap->words[bin >> 5] &= ~eai_bit(bin);
 }
 
-#if !EAI_TINY_CODE
 /* Take a block that is known to be in bin off its list. */
 EA_INLINE void unlink_from(ea_heap_t *heap, links_t *block, uint32_t bin)
 {
@@ -83,10 +61,9 @@ EA_INLINE void unlink_from(ea_heap_t *heap, links_t *block, uint32_t bin)
     at(heap, next)->prev = (link_t)prev;
     if (next == prev) clear_bin(heap, bin);
 }
-#endif
 
 /* Take a block off its list by its address: an emptied list leaves its sentinel on both sides. */
-HOT void unlink_block(ea_heap_t *heap, links_t *block)
+EA_INLINE void unlink_block(ea_heap_t *heap, links_t *block)
 {
     ref_t next = block->next, prev = block->prev;
     at(heap, prev)->next = (link_t)next;
@@ -95,7 +72,7 @@ HOT void unlink_block(ea_heap_t *heap, links_t *block)
 }
 
 /* Link a free block into the bin of its size. is_rest: it is what a split left over. */
-EAI_HOT void insert_block(ea_heap_t *heap, links_t *block, uint32_t size, bool is_rest)
+EA_INLINE void insert_block(ea_heap_t *heap, links_t *block, uint32_t size, bool is_rest)
 {
     uint32_t bin = bin_of(size);
     ref_t self = ref_of(heap, block), head = sentinel(heap, bin), next, prev;
@@ -110,7 +87,7 @@ EAI_HOT void insert_block(ea_heap_t *heap, links_t *block, uint32_t size, bool i
         prev = at(heap, head)->prev;
     }
 #else
-    if (is_rest || EAI_TINY_CODE) {
+    if (is_rest) {
         next = head;
         prev = at(heap, head)->prev;
     } else {
@@ -126,12 +103,8 @@ EAI_HOT void insert_block(ea_heap_t *heap, links_t *block, uint32_t size, bool i
 }
 
 /* First bin at or above bin whose bit is set; the guard's is, so there is always one. */
-EAI_HOT uint32_t next_bin(const ea_heap_t *heap, uint32_t bin)
+EA_INLINE uint32_t next_bin(const ea_heap_t *heap, uint32_t bin)
 {
-#if EAI_TINY_CODE && !EAI_HAS_CLZ
-    while (!(heap->words[bin >> 5] & eai_bit(bin))) bin++; /* at most as many steps as bins */
-    return bin;
-#else
     uint32_t i = bin >> 5;
     uint32_t word = eai_bits_from(heap->words[i], bin & 31u);
     if (word) return bin + eai_bits_first(word);
@@ -143,8 +116,9 @@ EAI_HOT uint32_t next_bin(const ea_heap_t *heap, uint32_t bin)
     } while (!word);
     return (i << 5) + eai_bits_first(word);
 #endif
-#endif
 }
+
+#endif
 
 /* --- counters --------------------------------------------------------------------------------- */
 
@@ -199,7 +173,7 @@ static ea_status_t refuse_damaged(ea_heap_t *heap)
 
 /* The slow path of a request's size: none, tiny, too large, or half fit's power of two. Returns the
  * request to serve; 0: refuse. */
-#if EA_CFG_HEAP_HALF_FIT || !EAI_TINY_CODE
+#if !EAI_TINY_CODE
 static EA_NOINLINE size_t adjust_request(const ea_heap_t *heap, size_t request)
 {
     size_t largest = (size_t)(heap->span_bytes & ~EAI_MASK) - EA_HEAP_OVERHEAD_BYTES;
@@ -252,22 +226,14 @@ EA_INLINE bool free_block_ok(const ea_heap_t *heap, const links_t *block, uint32
 }
 
 #if EAI_TINY_CODE
-/* A free block of at least size bytes; NULL: none that the search can see. Both ends of the
- * request's own bin, then the first block of the next bin above, which fits unless it is the
- * guard's. */
-EA_INLINE links_t *find_fit(ea_heap_t *heap, uint32_t size)
+#if EA_CFG_CHECK_LEVEL >= 1
+bool eai_heap_vouch(ea_heap_t *heap, const links_t *block)
 {
-    uint32_t own = bin_of(size), bin = own;
-    for (;;) { /* at most twice */
-        bin = next_bin(heap, bin);
-        links_t *list = at(heap, sentinel(heap, bin)), *block = at(heap, list->next);
-        if (*header(block) >= size) return block;
-        block = at(heap, list->prev);
-        if (*header(block) >= size) return block;
-        if (bin != own) return NULL;
-        bin++;
-    }
+    if (free_block_ok(heap, block, *header(block))) return true;
+    refuse_block(heap, EA_ERR_CORRUPT);
+    return false;
 }
+#endif
 #else
 /* The bits of bin and those after it in the same word. */
 EA_INLINE uint32_t bits_at(const ea_heap_t *heap, uint32_t bin)
@@ -404,9 +370,10 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
 #if EA_CFG_CHECK_LEVEL >= 3
     if (refuse_damaged(heap) != EA_OK) return NULL;
 #endif
-    char *payload = size ? eai_heap_take(heap, size) : NULL;
+    char *payload = eai_heap_take(heap, size);
     if (!payload) return size_bytes ? refuse_alloc(heap) : NULL;
-    count_taken(heap, eai_heap_trim(heap, payload, size));
+    eai_heap_trim(heap, payload, size);
+    count_taken(heap, *header(payload));
     return payload;
 }
 #else
@@ -456,11 +423,10 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
     }
     return carve(heap, block, bin, size);
 }
-#endif
 
 /* Merge with free neighbours and link. prev_free: not 0 if the block below is free, whose size then
  * stands under our header; the header itself need not say so. */
-HOT void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free)
+EA_INLINE void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free)
 {
     char *next = payload + size;
     uint32_t above = *header(next);
@@ -483,6 +449,7 @@ HOT void release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_fr
     *tail(payload, size) = size;
     insert_block(heap, (links_t *)(void *)payload, size, false);
 }
+#endif
 
 #if EA_CFG_CHECK_LEVEL >= 2
 /* Could this be the payload of a block, and are its free neighbours what they claim? */
@@ -520,7 +487,7 @@ EA_INLINE bool looks_used(const ea_heap_t *heap, const char *payload)
 {
     (void)heap;
 #if EA_CFG_CHECK_LEVEL == 0
-    return !EA_CFG_HEAP_STEPWISE || !(*header(payload) & EAI_MARK);
+    return !EAI_WALK_MARKS || !(*header(payload) & EAI_MARK);
 #elif EA_CFG_CHECK_LEVEL == 1
     if ((uintptr_t)payload & EAI_MASK) return false;
     uint32_t head = *header(payload);
@@ -542,8 +509,7 @@ static EA_NOINLINE ea_status_t inspect_block(ea_heap_t *heap, char *payload, boo
     if (status == EA_ERR_FOREIGN) return refuse_block(heap, status);
 #endif
     uint32_t head = *header(payload);
-    bool walked =
-        EA_CFG_HEAP_STEPWISE && head & EAI_MARK && heap->cursor == offset_of(heap, payload);
+    bool walked = EAI_WALK_MARKS && head & EAI_MARK && heap->cursor == offset_of(heap, payload);
     if (head & EAI_FREE || (EAI_QUICK && head & EAI_MARK && !walked))
         return refuse_block(heap, EA_ERR_DOUBLE_FREE);
 #if EA_CFG_CHECK_LEVEL >= 2
@@ -551,7 +517,7 @@ static EA_NOINLINE ea_status_t inspect_block(ea_heap_t *heap, char *payload, boo
 #elif EA_CFG_CHECK_LEVEL == 1
     if (*header(payload + size_of(head)) & EAI_PREV_FREE) return refuse_block(heap, EA_ERR_CORRUPT);
 #endif
-#if EA_CFG_HEAP_STEPWISE
+#if EAI_WALK_MARKS
     if (!walked) return refuse_block(heap, EA_ERR_CORRUPT);
     if (goes) eai_heap_move_cursor(heap, payload);
     return EA_OK;
@@ -584,36 +550,38 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
         ea_status_t status = inspect_block(heap, payload, true);
         if (status != EA_OK) return status;
     }
+#if EAI_TINY_CODE
+    count_given(heap, size_of(*header(payload)));
+    eai_heap_release(heap, payload);
+#else
     uint32_t head = *header(payload), size = size_of(head);
     release(heap, payload, size, head & EAI_PREV_FREE);
     count_given(heap, size);
+#endif
     return EA_OK;
 }
 
 /* --- across the sources ----------------------------------------------------------------------- */
 
 #if !EAI_TINY_CODE
-void eai_heap_release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free)
+void eai_heap_release(ea_heap_t *heap, char *payload)
 {
-    release(heap, payload, size, prev_free);
+    uint32_t head = *header(payload);
+    release(heap, payload, size_of(head), head & EAI_PREV_FREE);
 }
 
-void eai_heap_unlink(ea_heap_t *heap, links_t *block)
+uint32_t eai_heap_claim(ea_heap_t *heap, char *payload)
 {
-    unlink_block(heap, block);
+    unlink_block(heap, (links_t *)(void *)payload);
+    uint32_t size = *header(payload) -= EAI_FREE;
+    *header(payload + size) &= ~EAI_PREV_FREE;
+    return size;
 }
-#endif
 
 uint32_t eai_heap_size_for(const ea_heap_t *heap, size_t request)
 {
-#if EAI_TINY_CODE && !EA_CFG_HEAP_HALF_FIT
-    if (request < EAI_LEAST && request != 0) request = EAI_LEAST;
-    if (request - EAI_LEAST > heap->limit) return 0;
-    return block_size(request);
-#else
     if (request - EAI_LEAST > heap->limit) request = adjust_request(heap, request);
     return request ? block_size(request) : 0;
-#endif
 }
 
 char *eai_heap_take(ea_heap_t *heap, uint32_t size)
@@ -629,19 +597,20 @@ char *eai_heap_take(ea_heap_t *heap, uint32_t size)
         refuse_block(heap, EA_ERR_CORRUPT);
         return NULL;
     }
-    unlink_block(heap, block);
-    uint32_t whole = *header(block) -= EAI_FREE;
-    *header((char *)block + whole) &= ~EAI_PREV_FREE;
+    eai_heap_claim(heap, (char *)block);
     return (char *)block;
 }
+#endif
 
-uint32_t eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size)
+void eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size)
 {
     uint32_t head = *header(payload), old = size_of(head), rest = old - size;
-    if (rest < EAI_MIN_BLOCK && !(rest && *header(payload + old) & EAI_FREE)) return old;
+    if (rest < EAI_MIN_BLOCK && (EAI_TINY_CODE || !(rest && *header(payload + old) & EAI_FREE)))
+        return;
     *header(payload) = head - rest;
-    eai_heap_release(heap, payload + size, rest, 0);
-    return size;
+    payload += size;
+    *header(payload) = rest;
+    eai_heap_release(heap, payload);
 }
 
 #if EAI_QUICK

@@ -41,13 +41,32 @@ void ea_heap_reset_min_free(ea_heap_t *heap)
 #endif
 }
 
+/* The bins' end: the first number that no bin of this heap has. */
+static uint32_t end_bin(const ea_heap_t *heap)
+{
+#if EAI_TINY_CODE
+    return bin_of(heap->span_bytes) + 1u;
+#else
+    return heap->guard - 1u;
+#endif
+}
+
 /* The highest bin with a block; 0: none. */
 static uint32_t top_bin(const ea_heap_t *heap)
 {
+#if EAI_TINY_CODE
+    uint32_t bin = end_bin(heap);
+    while (--bin >= EAI_FIRST_BIN) { /* at most EA_HEAP_MAX_BINS */
+        ref_t list = sentinel(heap, bin);
+        if (at(heap, list)->next != list) return bin;
+    }
+    return 0;
+#else
     uint32_t i = heap->guard >> 5;
     uint32_t word = heap->words[i] & ~eai_bit(heap->guard);
     while (!word && i > 0) word = heap->words[--i]; /* at most EAI_WORDS */
     return word ? 32u * i + eai_bits_last(word) : 0;
+#endif
 }
 
 size_t ea_heap_largest_free_bytes(const ea_heap_t *heap)
@@ -75,7 +94,7 @@ size_t ea_heap_max_alloc_bytes(const ea_heap_t *heap)
 
 size_t ea_heap_histogram(const ea_heap_t *heap, ea_heap_bin_t *bins, size_t n_bins)
 {
-    size_t n = heap->guard - 1u - EAI_FIRST_BIN;
+    size_t n = end_bin(heap) - EAI_FIRST_BIN;
     for (size_t i = 0; i < n && i < n_bins; i++) {
         ref_t head = sentinel(heap, (uint32_t)i + EAI_FIRST_BIN);
         bins[i] = (ea_heap_bin_t){bin_floor((uint32_t)i + EAI_FIRST_BIN), 0, 0};
@@ -100,37 +119,36 @@ static bool is_loose(const char *payload)
 #if EA_CFG_HEAP_STEPWISE
 static void rest_at(ea_heap_t *heap, char *payload)
 {
-    *header(payload) |= EAI_MARK;
+    if (EAI_WALK_MARKS) *header(payload) |= EAI_MARK;
     heap->cursor = offset_of(heap, payload);
 }
 
 static void leave(ea_heap_t *heap)
 {
-    if (heap->cursor) *header(base_of(heap) + heap->cursor) &= ~EAI_MARK;
+    if (EAI_WALK_MARKS && heap->cursor) *header(base_of(heap) + heap->cursor) &= ~EAI_MARK;
     heap->cursor = 0;
 }
 
-static eai_region_t *region_ending_at(ea_heap_t *heap, uint32_t end)
+static void rest_at_used(ea_heap_t *heap, char *payload)
 {
-    eai_region_t *r = &heap->region;
-    while (r && r->end != end) r = region_next(heap, r);
-    return r;
+    while (is_loose(payload))
+        payload += size_of(*header(payload)); /* 1 step; quick lists: their depth */
+    rest_at(heap, payload);
 }
 
 void eai_heap_move_cursor(ea_heap_t *heap, char *payload)
 {
-    eai_region_t *r = region_ending_at(heap, offset_of(heap, payload));
+    if (heap->cursor != offset_of(heap, payload)) return;
     leave(heap);
-    if (r) { /* its region goes: on to the next one */
-        r = region_next(heap, r);
-        if (!r) return;
-        payload = region_first(heap, r);
-    } else {
-        payload += size_of(*header(payload));
-    }
-    while (is_loose(payload))
-        payload += size_of(*header(payload)); /* 1 step; quick lists: their depth */
-    rest_at(heap, payload);
+    rest_at_used(heap, payload + size_of(*header(payload)));
+}
+
+void eai_heap_leave_region(ea_heap_t *heap, const eai_region_t *r)
+{
+    if (heap->cursor != r->end) return;
+    leave(heap);
+    r = region_next(heap, r);
+    if (r) rest_at_used(heap, region_first(heap, r));
 }
 #endif
 
@@ -239,8 +257,8 @@ static bool ref_is_readable(const ea_heap_t *heap, ref_t ref)
     uintptr_t offset = address - base;
     if (offset < heap->region.first - EA_HEAP_OVERHEAD_BYTES) {
         if (offset < EAI_BINS_OFFSET || (offset - EAI_BINS_OFFSET) % sizeof(links_t)) return false;
-        return (offset - EAI_BINS_OFFSET) / sizeof(links_t) <=
-               (uintptr_t)heap->guard - EAI_FIRST_BIN;
+        uintptr_t bin = (offset - EAI_BINS_OFFSET) / sizeof(links_t) + EAI_FIRST_BIN;
+        return EAI_TINY_CODE ? bin < end_bin(heap) : bin <= heap->guard;
     }
     if (offset & EAI_MASK) return false;
     for (const eai_region_t *r = &heap->region; r; r = region_next(heap, r))
@@ -251,7 +269,7 @@ static bool ref_is_readable(const ea_heap_t *heap, ref_t ref)
 
 typedef struct {
     size_t n_free, n_live, free_bytes;
-    bool has_walk; /* the block a walk stands on was there, and marked */
+    bool has_walk; /* the block a walk stands on was there, and marked if it must be */
 } tally_t;
 
 /* One block; its region is known to be sound, and that the block begins inside it. */
@@ -260,10 +278,12 @@ static ea_heap_fault_t check_block(const ea_heap_t *heap, const eai_region_t *r,
 {
     const char *first = region_first(heap, r), *end = region_end(heap, r);
     uint32_t head = *header(p), size = size_of(head);
-    bool walked = head & EAI_MARK && heap->cursor == offset_of(heap, p);
+    bool walked = heap->cursor == offset_of(heap, p) &&
+                  (EAI_WALK_MARKS ? head & EAI_MARK : !(head & EAI_FREE));
+    bool stray = head & EAI_MARK && !(EAI_WALK_MARKS && walked);
     tally->has_walk |= walked;
     if (p == end) {
-        if (head & EAI_MARK && !walked) BROKEN("I4 only the block a walk stands on is marked", p);
+        if (stray) BROKEN("I4 only the block a walk stands on is marked", p);
         if (size || head & EAI_FREE) BROKEN("I3 a region closes with a used header of size 0", p);
         return SOUND;
     }
@@ -274,10 +294,9 @@ static ea_heap_fault_t check_block(const ea_heap_t *heap, const eai_region_t *r,
     uint32_t above = *header(p + size);
     if (!(head & EAI_FREE) != !(above & EAI_PREV_FREE))
         BROKEN("I4 PF is set exactly when the block below is free", p + size);
-    if (head & EAI_MARK && !walked && !EAI_QUICK)
-        BROKEN("I4 only the block a walk stands on is marked", p);
+    if (stray && !EAI_QUICK) BROKEN("I4 only the block a walk stands on is marked", p);
     if (!(head & EAI_FREE)) {
-        if (EAI_QUICK && head & EAI_MARK && !walked)
+        if (EAI_QUICK && stray)
             tally->free_bytes += size;
         else
             tally->n_live++;
@@ -293,22 +312,60 @@ static ea_heap_fault_t check_block(const ea_heap_t *heap, const eai_region_t *r,
     if (!ref_is_readable(heap, links->next) || !ref_is_readable(heap, links->prev) ||
         at(heap, links->next)->prev != self || at(heap, links->prev)->next != self)
         BROKEN("I6 a free block's list neighbours point back at it", p);
+#if !EAI_TINY_CODE
     uint32_t bin = bin_of(size);
     if (!(heap->words[bin >> 5] & eai_bit(bin))) BROKEN("I7 a bin with a block has its bit set", p);
+#endif
     return SOUND;
 }
 
-/* Lists against bitmap; n_free bounds the work. */
+/* One list; n_free bounds the work. */
+static ea_heap_fault_t check_list(const ea_heap_t *heap, uint32_t bin, const tally_t *tally,
+                                  size_t *n)
+{
+    ref_t head = sentinel(heap, bin), before = head;
+    const links_t *list = at(heap, head);
+    for (ref_t ref = list->next; ref != head; ref = at(heap, ref)->next) {
+        if ((*n)++ >= tally->n_free)
+            BROKEN("I8 the lists hold as many blocks as the regions", list);
+        if (!ref_is_readable(heap, ref)) BROKEN("I6 links lead to blocks", list);
+        const links_t *block = at(heap, ref);
+        if (offset_of(heap, block) < heap->region.first) BROKEN("I6 links lead to blocks", list);
+        uint32_t header_word = *header(block);
+        if ((header_word & EAI_FLAGS) != EAI_FREE || bin_of(size_of(header_word)) != bin)
+            BROKEN("I6 a free block is linked into the bin of its size", block);
+        if (block->prev != before)
+            BROKEN("I6 a free block's list neighbours point back at it", block);
+        before = ref;
+    }
+    if (list->prev != before) BROKEN("I6 a sentinel points at its list's last block", list);
+    return SOUND;
+}
+
+/* Lists against bitmap. */
 static ea_heap_fault_t check_bins(const ea_heap_t *heap, const tally_t *tally)
 {
     size_t n = 0;
+#if EAI_TINY_CODE
+    uint32_t bin = EAI_FIRST_BIN;
+    for (; bin < end_bin(heap); bin++) {
+        ea_heap_fault_t fault = check_list(heap, bin, tally, &n);
+        if (fault.invariant) return fault;
+    }
+    /* The search may look at what lies between the lists and the first header. */
+    for (; offset_of(heap, at(heap, sentinel(heap, bin))) <
+           heap->region.first - EA_HEAP_OVERHEAD_BYTES;
+         bin++)
+        if (at(heap, sentinel(heap, bin))->next != sentinel(heap, bin))
+            BROKEN("I7 what fills the lists up to the first header is empty", heap);
+#else
     for (uint32_t bin = 0; bin < EAI_WORDS * 32u; bin++) {
         bool set = heap->words[bin >> 5] & eai_bit(bin);
-        if (bin < EAI_FIRST_BIN || bin > heap->guard || bin == heap->guard - 1u) {
+        if (bin < EAI_FIRST_BIN || bin > heap->guard || bin == end_bin(heap)) {
             if (set) BROKEN("I7 only real bins have bits", &heap->words[bin >> 5]);
             continue;
         }
-        ref_t head = sentinel(heap, bin), before = head;
+        ref_t head = sentinel(heap, bin);
         const links_t *list = at(heap, head);
         if (bin == heap->guard) {
             if (!set || list->next != head || list->prev != head || *header(list) != 0)
@@ -317,22 +374,10 @@ static ea_heap_fault_t check_bins(const ea_heap_t *heap, const tally_t *tally)
         }
         if (set == (list->next == head))
             BROKEN("I7 a bit is set exactly when its list is not empty", list);
-        for (ref_t ref = list->next; ref != head; ref = at(heap, ref)->next) {
-            if (n++ >= tally->n_free)
-                BROKEN("I8 the lists hold as many blocks as the regions", list);
-            if (!ref_is_readable(heap, ref)) BROKEN("I6 links lead to blocks", list);
-            const links_t *block = at(heap, ref);
-            if (offset_of(heap, block) < heap->region.first)
-                BROKEN("I6 links lead to blocks", list);
-            uint32_t header_word = *header(block);
-            if ((header_word & EAI_FLAGS) != EAI_FREE || bin_of(size_of(header_word)) != bin)
-                BROKEN("I6 a free block is linked into the bin of its size", block);
-            if (block->prev != before)
-                BROKEN("I6 a free block's list neighbours point back at it", block);
-            before = ref;
-        }
-        if (list->prev != before) BROKEN("I6 a sentinel points at its list's last block", list);
+        ea_heap_fault_t fault = check_list(heap, bin, tally, &n);
+        if (fault.invariant) return fault;
     }
+#endif
     if (n != tally->n_free) BROKEN("I8 the lists hold as many blocks as the regions", heap);
     return SOUND;
 }

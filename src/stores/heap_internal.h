@@ -25,9 +25,10 @@
  * small ones gather low and leave the high end whole. */
 #define EAI_LOW_FIRST (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT)
 #define EAI_LOW_FIRST_BINS bin_of(128u)
-/* Where a granule is less than the smallest block, the hole one granule too large loses it for as
- * long as the block lives. So the other candidate goes first also where it is at least this large,
- * and where the hole is the last of its bin: the next request of its own size will want it. */
+/* Where a granule is less than the smallest block, a block cut from the hole one granule too large
+ * keeps that granule, unused. So the other candidate is taken, wherever it lies, if it is in this
+ * bin or above, or if the hole is the last of its bin: the next request of its size will want
+ * it. */
 #define EAI_LOSES_REST (EA_HEAP_ALIGN < EAI_MIN_BLOCK)
 #define EAI_SPARE_HOLE_BIN bin_of(48u)
 /* A large block is cut from the high end, away from the small ones, whose remains would split its
@@ -40,11 +41,8 @@
 #define EAI_QUICK (EA_CFG_HEAP_PROFILE == EAI_PROFILE_THROUGHPUT)
 
 #define EAI_TINY_CODE (EA_CFG_HEAP_PROFILE == EAI_PROFILE_TINY)
-#if EAI_TINY_CODE
-#define EAI_HOT static EA_NOINLINE
-#else
-#define EAI_HOT EA_INLINE
-#endif
+/* A walk marks the block it stands on. */
+#define EAI_WALK_MARKS (EA_CFG_HEAP_STEPWISE && !EAI_TINY_CODE)
 
 /* --- units ------------------------------------------------------------------------------------ */
 
@@ -121,13 +119,15 @@ struct ea_heap {
     uint32_t n_failures;
     uint32_t n_corruptions;
 #endif
+#if !EAI_TINY_CODE
     size_t limit; /* requests n with n - EAI_LEAST > limit take the slow path           */
     uint32_t
         words[EAI_WORDS]; /* a bit per bin; the guard's is always set                          */
+#endif
     uint32_t span_bytes;
     uint32_t cursor; /* block a walk stands on, bytes from the heap; 0: none              */
     uint16_t walk_serial;
-    uint8_t guard; /* bin number of the guard                                           */
+    uint8_t guard; /* bin number of the guard; tiny has none                            */
     uint8_t fit;
     uint32_t seal;
     eai_region_t region;
@@ -135,7 +135,8 @@ struct ea_heap {
     link_t quick[EAI_QUICK_GRANULES];
     uint8_t n_quick[EAI_QUICK_GRANULES + 3u];
 #endif
-    /* Sentinels from EAI_FIRST_BIN up, then one slot of zeros, then the guard. */
+    /* Sentinels from EAI_FIRST_BIN up, then one slot of zeros, then the guard. Tiny: sentinels up
+     * to the first header. */
     links_t bins[] __attribute__((aligned(sizeof(links_t))));
 };
 
@@ -263,9 +264,12 @@ EA_INLINE uint32_t eai_region_seal(const eai_region_t *r)
 
 EA_INLINE uint32_t eai_heap_seal(const ea_heap_t *heap)
 {
-    return heap->span_bytes * 3u ^ (uint32_t)heap->limit * 5u ^
-           (uint32_t)((uint64_t)heap->limit >> 32) * 9u ^ (uint32_t)heap->guard * 0x10001u ^
-           (uint32_t)heap->fit << 8 ^ 0xEA110C01u;
+    uint32_t seal = heap->span_bytes * 3u ^ (uint32_t)heap->guard * 0x10001u ^
+                    (uint32_t)heap->fit << 8 ^ 0xEA110C01u;
+#if !EAI_TINY_CODE
+    seal ^= (uint32_t)heap->limit * 5u ^ (uint32_t)((uint64_t)heap->limit >> 32) * 9u;
+#endif
+    return seal;
 }
 
 /* Counters outside the hot path; nothing without them. */
@@ -300,22 +304,40 @@ EA_INLINE eai_region_t *region_next(const ea_heap_t *heap, const eai_region_t *r
     return r->next ? (eai_region_t *)(void *)(base_of(heap) + r->next) : NULL;
 }
 
-/* Make [payload, payload + size) a free block, or merge it into free neighbours. The headers around
- * it must be in order; its own need not be. */
-void eai_heap_release(ea_heap_t *heap, char *payload, uint32_t size, uint32_t prev_free);
-/* Take a free block off its list. */
-void eai_heap_unlink(ea_heap_t *heap, links_t *block);
-/* The block size that serves a request; 0: none can. */
+/* The used block at payload, whose header says its size and whether the one below is free, becomes
+ * free: merged with free neighbours, linked, not counted. */
+void eai_heap_release(ea_heap_t *heap, char *payload);
+/* The free block at payload becomes a used one, not counted. Returns its size. */
+uint32_t eai_heap_claim(ea_heap_t *heap, char *payload);
+/* The block size that serves a request; eai_heap_can_serve() tells whether one can. */
 uint32_t eai_heap_size_for(const ea_heap_t *heap, size_t request);
 /* A whole free block of at least size bytes, used from now on and not counted; NULL: none. */
 char *eai_heap_take(ea_heap_t *heap, uint32_t size);
-/* Give the end of a used block back, down to size bytes; not counted. Returns the size it then
- * has. */
-uint32_t eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size);
+/* Give the end of a used block back, down to size bytes; not counted. */
+void eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size);
 /* EA_OK if payload may be freed or resized; else why not, counted. A walk may stand on it. */
 ea_status_t eai_heap_admit(ea_heap_t *heap, char *payload);
 /* If a walk stands on payload, let it stand on the next used block. */
 void eai_heap_move_cursor(ea_heap_t *heap, char *payload);
+/* A region with no used block goes: if a walk stands on its end, on to the next region. */
+void eai_heap_leave_region(ea_heap_t *heap, const eai_region_t *r);
+#if EAI_TINY_CODE
+#if EA_CFG_CHECK_LEVEL >= 1
+/* Does this block, met on a list, look like a free block? If not, it is counted. */
+bool eai_heap_vouch(ea_heap_t *heap, const links_t *block);
+#else
+EA_INLINE bool eai_heap_vouch(ea_heap_t *heap, const links_t *block)
+{
+    (void)heap, (void)block;
+    return true;
+}
+#endif
+#endif
+
+EA_INLINE bool eai_heap_can_serve(const ea_heap_t *heap, uint32_t size)
+{
+    return EAI_TINY_CODE ? size <= heap->span_bytes : size != 0;
+}
 #if EAI_QUICK
 /* Coalesce what the quick lists hold. Returns whether there was any. */
 bool eai_heap_flush_quick(ea_heap_t *heap);

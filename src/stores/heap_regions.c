@@ -30,61 +30,90 @@ EA_INLINE void seal_region(eai_region_t *r)
 #endif
 }
 
+/* What lies between the refs of two sentinels. */
+#define REF_STEP (EAI_LINKS_ARE_POINTERS ? (ref_t)sizeof(links_t) : 1u)
+
 /* Make the region one free block behind an end header. */
 static void format_region(ea_heap_t *heap, const eai_region_t *r)
 {
     char *first = region_first(heap, r), *end = region_end(heap, r);
-    uint32_t size = (uint32_t)(end - first);
+    uint32_t size = r->end - r->first;
     *header(end) = 0;
-    eai_heap_release(heap, first, size, 0);
+    if (size == 0) return; /* it has shrunk to nothing */
+    *header(first) = size;
     eai_heap_adjust(heap, (ptrdiff_t)size);
+    eai_heap_release(heap, first);
 }
 
-/* Every list empty, the guard set; the words are 0. */
-static void format_lists(ea_heap_t *heap)
+/* Every list empty, the guard set. */
+EA_INLINE void format_lists(ea_heap_t *heap)
 {
-    heap->words[heap->guard >> 5] |= eai_bit(heap->guard);
     links_t *list = heap->bins;
-    for (uint32_t bin = EAI_FIRST_BIN; bin <= heap->guard; bin++, list++)
-        list->next = list->prev = (link_t)sentinel(heap, bin);
+    ref_t self = sentinel(heap, EAI_FIRST_BIN);
+#if EAI_TINY_CODE
+    const char *end = (const char *)header(region_first(heap, &heap->region));
+#else
+    const char *end = (const char *)at(heap, sentinel(heap, heap->guard + 1u));
+    memset(heap->words, 0, sizeof heap->words);
+    heap->words[heap->guard >> 5] = eai_bit(heap->guard);
+#endif
+    for (; (const char *)list < end; list++, self += REF_STEP)
+        list->next = list->prev = (link_t)self;
+#if !EAI_TINY_CODE
     list[-2] = (links_t){0, 0};
+#endif
 #if EAI_QUICK
     memset(heap->quick, 0, sizeof heap->quick);
     memset(heap->n_quick, 0, sizeof heap->n_quick);
 #endif
 }
 
+/* No block but one in the first region. */
+static void format(ea_heap_t *heap)
+{
+    heap->cursor = 0;
+    format_lists(heap);
+    format_region(heap, &heap->region);
+}
+
 ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *options)
 {
-    size_t span = options && options->span_bytes ? options->span_bytes : size_bytes;
-    ea_heap_fit_t fit = options ? options->fit : EA_FIT_GOOD;
-    if (!mem || (fit != EA_FIT_GOOD && !(EA_CFG_HEAP_HALF_FIT && fit == EA_FIT_HALF))) return NULL;
-    /* The alignment takes less than the smallest heap has, so no difference below is negative. */
-    if (size_bytes < sizeof(ea_heap_t) + 2u * EA_HEAP_ALIGN || span < size_bytes) return NULL;
-    if (size_bytes > UINTPTR_MAX - (uintptr_t)mem) return NULL;
-    char *base = align_up(mem), *end = align_end(mem, size_bytes);
-    span -= (size_t)(base - (char *)mem);
+    size_t span = 0;
+    ea_heap_fit_t fit = EA_FIT_GOOD;
+    if (!mem) return NULL;
+    if (options) {
+        span = options->span_bytes;
+        fit = options->fit;
+        if (fit != EA_FIT_GOOD && !(EA_CFG_HEAP_HALF_FIT && fit == EA_FIT_HALF)) return NULL;
+    }
+    if (span == 0) span = size_bytes;
+    if (span < size_bytes || size_bytes > UINTPTR_MAX - (uintptr_t)mem) return NULL;
+    ea_heap_t *heap = (ea_heap_t *)(void *)align_up(mem);
+    span -= (size_t)((char *)heap - (char *)mem);
     if (span > EAI_MAX_SPAN_BYTES) return NULL;
-    uint32_t guard = bin_of((uint32_t)span & ~EAI_MASK) + 2u;
-    uint32_t control = (uint32_t)(EAI_BINS_OFFSET + (guard + 1u - EAI_FIRST_BIN) * sizeof(links_t));
-    uint32_t first = (control + EA_HEAP_OVERHEAD_BYTES + EAI_MASK) & ~EAI_MASK;
-    if (first + EAI_MIN_BLOCK > (size_t)(end - base)) return NULL;
+    uint32_t last_bin = bin_of((uint32_t)span);
+    size_t control =
+        EAI_BINS_OFFSET + (last_bin + (EAI_TINY_CODE ? 1u : 3u) - EAI_FIRST_BIN) * sizeof(links_t);
+    size_t first = (control + EA_HEAP_OVERHEAD_BYTES + EAI_MASK) & ~(size_t)EAI_MASK;
+    /* The end may lie below the heap, by less than the alignment. */
+    size_t end = (size_t)(align_end(mem, size_bytes) - (char *)heap);
+    if (first + EAI_MIN_BLOCK + EA_HEAP_ALIGN > end + EA_HEAP_ALIGN) return NULL;
 
-    ea_heap_t *heap = (ea_heap_t *)(void *)base;
     memset(heap, 0, sizeof *heap);
     heap->span_bytes = (uint32_t)span;
-    heap->guard = (uint8_t)guard;
     heap->fit = (uint8_t)fit;
+#if !EAI_TINY_CODE
+    heap->guard = (uint8_t)(last_bin + 2u);
     if (fit == EA_FIT_GOOD)
         heap->limit = (span & ~(size_t)EAI_MASK) - EA_HEAP_OVERHEAD_BYTES - EAI_LEAST;
+#endif
 #if EA_CFG_CHECK_LEVEL >= 1
     heap->seal = eai_heap_seal(heap);
 #endif
-    heap->region.first = first;
-    heap->region.end = offset_of(heap, end);
+    heap->region.first = (uint32_t)first;
+    heap->region.end = (uint32_t)end;
     seal_region(&heap->region);
-    format_lists(heap);
-    format_region(heap, &heap->region);
+    format(heap);
 #if EA_CFG_HEAP_STATS
     heap->usage.slack_bytes = 0;
 #endif
@@ -114,8 +143,7 @@ size_t ea_heap_deinit(ea_heap_t *heap)
         n += count_live(heap, r);
 #endif
     /* What is left refuses every request and every check. */
-    for (uint32_t i = 0; i < EAI_WORDS; i++) heap->words[i] = 0;
-    heap->words[heap->guard >> 5] = eai_bit(heap->guard);
+    format_lists(heap);
     heap->seal = 0;
     heap->region.seal = 0;
     return n;
@@ -130,13 +158,9 @@ void ea_heap_reset(ea_heap_t *heap)
     heap->usage.free_bytes = 0;
     heap->usage.slack_bytes = 0;
 #endif
-    heap->cursor = 0;
-    memset(heap->words, 0, sizeof heap->words);
-    format_lists(heap);
-    for (eai_region_t *r = &heap->region; r; r = region_next(heap, r)) {
-        *header(region_end(heap, r)) = 0;
-        if (r->first != r->end) format_region(heap, r); /* a region may have shrunk to nothing */
-    }
+    format(heap);
+    for (eai_region_t *r = &heap->region; (r = region_next(heap, r)) != NULL;)
+        format_region(heap, r);
 #if EA_CFG_HEAP_STATS
     heap->usage.slack_bytes = (ptrdiff_t)(heap->usage.free_bytes - lowest);
 #endif
@@ -198,9 +222,9 @@ ea_status_t ea_heap_remove_region(ea_heap_t *heap, void *mem, size_t *n_live)
     if (!empty && n_live) *n_live = count_live(heap, r);
     if (!empty || r == &heap->region) return EA_ERR_BUSY;
 #if EA_CFG_HEAP_STEPWISE
-    if (heap->cursor == r->end) eai_heap_move_cursor(heap, end);
+    eai_heap_leave_region(heap, r);
 #endif
-    eai_heap_unlink(heap, (links_t *)(void *)first);
+    eai_heap_claim(heap, first);
     eai_heap_adjust(heap, first - end);
     eai_heap_settle(heap);
     before->next = r->next;
@@ -214,7 +238,7 @@ static void set_end(ea_heap_t *heap, eai_region_t *r, char *end, uint32_t flags)
 {
     if (heap->cursor == r->end) {
         heap->cursor = offset_of(heap, end);
-        flags |= EAI_MARK;
+        if (EAI_WALK_MARKS) flags |= EAI_MARK;
     }
     r->end = offset_of(heap, end);
     seal_region(r);
@@ -234,7 +258,8 @@ ea_status_t ea_heap_grow(ea_heap_t *heap, void *mem, size_t new_size_bytes)
     uint32_t size = (uint32_t)(end - old), prev_free = *header(old) & EAI_PREV_FREE;
     if (!prev_free && size < EAI_MIN_BLOCK) return EA_ERR_INVALID;
     set_end(heap, r, end, 0);
-    eai_heap_release(heap, old, size, prev_free);
+    *header(old) = size | prev_free;
+    eai_heap_release(heap, old);
     eai_heap_adjust(heap, (ptrdiff_t)size);
     return EA_OK;
 }
@@ -259,9 +284,12 @@ ea_status_t ea_heap_shrink(ea_heap_t *heap, void *mem, size_t new_size_bytes)
         keep = 0;
         end = last;
     }
-    eai_heap_unlink(heap, (links_t *)(void *)last);
+    eai_heap_claim(heap, last);
     set_end(heap, r, end, 0);
-    if (keep) eai_heap_release(heap, last, keep, 0);
+    if (keep) {
+        *header(last) = keep;
+        eai_heap_release(heap, last);
+    }
     eai_heap_adjust(heap, -(ptrdiff_t)(size - keep));
     eai_heap_settle(heap);
     return EA_OK;

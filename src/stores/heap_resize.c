@@ -46,95 +46,118 @@ static uint32_t aligned_gap(const char *payload, uint32_t alignment)
     return gap != 0 && gap < EAI_MIN_BLOCK ? gap + alignment : gap;
 }
 
+/* Refuse a request that has been looked at here, so that it is counted as alloc would. */
+static void *refuse(ea_heap_t *heap, size_t size_bytes)
+{
+    (void)heap, (void)size_bytes;
+#if EA_CFG_HEAP_STATS
+    return ea_heap_alloc(heap, size_bytes ? SIZE_MAX : 0);
+#else
+    return NULL;
+#endif
+}
+
 void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size_bytes)
 {
     if (!is_power_of_two(alignment_bytes)) return NULL;
-    if (alignment_bytes <= EA_HEAP_ALIGN) return ea_heap_alloc(heap, size_bytes);
-    uint32_t size = eai_heap_size_for(heap, size_bytes), gap = 0;
-    if (!size || alignment_bytes > heap->span_bytes)
-        return ea_heap_alloc(heap, size_bytes ? SIZE_MAX : 0);
-    uint32_t alignment = (uint32_t)alignment_bytes;
+    /* Where that is not the shorter way in bytes: every block has the smallest alignment. */
+    if (alignment_bytes <= EA_HEAP_ALIGN && !EAI_TINY_CODE) return ea_heap_alloc(heap, size_bytes);
+    uint32_t size = eai_heap_size_for(heap, size_bytes), wide = size, gap;
+    if (!eai_heap_can_serve(heap, size) || alignment_bytes > heap->span_bytes)
+        return refuse(heap, size_bytes);
     /* A block that just fits may happen to lie well; any block larger by the widest gap will do. */
-    char *block = eai_heap_take(heap, size);
-    if (block) {
-        gap = aligned_gap(block, alignment);
-        uint32_t whole = *header(block);
-        if (gap + (uint64_t)size > whole) {
-            eai_heap_release(heap, block, whole, 0);
-            uint64_t wide = (uint64_t)size + alignment + EAI_MIN_BLOCK - EA_HEAP_ALIGN;
-            block = wide <= heap->span_bytes ? eai_heap_take(heap, (uint32_t)wide) : NULL;
-            if (block) gap = aligned_gap(block, alignment);
-        }
+    char *block;
+    for (;;) { /* at most twice */
+        block = eai_heap_take(heap, wide);
+        if (!block) return refuse(heap, size_bytes);
+        gap = aligned_gap(block, (uint32_t)alignment_bytes);
+        if (gap <= *header(block) - size) break;
+        eai_heap_release(heap, block);
+        if (alignment_bytes > heap->span_bytes - size) return refuse(heap, size_bytes);
+        wide = size + (uint32_t)alignment_bytes + (EAI_MIN_BLOCK - EA_HEAP_ALIGN);
     }
-    if (!block) return ea_heap_alloc(heap, SIZE_MAX);
     if (gap) {
-        uint32_t whole = *header(block);
-        char *payload = block + gap;
-        *header(payload) = whole - gap;
-        eai_heap_release(heap, block, gap, 0);
-        block = payload;
+        *header(block + gap) = *header(block) - gap;
+        *header(block) = gap;
+        eai_heap_release(heap, block);
+        block += gap;
     }
-    uint32_t got = eai_heap_trim(heap, block, size);
-    (void)got;
+    eai_heap_trim(heap, block, size);
 #if EA_CFG_HEAP_STATS
-    eai_usage_taken(&heap->usage, got);
+    eai_usage_taken(&heap->usage, size_of(*header(block)));
 #endif
     return block;
 }
 
 /* --- realloc ---------------------------------------------------------------------------------- */
 
-enum { MOVE_HERE = 1, MOVE_AWAY };
-
 /* A used block takes the free one above it. */
 static void absorb_above(ea_heap_t *heap, char *payload)
 {
     char *next = payload + size_of(*header(payload));
-    uint32_t size = size_of(*header(next));
-    eai_heap_unlink(heap, (links_t *)(void *)next);
+    uint32_t size = eai_heap_claim(heap, next);
+#if EA_CFG_CHECK_LEVEL >= 1
+    *header(next) = EAI_FREE; /* inside the block from now on: tells a second free */
+#endif
     *header(payload) += size;
-    *header(next + size) &= ~EAI_PREV_FREE;
     eai_heap_adjust(heap, -(ptrdiff_t)size);
+}
+
+/* Give back what is too much of a block that a realloc merged. */
+static void settle(ea_heap_t *heap, char *payload, uint32_t size)
+{
+    uint32_t merged = size_of(*header(payload));
+    eai_heap_trim(heap, payload, size);
+    (void)merged;
+    eai_heap_adjust(heap, (ptrdiff_t)(merged - size_of(*header(payload))));
 }
 
 ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_bytes,
                                   size_t size_bytes, ea_heap_move_t *move)
 {
-    char *payload = ptr, *start;
+    char *payload = ptr;
     if (alignment_bytes == 0) alignment_bytes = 1;
     if (!payload || size_bytes == 0 || !is_power_of_two(alignment_bytes)) return EA_ERR_INVALID;
     ea_status_t status = eai_heap_admit(heap, payload);
     if (status != EA_OK) return status;
     uint32_t size = eai_heap_size_for(heap, size_bytes);
-    if (!size) {
-        (void)!ea_heap_alloc(heap, SIZE_MAX); /* refused and counted */
+    if (!eai_heap_can_serve(heap, size)) {
+        (void)!refuse(heap, size_bytes);
         return EA_ERR_TOO_LARGE;
     }
     uint32_t head = *header(payload), old = size_of(head), above = *header(payload + old);
-    uint32_t with_above = old + (above & EAI_FREE ? size_of(above) : 0);
-    *move = (ea_heap_move_t){payload, payload, 0, size, MOVE_HERE};
+    uint32_t with_above = old;
+    if (above & EAI_FREE) {
+        with_above += size_of(above);
+        /* Tiny takes it in any case, and gives back what turns out to be too much. */
+        if (EAI_TINY_CODE) absorb_above(heap, payload);
+    }
+    *move = (ea_heap_move_t){payload, payload, 0, size};
 
     if (((uintptr_t)payload & (alignment_bytes - 1u)) == 0 && size <= with_above) {
-        if (size > old) absorb_above(heap, payload);
+        if (!EAI_TINY_CODE && size > old) absorb_above(heap, payload);
         return EA_OK;
     }
     move->copy_bytes = old - EA_HEAP_OVERHEAD_BYTES;
     if (move->copy_bytes > size_bytes) move->copy_bytes = size_bytes;
-    uint32_t below = head & EAI_PREV_FREE ? *header(payload - 4) : 0;
-    start = payload - below;
-    if (below && size <= below + with_above && ((uintptr_t)start & (alignment_bytes - 1u)) == 0) {
-        if (size > below + old) absorb_above(heap, payload);
+    if (head & EAI_PREV_FREE) {
+        uint32_t below = *header(payload - 4);
+        char *start = payload - below;
+        if (size <= below + with_above && ((uintptr_t)start & (alignment_bytes - 1u)) == 0) {
+            if (!EAI_TINY_CODE && size > below + old) absorb_above(heap, payload);
 #if EA_CFG_HEAP_STEPWISE
-        if (head & EAI_MARK) eai_heap_move_cursor(heap, payload);
+            if (!EAI_WALK_MARKS || head & EAI_MARK) eai_heap_move_cursor(heap, payload);
 #endif
-        eai_heap_unlink(heap, (links_t *)(void *)start);
-        *header(start) = below + size_of(*header(payload));
-        eai_heap_adjust(heap, -(ptrdiff_t)below);
-        move->to = start;
-        return EA_OK;
+            eai_heap_claim(heap, start);
+            *header(start) += *header(payload);
+            eai_heap_adjust(heap, -(ptrdiff_t)below);
+            move->to = start;
+            return EA_OK;
+        }
     }
-    move->to = ea_heap_aligned_alloc(heap, alignment_bytes, size - EA_HEAP_OVERHEAD_BYTES);
-    move->eai_kind = MOVE_AWAY;
+    if (EAI_TINY_CODE) settle(heap, payload, old);
+    move->eai_size = 0; /* it moves away */
+    move->to = ea_heap_aligned_alloc(heap, alignment_bytes, size_bytes);
     return move->to ? EA_OK : EA_ERR_NO_MEMORY;
 }
 
@@ -145,12 +168,10 @@ void ea_heap_realloc_move(const ea_heap_move_t *move)
 
 void *ea_heap_realloc_finish(ea_heap_t *heap, const ea_heap_move_t *move)
 {
-    if (move->eai_kind == MOVE_AWAY) {
+    if (!move->eai_size) {
         (void)ea_heap_free(heap, move->from);
     } else {
-        uint32_t merged = size_of(*header(move->to));
-        uint32_t left = eai_heap_trim(heap, move->to, (uint32_t)move->eai_size);
-        eai_heap_adjust(heap, (ptrdiff_t)(merged - left));
+        settle(heap, move->to, (uint32_t)move->eai_size);
         eai_heap_settle(heap);
     }
     return move->to;

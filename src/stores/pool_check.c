@@ -29,13 +29,12 @@ ea_status_t ea_pool_walk(const pool_t *pool, ea_pool_cursor_t *cursor, size_t ma
 {
     if (!EA_CFG_POOL_VALIDATE) return EA_ERR_INVALID;
     for (; max_steps > 0; max_steps--) {
-        place_t place = eai_pool_find_index(pool, cursor->eai_index);
-        if (place.base == NULL || place.index >= EAI_LOAD(&pool->eai_fresh, EAI_RELAXED)) {
-            return EA_OK;
-        }
-        uint32_t bits = EAI_LOAD(bits_of(place.base, place.local), EAI_ACQUIRE);
+        if (cursor->eai_index >= EAI_LOAD(&pool->eai_fresh, EAI_RELAXED)) return EA_OK;
+        place_t place = place_of(pool, cursor->eai_index);
+        if (place.base == NULL) return EA_OK;
+        uint32_t bits = EAI_LOAD(eai_pool_bits(place.base, place.local), EAI_ACQUIRE);
         cursor->eai_index++;
-        if ((bits & bit_of(place.local)) != 0) visit(context, block_at(pool, place));
+        if ((bits & eai_pool_bit(place.local)) != 0) visit(context, block_at(pool, place));
     }
     return EA_ERR_AGAIN;
 }
@@ -54,13 +53,13 @@ static ea_status_t broken(ea_pool_report_t *report, const char *invariant, const
 /* P1: the constants agree with each other, so that addresses made of them lie in the slab. */
 static bool constants_agree(const pool_t *pool)
 {
-    uint32_t block = pool->eai_block_bytes, granules = block >> GRANULE_SHIFT;
-    if (pool->eai_base == NULL || pool->eai_n_blocks == 0 || granules == 0) return false;
+    uint32_t block = pool->eai_block_bytes;
+    if (pool->eai_base == NULL || pool->eai_n_blocks == 0 || block == 0) return false;
     if (block % EAI_POOL_GRANULE != 0 || pool->eai_align_log2 >= 31) return false;
     if ((uintptr_t)pool->eai_base % ((uintptr_t)1 << pool->eai_align_log2) != 0) return false;
     if (pool->eai_rotate != EAI_POOL_ROTATE(block)) return false;
-    if (pool->eai_inverse * (granules >> pool->eai_rotate) != 1u) return false;
-    if ((uint64_t)granules * pool->eai_n_blocks > UINT32_MAX / EA_CFG_POOL_SLABS) return false;
+    if (pool->eai_inverse * (link_at(pool, 1) >> pool->eai_rotate) != 1u) return false;
+    if ((uint64_t)block * pool->eai_n_blocks > EAI_POOL_MAX_BYTES) return false;
 #if EAI_POOL_ATOMICS == EAI_POOL_CAS
     if (pool->eai_mask != EAI_POOL_LINK_MASK(block, pool->eai_n_blocks)) return false;
 #endif
@@ -78,9 +77,23 @@ static bool slabs_are_sound(const pool_t *pool, const void **where)
         if (slab->first != first || slab->n_blocks == 0) return false;
         if ((uintptr_t)slab->base % align != 0) return false;
         first += slab->n_blocks;
-        if (first * (pool->eai_block_bytes >> GRANULE_SHIFT) > link_mask(pool)) return false;
+        if ((uint64_t)first * link_at(pool, 1) > link_mask(pool)) return false;
     }
     return true;
+}
+
+/* P4 to P6 for one block of a list, the one after n_free others. NULL: they hold. */
+static const char *broken_on_list(const pool_t *pool, uintptr_t index, uint32_t n_free)
+{
+    uint32_t fresh = pool->eai_fresh;
+    place_t place = place_of(pool, index);
+    if (place.base == NULL || index >= fresh) return "P4 links lead to blocks handed out before";
+    if (n_free >= fresh) return "P5 the lists end";
+#if EA_CFG_POOL_VALIDATE
+    uint32_t bits = *eai_pool_bits(place.base, place.local);
+    if ((bits & eai_pool_bit(place.local)) != 0) return "P6 no block on a list is live";
+#endif
+    return NULL;
 }
 
 ea_status_t ea_pool_check(const pool_t *pool, ea_pool_report_t *report)
@@ -92,26 +105,32 @@ ea_status_t ea_pool_check(const pool_t *pool, ea_pool_report_t *report)
     uint32_t fresh = pool->eai_fresh, n_free = 0;
     if (fresh > eai_pool_total(pool)) return broken(report, "P3 fresh is within the slabs", pool);
 
+    const char *what;
     link_t link = link_of(pool, pool->eai_head);
     for (; !is_end(pool, link); n_free++) {
-        place_t place = eai_pool_find_index(pool, index_of_link(pool, link));
-        if (place.base == NULL || place.index >= fresh) {
-            return broken(report, "P4 links lead to blocks that were handed out", where);
-        }
-        where = block_at(pool, place);
-        if (n_free >= fresh) return broken(report, "P5 the list ends", where);
-#if EA_CFG_POOL_VALIDATE
-        if ((*bits_of(place.base, place.local) & bit_of(place.local)) != 0) {
-            return broken(report, "P6 no block on the list is live", where);
-        }
-#endif
-        link = eai_pool_read_link(block_at(pool, place));
+        uintptr_t index = index_of_link(pool, link);
+        if ((what = broken_on_list(pool, index, n_free)) != NULL)
+            return broken(report, what, where);
+        unsigned char *block = block_at(pool, place_of(pool, index));
+        where = block;
+        link = eai_pool_read_link(block);
     }
+#if EAI_POOL_LOCAL
+    unsigned char *block = pool->eai_local;
+    for (; block != NULL; n_free++) {
+        uintptr_t index = index_at(pool, (uintptr_t)block - (uintptr_t)pool->eai_base);
+        if (index >= pool->eai_n_blocks) index = UINTPTR_MAX;
+        if ((what = broken_on_list(pool, index, n_free)) != NULL)
+            return broken(report, what, where);
+        where = block;
+        block = eai_pool_read_pointer(block);
+    }
+#endif
 #if EA_CFG_POOL_VALIDATE
     size_t n_bits = 0;
     for (index_t i = 0; i < eai_pool_total(pool); i++) {
-        place_t place = eai_pool_find_index(pool, i);
-        if ((*bits_of(place.base, place.local) & bit_of(place.local)) != 0) n_bits++;
+        place_t place = place_of(pool, i);
+        if ((*eai_pool_bits(place.base, place.local) & eai_pool_bit(place.local)) != 0) n_bits++;
     }
     if (n_bits + n_free != fresh)
         return broken(report, "P6 every block is live or on the list", pool);

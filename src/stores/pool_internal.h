@@ -11,10 +11,10 @@
 #include "base/atomic.h"
 
 typedef ea_pool_t pool_t;
-typedef uint32_t link_t; /* a block's distance from the first slab's base, in granules */
+typedef uint32_t link_t; /* a block's distance from the first slab's base >> LINK_SHIFT */
 typedef uint32_t index_t;
 
-#define GRANULE_SHIFT EAI_POOL_GRANULE_SHIFT
+#define LINK_SHIFT EAI_POOL_LINK_SHIFT
 #define BITS_PER_WORD 32u
 
 /* An added slab: header, bits, blocks. */
@@ -26,11 +26,10 @@ struct eai_pool_slab {
     uint32_t n_blocks;
 };
 
-/* Where a block is: the slab's base and its index there. */
+/* Where a block is. */
 typedef struct {
-    unsigned char *base; /* NULL: nowhere */
-    index_t local;
-    index_t index;
+    unsigned char *base; /* of its slab; NULL: nowhere */
+    uintptr_t local;     /* its index there            */
 } place_t;
 
 /* --- links ------------------------------------------------------------------------------------ */
@@ -91,8 +90,6 @@ EA_INLINE bool is_end(const pool_t *pool, link_t link)
 
 /* --- the words in free blocks ----------------------------------------------------------------- */
 
-#ifndef EAI_MODEL_CHECK
-
 /* ThreadSanitizer is told of the one access that is meant to race; it must then not be inlined. */
 #if defined(__SANITIZE_THREAD__)
 #define RACY static EA_NOINLINE __attribute__((no_sanitize("thread"), unused))
@@ -108,18 +105,24 @@ EA_INLINE bool is_end(const pool_t *pool, link_t link)
 /* The one read that may race: the block may have been handed out since its link was read from the
  * head, and its owner may be writing to it. The value is then void, and the store that would use it
  * fails. */
-RACY link_t eai_pool_read_link(const unsigned char *block)
+RACY link_t eai_pool_read_link(unsigned char *block)
 {
-    return *(const volatile eai_pool_link_t *)(const void *)block;
+    return EAI_LOAD_RACY((eai_pool_link_t *)(void *)block);
 }
+
+#if EAI_POOL_LOCAL
+/* The same on the list of the unlocked calls. */
+RACY unsigned char *eai_pool_read_pointer(unsigned char *block)
+{
+    return EAI_LOAD_RACY((eai_pool_pointer_t *)(void *)block);
+}
+#endif
 
 /* The block is the caller's. */
 EA_INLINE void eai_pool_write_link(unsigned char *block, link_t link)
 {
-    *(volatile eai_pool_link_t *)(void *)block = link;
+    EAI_STORE_RACY((eai_pool_link_t *)(void *)block, link);
 }
-
-#endif
 
 /* --- indexes ---------------------------------------------------------------------------------- */
 
@@ -128,13 +131,13 @@ EA_INLINE void eai_pool_write_link(unsigned char *block, link_t link)
  * inverse maps multiples of it to their quotient and everything else to something larger. */
 EA_INLINE uintptr_t index_at(const pool_t *pool, uintptr_t distance_bytes)
 {
-    uintptr_t granules = eai_pool_rotate(distance_bytes, GRANULE_SHIFT);
-    return eai_pool_rotate(granules, pool->eai_rotate) * pool->eai_inverse;
+    uintptr_t link = eai_pool_rotate(distance_bytes, LINK_SHIFT);
+    return eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
 }
 
 EA_INLINE link_t link_at(const pool_t *pool, index_t index)
 {
-    return index * (pool->eai_block_bytes >> GRANULE_SHIFT);
+    return index * (pool->eai_block_bytes >> LINK_SHIFT);
 }
 
 EA_INLINE uintptr_t index_of_link(const pool_t *pool, link_t link)
@@ -144,26 +147,102 @@ EA_INLINE uintptr_t index_of_link(const pool_t *pool, link_t link)
 
 EA_INLINE unsigned char *block_at(const pool_t *pool, place_t place)
 {
-    return place.base + (size_t)place.local * pool->eai_block_bytes;
+    return place.base + place.local * pool->eai_block_bytes;
 }
 
-/* --- bits: a word for 32 blocks, growing down from the base ----------------------------------- */
-
-EA_INLINE eai_pool_bits_t *bits_of(unsigned char *base, index_t local)
+/* Whether a link, or a distance in bytes, leads to a block of the first slab; local is its index if
+ * so. With bits the index tells (also for the end of the list: of all ones no block's index comes
+ * out); without them nothing is divided, and with one slab nothing is asked. */
+EA_INLINE bool is_in_first(const pool_t *pool, uintptr_t distance_bytes, uintptr_t local)
 {
-    return (eai_pool_bits_t *)(void *)base - 1 - local / BITS_PER_WORD;
+#if EA_CFG_POOL_VALIDATE
+    (void)distance_bytes;
+    return local < pool->eai_n_blocks;
+#elif EA_CFG_POOL_SLABS > 1
+    (void)local;
+    return distance_bytes < (uintptr_t)pool->eai_n_blocks * pool->eai_block_bytes;
+#else
+    (void)pool, (void)distance_bytes, (void)local;
+    return true;
+#endif
 }
 
-EA_INLINE uint32_t bit_of(index_t local)
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+#if EA_CFG_POOL_WAIT
+
+/* Free pushes its block, then looks whether somebody waits. Where several cores run both are in the
+ * one order that all agree on; elsewhere, and behind a lock, the program's order is that. */
+#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+#define PUSH EAI_CAS_SEQ_CST
+#define LOOK EAI_SEQ_CST
+#else
+#define PUSH EAI_CAS
+#define LOOK EAI_RELAXED
+#endif
+
+EA_INLINE bool is_waited_for(const pool_t *pool)
 {
-    return (uint32_t)1 << (local % BITS_PER_WORD);
+    return EAI_LOAD(&pool->eai_waiting.eai_first, LOOK) != NULL;
 }
+
+/* As ea_pool_alloc(), but that there is no block does not count as a failure: who waits has not
+ * failed yet. (It counts if another context takes the last one meanwhile.) */
+void *eai_pool_take(pool_t *pool);
+void eai_pool_count_failure(pool_t *pool);
+
+/* Hand a free block, if there is one, to the first that waits, if somebody does. Returns whether it
+ * was done. Context: any. Cost O(1), all of it masked. */
+bool eai_pool_serve(pool_t *pool);
+
+#else
+
+#define PUSH EAI_CAS
+
+EA_INLINE bool is_waited_for(const pool_t *pool)
+{
+    (void)pool;
+    return false;
+}
+
+EA_INLINE bool eai_pool_serve(pool_t *pool)
+{
+    (void)pool;
+    return false;
+}
+
+#endif
 
 /* --- slabs ------------------------------------------------------------------------------------ */
 
 uint32_t eai_pool_total(const pool_t *pool);
-place_t eai_pool_find_index(const pool_t *pool, uintptr_t index);
-place_t eai_pool_find(const pool_t *pool, const void *ptr);
+/* The added slab that holds the block of this index, or that begins at ptr; NULL: none does. */
+#if EA_CFG_POOL_SLABS > 1
+eai_pool_slab_t *eai_pool_slab_with(const pool_t *pool, uintptr_t index);
+eai_pool_slab_t *eai_pool_slab_around(const pool_t *pool, const void *ptr);
+#else
+EA_INLINE eai_pool_slab_t *eai_pool_slab_with(const pool_t *pool, uintptr_t index)
+{
+    (void)pool, (void)index;
+    return NULL;
+}
+EA_INLINE eai_pool_slab_t *eai_pool_slab_around(const pool_t *pool, const void *ptr)
+{
+    (void)pool, (void)ptr;
+    return NULL;
+}
+#endif
+
+EA_INLINE place_t place_of(const pool_t *pool, uintptr_t index)
+{
+    place_t place = {pool->eai_base, index};
+    if (EA_LIKELY(index < pool->eai_n_blocks)) return place;
+    const eai_pool_slab_t *slab = eai_pool_slab_with(pool, index);
+    place.base = slab == NULL ? NULL : slab->base;
+    place.local = slab == NULL ? 0 : index - slab->first;
+    return place;
+}
+
 uint8_t eai_pool_seal(const pool_t *pool);
 
 #endif

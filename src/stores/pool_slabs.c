@@ -15,45 +15,33 @@ uint32_t eai_pool_total(const pool_t *pool)
     return total;
 }
 
-/* At most EA_CFG_POOL_SLABS steps. */
-place_t eai_pool_find_index(const pool_t *pool, uintptr_t index)
+#if EA_CFG_POOL_SLABS > 1
+
+/* Both take at most EA_CFG_POOL_SLABS - 1 steps. */
+eai_pool_slab_t *eai_pool_slab_with(const pool_t *pool, uintptr_t index)
 {
-    place_t place = {pool->eai_base, (index_t)index, (index_t)index};
-    if (index < pool->eai_n_blocks) return place;
-    const eai_pool_slab_t *slab = EAI_LOAD(&pool->eai_slabs, EAI_ACQUIRE); /* pairs with add_slab */
+    eai_pool_slab_t *slab = EAI_LOAD(&pool->eai_slabs, EAI_ACQUIRE); /* pairs with add_slab */
     for (; slab != NULL; slab = EAI_LOAD(&slab->next, EAI_ACQUIRE)) {
-        if (index - slab->first < slab->n_blocks) {
-            place.base = slab->base;
-            place.local = (index_t)(index - slab->first);
-            return place;
-        }
+        if (index - slab->first < slab->n_blocks) break;
     }
-    place.base = NULL;
-    return place;
+    return slab;
 }
 
-place_t eai_pool_find(const pool_t *pool, const void *ptr)
+eai_pool_slab_t *eai_pool_slab_around(const pool_t *pool, const void *ptr)
 {
-    uintptr_t local = index_at(pool, (uintptr_t)ptr - (uintptr_t)pool->eai_base);
-    place_t place = {pool->eai_base, (index_t)local, (index_t)local};
-    if (local < pool->eai_n_blocks) return place;
-    const eai_pool_slab_t *slab = EAI_LOAD(&pool->eai_slabs, EAI_ACQUIRE); /* pairs with add_slab */
+    eai_pool_slab_t *slab = EAI_LOAD(&pool->eai_slabs, EAI_ACQUIRE); /* pairs with add_slab */
     for (; slab != NULL; slab = EAI_LOAD(&slab->next, EAI_ACQUIRE)) {
-        local = index_at(pool, (uintptr_t)ptr - (uintptr_t)slab->base);
-        if (local < slab->n_blocks) {
-            place.base = slab->base;
-            place.local = (index_t)local;
-            place.index = slab->first + (index_t)local;
-            return place;
-        }
+        if (index_at(pool, (uintptr_t)ptr - (uintptr_t)slab->base) < slab->n_blocks) break;
     }
-    place.base = NULL;
-    return place;
+    return slab;
 }
+
+#endif
 
 bool ea_pool_owns(const pool_t *pool, const void *ptr)
 {
-    return eai_pool_find(pool, ptr).base != NULL;
+    return index_at(pool, (uintptr_t)ptr - (uintptr_t)pool->eai_base) < pool->eai_n_blocks ||
+           eai_pool_slab_around(pool, ptr) != NULL;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -136,7 +124,8 @@ ea_status_t ea_pool_init_aligned(pool_t *pool, void *mem, size_t size_bytes,
     size_t block_bytes = align_up(block_size_bytes, quantum);
     size_t alignment = alignment_bytes > EA_POOL_ALIGN ? alignment_bytes : EA_POOL_ALIGN;
     if (block_bytes > size_bytes) return EA_ERR_NO_MEMORY;
-    if ((size_bytes >> GRANULE_SHIFT) > UINT32_MAX / EA_CFG_POOL_SLABS) return EA_ERR_TOO_LARGE;
+    uint64_t links = size_bytes >> LINK_SHIFT; /* 64 bits: there are cores where it always fits */
+    if (links * EA_CFG_POOL_SLABS > UINT32_MAX) return EA_ERR_TOO_LARGE;
     span_t span = fit(begin, end, block_bytes, alignment);
     if (span.n_blocks == 0) return EA_ERR_NO_MEMORY;
 
@@ -147,7 +136,7 @@ ea_status_t ea_pool_init_aligned(pool_t *pool, void *mem, size_t size_bytes,
     pool->eai_block_bytes = (uint32_t)block_bytes;
     pool->eai_rotate = EAI_POOL_ROTATE((uint32_t)block_bytes);
     pool->eai_align_log2 = (uint8_t)__builtin_ctz((unsigned)alignment);
-    pool->eai_inverse = inverse_of(block_bytes >> (GRANULE_SHIFT + pool->eai_rotate));
+    pool->eai_inverse = inverse_of(block_bytes >> (LINK_SHIFT + pool->eai_rotate));
 #if EAI_POOL_ATOMICS == EAI_POOL_CAS
     pool->eai_mask = EAI_POOL_LINK_MASK(block_bytes, span.n_blocks);
 #endif
@@ -168,10 +157,11 @@ static uint32_t count_on_list(const pool_t *pool, range_t range, bool *sound)
     uint32_t n = 0, left = pool->eai_fresh;
     link_t link = link_of(pool, pool->eai_head);
     for (; !is_end(pool, link); left--) {
-        place_t place = eai_pool_find_index(pool, index_of_link(pool, link));
+        uintptr_t index = index_of_link(pool, link);
+        place_t place = place_of(pool, index);
         *sound = left > 0 && place.base != NULL;
         if (!*sound) return 0;
-        n += place.index - range.first < range.n_blocks;
+        n += index - range.first < range.n_blocks;
         link = eai_pool_read_link(block_at(pool, place));
     }
     *sound = true;
@@ -187,12 +177,19 @@ ea_status_t ea_pool_deinit(pool_t *pool, size_t *n_live)
     bool sound;
     range_t all = {0, UINT32_MAX};
     live = pool->eai_fresh - count_on_list(pool, all, &sound);
+#if EAI_POOL_LOCAL
+    unsigned char *block = pool->eai_local; /* as many steps as blocks are left to account for */
+    for (; live > 0 && block != NULL; block = eai_pool_read_pointer(block)) live--;
+#endif
 #endif
     if (n_live != NULL) *n_live = live;
     if (live != 0) return EA_ERR_BUSY;
     pool->eai_n_blocks = 0;
     pool->eai_slabs = NULL;
     pool->eai_head = link_mask(pool);
+#if EAI_POOL_LOCAL
+    pool->eai_local = NULL;
+#endif
     return EA_OK;
 }
 
@@ -215,8 +212,8 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
     eai_pool_slab_t **last = &pool->eai_slabs;
     uintptr_t first = pool->eai_n_blocks, n_slabs = 1;
     for (; *last != NULL; last = &(*last)->next, n_slabs++) first += (*last)->n_blocks;
-    uintptr_t granules = pool->eai_block_bytes >> GRANULE_SHIFT;
-    if (n_slabs >= EA_CFG_POOL_SLABS || span.n_blocks > link_mask(pool) / granules - first) {
+    uint64_t links = (uint64_t)(first + span.n_blocks) * link_at(pool, 1);
+    if (n_slabs >= EA_CFG_POOL_SLABS || links > link_mask(pool)) {
         return EA_ERR_RANGE;
     }
     eai_pool_slab_t *slab = (eai_pool_slab_t *)header;
@@ -227,6 +224,8 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
     slab->n_blocks = (uint32_t)span.n_blocks;
     clear_bits(span.base, span.n_blocks);
     EAI_STORE(last, slab, EAI_RELEASE); /* pairs with acquire in the finding functions */
+    /* Those who wait get of the new blocks what there is; at most n_blocks steps. */
+    for (uintptr_t i = 0; i < span.n_blocks && eai_pool_serve(pool); i++) continue;
     return EA_OK;
 }
 
@@ -238,7 +237,7 @@ static void renumber_list(pool_t *pool, const eai_pool_slab_t *slab)
     unsigned char *before = NULL;
     link_t new_first = end;
     for (; link != end;) {
-        place_t place = eai_pool_find_index(pool, index_of_link(pool, link));
+        place_t place = place_of(pool, index_of_link(pool, link));
         unsigned char *block = block_at(pool, place);
         link_t next = eai_pool_read_link(block);
         if (link - first >= n) {

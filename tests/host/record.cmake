@@ -7,6 +7,8 @@ find_package(Python3 REQUIRED COMPONENTS Interpreter)
 
 ealloc_add_test(NAME recording_test SOURCES recording_test.c LIBS ealloc_recording HOST_ONLY)
 
+ealloc_add_test(NAME common_test SOURCES common_test.c LIBS ealloc_json HOST_ONLY)
+
 # What is recorded: plain programs, without this build's sanitizers.
 add_executable(record_victim record_victim.c)
 add_executable(record_victim_static record_victim.c)

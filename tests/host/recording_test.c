@@ -266,6 +266,28 @@ TEST(recording_is_read_on_behind_damage_anywhere, 0)
     free(data);
 }
 
+TEST(recording_of_which_a_piece_is_missing_loses_the_frame_it_was_in, 0)
+{
+    enum { N = 200000, N_CUTS = 40, CUT = 1000, FRAME = 16384 };
+    size_t size;
+    uint8_t *data = record(9, N, &size);
+    REQUIRE(data != NULL);
+    uint8_t *copy = malloc(size);
+    REQUIRE(copy != NULL);
+    uint64_t n_lost = 0;
+    for (size_t i = 0; i < N_CUTS; i++) {
+        rec_damage_t damage;
+        bool ordered;
+        size_t at = 1000 + (size - 3000) / N_CUTS * i;
+        memcpy(copy, data, at);
+        memcpy(copy + at, data + at + CUT, size - at - CUT);
+        n_lost += N - read_on(copy, size - CUT, &damage, &ordered);
+    }
+    EXPECT(n_lost < (uint64_t)N_CUTS * FRAME * 5 / 4); /* a few cuts touch two frames */
+    free(copy);
+    free(data);
+}
+
 TEST(recording_reader_goes_on_through_garbage_and_ends, 0)
 {
     size_t size;
@@ -430,6 +452,7 @@ TEST(recording_to_a_full_disk_says_so, 0)
 TEST_MAIN(&recording_round_trip_gives_back_every_event, &recording_every_flipped_bit_is_detected,
           &recording_every_truncation_is_detected_and_the_rest_is_kept,
           &recording_is_read_on_behind_damage_anywhere,
+          &recording_of_which_a_piece_is_missing_loses_the_frame_it_was_in,
           &recording_reader_goes_on_through_garbage_and_ends, &recording_reader_survives_garbage,
           &recording_of_half_a_module_keeps_whole_ones_only,
           &recording_of_too_many_modules_is_refused,

@@ -12,7 +12,7 @@
 #define EACH_INSTANCE(X)                                                          \
     X(d8l16) X(d8l32) X(d16l16) X(d16l32) X(f8l16) X(f8l32) X(f16l16) X(f16l32)   \
     X(q8l16) X(q8l32) X(q16l16) X(q16l32) X(t8l16) X(t8l32) X(t16l16) X(t16l32)   \
-    X(d8l16bare) X(f8l32bare) X(q8l32bare)                                        \
+    X(d8l16bare) X(f8l32bare) X(q8l32bare) X(t8l16bare)                           \
     X(d8l16hard) X(f8l32hard) X(q16l32hard) X(t8l16hard) X(d8l32full)
 /* clang-format on */
 

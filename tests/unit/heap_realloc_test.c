@@ -62,6 +62,32 @@ TEST(heap_aligned_alloc_aligns_and_loses_nothing, ROOM)
     EXPECT_EQ(stats_of(heap).n_failures, 0);
 }
 
+/* The first hole that is large enough lies badly; another is just large enough for any place. */
+TEST(heap_aligned_alloc_takes_a_block_that_holds_it_wherever_it_lies, ROOM)
+{
+    enum { ALIGNMENT = 256 };
+    size_t widest = BIG + ALIGNMENT + EA_HEAP_MIN_BLOCK_BYTES - EA_HEAP_ALIGN;
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    char *pad = ea_heap_alloc(heap, 1), *small;
+    /* Move the small hole until it is not aligned itself. */
+    do {
+        pad = ea_heap_alloc(heap, 1);
+        small = ea_heap_alloc(heap, BIG);
+        REQUIRE(pad != NULL && small != NULL);
+    } while (is_aligned(small, ALIGNMENT));
+    char *fence = ea_heap_alloc(heap, 1), *wide = ea_heap_alloc(heap, widest);
+    REQUIRE(fence != NULL && wide != NULL && ea_heap_alloc(heap, 1) != NULL);
+    while (ea_heap_largest_free_bytes(heap) >= BIG)
+        REQUIRE(ea_heap_alloc(heap, ea_heap_largest_free_bytes(heap)) != NULL);
+    EXPECT_EQ(ea_heap_free(heap, small), EA_OK);
+    EXPECT_EQ(ea_heap_free(heap, wide), EA_OK);
+    char *block = ea_heap_aligned_alloc(heap, ALIGNMENT, BIG);
+    EXPECT(block >= wide && block < wide + widest);
+    EXPECT(is_aligned(block, ALIGNMENT));
+    EXPECT_SOUND(heap);
+}
+
 TEST(heap_aligned_alloc_refuses_what_is_no_alignment, ROOM)
 {
     ea_heap_t *heap = new_heap();
@@ -333,6 +359,7 @@ TEST(heap_realloc_begin_does_not_lower_the_watermark_for_what_finish_gives_back,
 }
 
 TEST_MAIN(&heap_aligned_alloc_aligns_and_loses_nothing,
+          &heap_aligned_alloc_takes_a_block_that_holds_it_wherever_it_lies,
           &heap_aligned_alloc_refuses_what_is_no_alignment,
           &heap_realloc_of_null_allocates_and_to_zero_frees,
           &heap_realloc_shrinks_in_place_and_gives_back_the_rest,

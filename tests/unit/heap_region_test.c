@@ -303,6 +303,52 @@ TEST(heap_shrinks_and_grows_by_every_amount, ROOM)
     EXPECT(is_whole(heap));
 }
 
+TEST(heap_shrinks_to_a_region_of_one_block_and_no_further, ROOM)
+{
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    size_t alone = stats_of(heap).total_bytes;
+    REQUIRE(ea_heap_add_region(heap, ram(A_AT), REGION) == EA_OK);
+    char *first = ea_heap_alloc(heap, ea_heap_max_alloc_bytes(heap));
+    REQUIRE(first > ram(A_AT) && first < ram(A_AT + 64));
+    EXPECT_EQ(ea_heap_free(heap, first), EA_OK);
+    size_t least = (size_t)(first - ram(A_AT)) + EA_HEAP_MIN_BLOCK_BYTES;
+    EXPECT_EQ(ea_heap_shrink(heap, ram(A_AT), least - 1), EA_ERR_INVALID);
+    EXPECT_EQ(stats_of(heap).total_bytes, alone + REGION - (size_t)(first - ram(A_AT)));
+    EXPECT_EQ(ea_heap_shrink(heap, ram(A_AT), least), EA_OK);
+    EXPECT_EQ(stats_of(heap).total_bytes, alone + EA_HEAP_MIN_BLOCK_BYTES);
+    EXPECT_SOUND(heap);
+    ea_heap_reset(heap);
+    EXPECT_SOUND(heap);
+    EXPECT_EQ(ea_heap_grow(heap, ram(A_AT), REGION), EA_OK);
+    EXPECT_EQ(ea_heap_remove_region(heap, ram(A_AT), NULL), EA_OK);
+    EXPECT(is_whole(heap));
+}
+
+TEST(heap_min_free_counts_memory_that_left, ROOM)
+{
+#if EA_CFG_HEAP_STATS
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    void *block[2];
+    for (int i = 0; i < 2; i++) block[i] = ea_heap_alloc(heap, 200);
+    REQUIRE(block[1] != NULL && ea_heap_add_region(heap, ram(A_AT), REGION) == EA_OK);
+    ea_heap_reset_min_free(heap);
+    for (int i = 0; i < 2; i++) {
+        size_t before = stats_of(heap).free_bytes;
+        EXPECT_EQ(i == 0 ? ea_heap_remove_region(heap, ram(A_AT), NULL)
+                         : ea_heap_shrink(heap, ram(0), OWN - 512),
+                  EA_OK);
+        size_t lowest = stats_of(heap).free_bytes;
+        EXPECT(lowest < before);
+        EXPECT_EQ(stats_of(heap).min_free_bytes, lowest);
+        EXPECT_EQ(ea_heap_free(heap, block[i]), EA_OK);
+        EXPECT_EQ(stats_of(heap).free_bytes, lowest + cost_of(200));
+        EXPECT_EQ(stats_of(heap).min_free_bytes, lowest);
+    }
+#endif
+}
+
 TEST_MAIN(&heap_add_region_makes_its_memory_available,
           &heap_add_region_refuses_what_is_out_of_range, &heap_add_region_refuses_overlap,
           &heap_regions_that_touch_stay_apart,
@@ -312,4 +358,6 @@ TEST_MAIN(&heap_add_region_makes_its_memory_available,
           &heap_grow_adds_to_the_end_of_a_region,
           &heap_grow_refuses_what_is_no_growth_or_out_of_range,
           &heap_shrink_refuses_while_a_block_lives_in_what_would_go,
-          &heap_shrinks_and_grows_by_every_amount)
+          &heap_shrinks_and_grows_by_every_amount,
+          &heap_shrinks_to_a_region_of_one_block_and_no_further,
+          &heap_min_free_counts_memory_that_left)

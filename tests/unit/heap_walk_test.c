@@ -20,6 +20,8 @@ typedef struct {
     const char *last;
     size_t n_visits, n_used, payload_bytes;
     bool ascends;
+    const void *second_region; /* blocks above its address must name it, the others not */
+    size_t n_misplaced;
 } watch_t;
 
 static void visit(void *context, const ea_heap_block_t *block)
@@ -30,6 +32,8 @@ static void visit(void *context, const ea_heap_block_t *block)
     watch->n_visits++;
     watch->n_used += block->used;
     watch->payload_bytes += block->payload_bytes;
+    bool in_second = watch->second_region != NULL && block->payload > watch->second_region;
+    watch->n_misplaced += (block->region == watch->second_region) != in_second;
     for (int i = 0; i < N_BLOCKS; i++) {
         if (block->used && watch->kept[i] == block->payload) watch->n_seen[i]++;
     }
@@ -90,9 +94,11 @@ TEST(heap_walk_names_the_region_of_a_block, ROOM)
     REQUIRE(ea_heap_add_region(heap, second, 1024) == EA_OK);
     watch_t watch;
     fill_blocks(heap, &watch, 100);
+    watch.second_region = second;
     ea_heap_cursor_t cursor = {0};
     EXPECT_EQ(walk_to_the_end(heap, &cursor, &watch), EA_OK);
     EXPECT_EQ(watch.n_used, N_BLOCKS);
+    EXPECT_EQ(watch.n_misplaced, 0);
     EXPECT(watch.ascends);
     EXPECT(watch.last > second && watch.last < second + 1024);
 }
@@ -231,6 +237,24 @@ TEST(heap_has_one_walk_at_a_time, ROOM)
     EXPECT_EQ(watch.n_used, N_BLOCKS + 2);
 }
 
+/* The number that tells a walk from the one before it is small and comes round. */
+TEST(heap_walk_can_be_resumed_however_many_there_were, ROOM)
+{
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    watch_t watch;
+    fill_blocks(heap, &watch, 30);
+    unsigned n_wrong = 0;
+    for (uint32_t i = 0; i <= UINT16_MAX; i++) {
+        ea_heap_cursor_t cursor = {0};
+        for (size_t steps = 0; steps < 2; steps++)
+            n_wrong += ea_heap_walk(heap, &cursor, steps, visit, &watch) != EA_ERR_AGAIN;
+        ea_heap_walk_end(heap);
+    }
+    EXPECT_EQ(n_wrong, 0);
+    EXPECT_EQ(watch.n_visits, UINT16_MAX + 1);
+}
+
 TEST(heap_walk_ends_with_a_reset, ROOM)
 {
     ea_heap_t *heap = new_heap();
@@ -253,16 +277,19 @@ TEST(heap_walk_survives_its_region_growing_shrinking_and_going, ROOM)
             ea_heap_options_t options = {ROOM, EA_FIT_GOOD};
             ea_heap_t *heap = ea_heap_init(tap_ram(), 2048, &options);
             REQUIRE(heap != NULL);
-            char *high = (char *)tap_ram() + 4096;
+            char *high = (char *)tap_ram() + 4096, *last = high + 3072;
             watch_t watch;
             fill_blocks(heap, &watch, 30);
             REQUIRE(ea_heap_add_region(heap, high, 2048) == EA_OK);
-            /* Blocks fill both regions; those in the second are freed in the middle of the walk. */
+            REQUIRE(ea_heap_add_region(heap, last, 1024) == EA_OK);
+            /* Blocks fill the regions; those in the second are freed in the middle of the walk. */
             void *more[128];
             int n_more = 0;
             for (char *p; n_more < 128 && (p = ea_heap_alloc(heap, 100)) != NULL;) {
-                if (p > high) more[n_more++] = p;
+                if (p > high && p < last) more[n_more++] = p;
+                if (p > last) watch.kept[0] = p; /* seen once, like the others */
             }
+            REQUIRE(watch.kept[0] > last);
             ea_heap_cursor_t cursor = {0};
             ea_status_t status = EA_ERR_AGAIN;
             for (int k = 0; k < n && status == EA_ERR_AGAIN; k++) {
@@ -344,6 +371,22 @@ static void set_header(void *payload, uint32_t header)
     memcpy((char *)payload - EA_HEAP_OVERHEAD_BYTES, &header, sizeof header);
 }
 
+TEST(heap_walk_stops_at_a_damaged_header, ROOM)
+{
+    static const uint32_t sizes[] = {0, 8, 0x7FFFFFF0};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        ea_heap_t *heap = new_heap();
+        REQUIRE(heap != NULL);
+        watch_t watch;
+        fill_blocks(heap, &watch, 30);
+        set_header(watch.kept[5], sizes[i]);
+        ea_heap_cursor_t cursor = {0};
+        EXPECT_EQ(ea_heap_walk(heap, &cursor, 1000, visit, &watch), EA_ERR_CORRUPT);
+        EXPECT_EQ(watch.n_visits, 5);
+        EXPECT(watch.last == watch.kept[4]);
+    }
+}
+
 /* What a walk does to the header it rests on, done by hand: there is no such walk. The header that
  * closes the region is one of those a walk may rest on. */
 TEST(heap_check_names_a_mark_without_a_walk_and_a_walk_without_its_mark, ROOM)
@@ -366,13 +409,14 @@ TEST(heap_check_names_a_mark_without_a_walk_and_a_walk_without_its_mark, ROOM)
 #if EA_CFG_HEAP_STEPWISE
     ea_heap_cursor_t cursor = {0};
     watch_t watch = {.ascends = true};
+    uint32_t mark = EA_CFG_HEAP_PROFILE == 3 ? 0 : 4; /* tiny marks nothing: a mark is stray */
     EXPECT_EQ(ea_heap_walk(heap, &cursor, 0, visit, &watch), EA_ERR_AGAIN);
     EXPECT_SOUND(heap);
-    EXPECT_EQ(header_of(block), plain ^ 4);
-    set_header(block, plain);
+    EXPECT_EQ(header_of(block), plain ^ mark);
+    set_header(block, plain ^ mark ^ 4);
     EXPECT_EQ(ea_heap_check(heap, &fault), EA_ERR_CORRUPT);
-    EXPECT(fault.where == heap);
-    set_header(block, plain ^ 4);
+    EXPECT(fault.where == (mark ? (void *)heap : block));
+    set_header(block, plain ^ mark);
     EXPECT_EQ(ea_heap_walk(heap, &cursor, 2, visit, &watch), EA_OK);
     EXPECT_SOUND(heap);
 #endif
@@ -413,9 +457,9 @@ TEST(heap_histogram_holds_every_free_block_in_its_bin, ROOM)
 TEST_MAIN(&heap_walk_sees_every_block_once_in_address_order, &heap_walk_names_the_region_of_a_block,
           &heap_walk_survives_the_free_of_any_block, &heap_walk_survives_merging_at_once,
           &heap_walk_survives_shrinking, &heap_walk_survives_growth_in_place_and_away,
-          &heap_has_one_walk_at_a_time, &heap_walk_ends_with_a_reset,
-          &heap_walk_survives_its_region_growing_shrinking_and_going,
+          &heap_has_one_walk_at_a_time, &heap_walk_can_be_resumed_however_many_there_were,
+          &heap_walk_ends_with_a_reset, &heap_walk_survives_its_region_growing_shrinking_and_going,
           &heap_check_step_checks_in_bounded_steps_while_the_heap_is_used,
-          &heap_check_names_the_damaged_block,
+          &heap_check_names_the_damaged_block, &heap_walk_stops_at_a_damaged_header,
           &heap_check_names_a_mark_without_a_walk_and_a_walk_without_its_mark,
           &heap_histogram_holds_every_free_block_in_its_bin)

@@ -2,13 +2,17 @@
  *
  * The replay engine against traces with known answers and against heaps that are broken on purpose.
  */
+#define _GNU_SOURCE
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "engine.h"
 #include "find_min.h"
 #include "heaps.h"
+#include "histogram.h"
 #include "idmap.h"
+#include "latency.h"
 #include "pattern.h"
 #include "tap.h"
 #include "trace.h"
@@ -444,6 +448,96 @@ TEST(find_min_says_when_no_heap_will_do, 0)
     trace_release(&t);
 }
 
+/* --- the time of each operation --------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+TEST(histogram_tells_quantiles_to_one_in_sixty_four, 0)
+{
+    enum { N = 5000 };
+    static histogram_t h;
+    static uint32_t values[N];
+    uint32_t seed = 3, wrong = 0;
+    h = (histogram_t){0};
+    EXPECT_EQ(histogram_quantile(&h, 5000), 0);
+    for (uint32_t i = 0; i < N; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        values[i] = i < 40 ? UINT32_MAX - i : seed >> (seed >> 8) % 32;
+        histogram_add(&h, values[i]);
+    }
+    qsort(values, N, sizeof values[0], by_value);
+    for (unsigned q = 0; q <= 10000; q += 25) {
+        uint64_t rank = ((uint64_t)N * q + 9999) / 10000;
+        uint32_t truth = values[rank > 0 ? rank - 1 : 0], told = histogram_quantile(&h, q);
+        wrong += told < truth || told - truth > truth / 64 || (truth < 128 && told != truth);
+    }
+    EXPECT_EQ(wrong, 0);
+    EXPECT_EQ(histogram_quantile(&h, 10000), UINT32_MAX);
+}
+
+/* A heap whose every allocation of 77 bytes takes its time. */
+static const eai_heap_ops_t *quick_ops;
+
+static void *alloc_slowly(ea_heap_t *heap, size_t size)
+{
+    struct timespec now, start;
+    if (size == 77) {
+        clock_gettime(CLOCK_MONOTONIC, &start);
+        do clock_gettime(CLOCK_MONOTONIC, &now);
+        while ((now.tv_sec - start.tv_sec) * 1000000000 + now.tv_nsec - start.tv_nsec < 300000);
+    }
+    return quick_ops->alloc(heap, size);
+}
+
+TEST(latency_counts_every_operation_and_finds_the_slow_ones, 0)
+{
+    trace_t t = {0};
+    latency_t latency;
+    replay_memory_t memory = {0};
+    for (uint64_t i = 1; i <= 1000; i++) add(&t, REC_ALLOC, i * 4096, i % 100 == 0 ? 77 : 50, 0);
+    for (uint64_t i = 1; i <= 300; i++) add(&t, REC_REALLOC, i * 4096, 60, i * 4096);
+    for (uint64_t i = 1; i <= 500; i++) add(&t, REC_FREE, i * 4096, 0, 0);
+    add(&t, REC_ALLOC, 8000000, 500000, 0); /* refused: an operation all the same */
+    add(&t, REC_FREE, 8000000, 0, 0);       /* and this is none */
+    trace_finish(&t);
+    quick_ops = heaps_find("default", 8, 32);
+    eai_heap_ops_t ops = *quick_ops;
+    ops.alloc = alloc_slowly;
+    replay_options_t options = {.ops = &ops, .heap_bytes = 200000};
+    REQUIRE(latency_measure(&t, &options, &memory, &latency));
+    EXPECT_EQ(latency.kind[LATENCY_ALLOC].count, 1001);
+    EXPECT_EQ(latency.kind[LATENCY_REALLOC].count, 300);
+    EXPECT_EQ(latency.kind[LATENCY_FREE].count, 500);
+    EXPECT(latency.kind[LATENCY_ALLOC].median_ns < 100000);
+    EXPECT(latency.kind[LATENCY_ALLOC].p999_ns >= 290000); /* 10 in 1001 */
+    EXPECT(latency.kind[LATENCY_ALLOC].worst_ns >= latency.kind[LATENCY_ALLOC].p999_ns);
+    EXPECT(latency.kind[LATENCY_FREE].median_ns <= latency.kind[LATENCY_FREE].p99_ns);
+    EXPECT(latency.clock_ns > 0 && latency.clock_ns < 100000 && latency.step_ns > 0);
+    replay_memory_release(&memory);
+    trace_release(&t);
+}
+
+TEST(find_min_stays_within_what_the_heap_can_be, 0)
+{
+    trace_t t = {0};
+    find_min_result_t found;
+    replay_options_t options = {.ops = heaps_find("default", 8, 16)}; /* reaches 256 KB */
+    size_t least, most;
+    replay_heap_limits(options.ops, options.fit, &least, &most);
+    EXPECT(least > 100 && least < 1000 && most >= 1 << 18 && most < (1 << 18) + 8);
+    add(&t, REC_ALLOC, 0x1000, most - 700, 0); /* only the largest heaps hold it */
+    trace_finish(&t);
+    EXPECT_EQ(find_min(&t, &options, 2, NULL, &found), FIND_MIN_DONE);
+    EXPECT(found.smallest_bytes <= most);
+    EXPECT(found.n_verified < FIND_MIN_VERIFIED);
+    EXPECT_EQ(found.n_exceptions, 0);
+    trace_release(&t);
+}
+
 TEST_MAIN(&idmap_agrees_with_a_table, &pattern_sees_every_byte_and_every_shift,
           &trace_computes_peaks_and_perfect_packing, &trace_names_the_first_irregular_event,
           &trace_of_a_forked_process_may_free_what_it_inherited,
@@ -452,4 +546,6 @@ TEST_MAIN(&idmap_agrees_with_a_table, &pattern_sees_every_byte_and_every_shift,
           &replay_catches_every_kind_of_broken_heap,
           &replay_without_checks_still_sees_a_refused_free,
           &find_min_is_exact_without_fragmentation, &find_min_reports_larger_sizes_that_fail,
-          &find_min_says_when_no_heap_will_do)
+          &find_min_says_when_no_heap_will_do, &histogram_tells_quantiles_to_one_in_sixty_four,
+          &latency_counts_every_operation_and_finds_the_slow_ones,
+          &find_min_stays_within_what_the_heap_can_be)

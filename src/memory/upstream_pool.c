@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Chunks from a pool. A file of its own, so that a program takes no allocator along that it does
+ * not use.
+ */
+#include "ealloc/upstream.h"
+
+static void *take(void *context, size_t size_bytes)
+{
+    ea_pool_t *pool = context;
+    return size_bytes <= ea_pool_block_bytes(pool) ? ea_pool_alloc(pool) : NULL;
+}
+
+static void give_back(void *context, void *ptr, size_t size_bytes)
+{
+    (void)size_bytes;
+    (void)ea_pool_free(context, ptr); /* what goes wrong is counted there */
+}
+
+ea_upstream_t ea_upstream_pool(ea_pool_t *pool)
+{
+    ea_upstream_t upstream = {take, give_back, pool};
+    return upstream;
+}
