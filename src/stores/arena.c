@@ -40,24 +40,61 @@
 #define MOST_BYTES (SIZE_MAX / 4u) /* of a request: sums of a few of them cannot overflow */
 #define DEFAULT_CHUNK_BYTES 1024u
 
-uintptr_t eai_arena_seal(const ea_arena_t *arena)
+/* --- chunks and seals ------------------------------------------------------------------------- */
+
+char *eai_arena_start(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
 {
-    const uintptr_t words[] = {arena->eai_max,
-                               arena->eai_min,
-                               arena->eai_mask,
-                               arena->eai_align,
-                               (uintptr_t)arena->eai_upstream.alloc,
-                               (uintptr_t)arena->eai_upstream.free,
-                               (uintptr_t)arena->eai_upstream.context,
-                               arena->eai_chunk_bytes,
-                               arena->eai_limit,
-                               arena->eai_guarded,
-                               (uintptr_t)arena->eai_chunk};
-    uintptr_t seal = eai_arena_mix((uintptr_t)0xEA110CA7u, (uintptr_t)arena);
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        seal = eai_arena_mix(seal, words[i]);
+    const void *start = chunk == &arena->eai_first ? chunk->eai_base : (const void *)(chunk + 1);
+    return eai_arena_align_up(start, arena->eai_align);
+}
+
+char *eai_arena_end(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
+{
+    return eai_arena_align_down((char *)chunk->eai_base + chunk->eai_size, arena->eai_align);
+}
+
+size_t eai_arena_capacity(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
+{
+    return (size_t)(eai_arena_end(arena, chunk) - eai_arena_start(arena, chunk));
+}
+
+size_t eai_arena_used(const ea_arena_t *arena)
+{
+    return arena->eai_used_below + eai_arena_capacity(arena, arena->eai_chunk) - arena->eai_room;
+}
+
+bool eai_arena_is_taken(const ea_arena_t *arena, const eai_arena_chunk_t *chunk, ea_arena_end_t end,
+                        const void *ptr)
+{
+    eai_arena_ends_t ends = eai_arena_ends(arena, chunk);
+    const char *p = (const char *)ptr;
+    return end == EA_ARENA_LOW ? p >= eai_arena_start(arena, chunk) && p < ends.low
+                               : p >= ends.high && p < eai_arena_end(arena, chunk);
+}
+
+/* Without checks nothing is sealed, and the compiler removes what would do it. */
+static uintptr_t seal_words(uintptr_t seal, const void *words, size_t n)
+{
+    const uintptr_t EA_MAY_ALIAS *word = words;
+    for (size_t i = 0; EA_CFG_CHECK_LEVEL && i < n; i++) seal = eai_arena_mix(seal, word[i]);
     return seal;
 }
+
+uintptr_t eai_arena_chunk_seal(const eai_arena_chunk_t *chunk)
+{
+    size_t n = offsetof(eai_arena_chunk_t, eai_seal) / sizeof(uintptr_t);
+    return seal_words((uintptr_t)0xEA11C4C5u ^ (uintptr_t)chunk, chunk, n);
+}
+
+uintptr_t eai_arena_seal(const ea_arena_t *arena)
+{
+    uintptr_t seal = (uintptr_t)0xEA110CA7u ^ (uintptr_t)arena;
+    size_t from = offsetof(ea_arena_t, eai_chunk), to = offsetof(ea_arena_t, eai_seal);
+    seal = seal_words(seal, arena, offsetof(ea_arena_t, eai_low) / sizeof(uintptr_t));
+    return seal_words(seal, &arena->eai_chunk, (to - from) / sizeof(uintptr_t));
+}
+
+/* --- helpers ---------------------------------------------------------------------------------- */
 
 static bool is_power_of_two(size_t n)
 {
