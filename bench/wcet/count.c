@@ -40,11 +40,20 @@ static const char *const op_names[N_OPS] = {
     [OP_REMOVE_REGION] = "remove_region",
     [OP_GROW] = "grow",
     [OP_SHRINK] = "shrink",
+    [OP_ARENA_ALLOC] = "arena_alloc",
+    [OP_ARENA_ALLOC_HIGH] = "arena_alloc_high",
+    [OP_ARENA_ALLOC_ALIGNED] = "arena_alloc_aligned",
+    [OP_ARENA_ALLOC_FAIL] = "arena_alloc_fail",
+    [OP_ARENA_ALLOC_GROW] = "arena_alloc_grow",
+    [OP_ARENA_REALLOC] = "arena_realloc",
+    [OP_ARENA_FREE] = "arena_free",
+    [OP_ARENA_MARK] = "arena_mark",
+    [OP_ARENA_REWIND] = "arena_rewind",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */
 
-static void note(op_t op, uint32_t instructions)
+void count_note(op_t op, uint32_t instructions)
 {
     histogram_t *h = &of_scenario[op];
     h->n_calls++;
@@ -121,9 +130,8 @@ void count_calibrate(void)
     }
 }
 
-/* The result of function(a, b, c, d, e); *sum grows by the instructions it took. */
-static uintptr_t counted(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
-                         uintptr_t c, uintptr_t d, uintptr_t e)
+uintptr_t count_instructions(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
+                             uintptr_t c, uintptr_t d, uintptr_t e)
 {
     const uintptr_t args[BOARD_CALL_ARGS] = {a, b, c, d, e};
     board_call_t call = board_count_call(function, args);
@@ -131,15 +139,11 @@ static uintptr_t counted(uint32_t *sum, board_function_t function, uintptr_t a, 
     return call.result;
 }
 
-#define COUNTED(sum, function, a, b, c, d, e)                                                      \
-    counted((sum), (board_function_t)(function), (uintptr_t)(a), (uintptr_t)(b), (uintptr_t)(c),   \
-            (uintptr_t)(d), (uintptr_t)(e))
-
 uintptr_t count_call(op_t op, op_t op_if_0, board_function_t function, const void *a, const void *b)
 {
     uint32_t n = 0;
     uintptr_t result = COUNTED(&n, function, a, b, 0, 0, 0);
-    note(result != 0 ? op : op_if_0, n);
+    count_note(result != 0 ? op : op_if_0, n);
     return result;
 }
 
@@ -151,7 +155,7 @@ ea_heap_t *count_init(void *mem, size_t size_bytes, const ea_heap_options_t *opt
         board_put("init failed\n");
         board_exit(1);
     }
-    note(OP_INIT, n);
+    count_note(OP_INIT, n);
     return heap;
 }
 
@@ -159,7 +163,7 @@ void *count_alloc(ea_heap_t *heap, size_t size_bytes)
 {
     uint32_t n = 0;
     void *ptr = (void *)COUNTED(&n, ea_heap_alloc, heap, size_bytes, 0, 0, 0);
-    note(ptr != NULL ? OP_ALLOC : OP_ALLOC_FAIL, n);
+    count_note(ptr != NULL ? OP_ALLOC : OP_ALLOC_FAIL, n);
     return ptr;
 }
 
@@ -167,7 +171,7 @@ void *count_calloc(ea_heap_t *heap, size_t size_bytes)
 {
     uint32_t n = 0;
     void *ptr = (void *)COUNTED(&n, ea_heap_calloc, heap, 1, size_bytes, 0, 0);
-    if (ptr != NULL) note(OP_CALLOC_32, n);
+    if (ptr != NULL) count_note(OP_CALLOC_32, n);
     return ptr;
 }
 
@@ -175,7 +179,7 @@ void *count_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size_b
 {
     uint32_t n = 0;
     void *ptr = (void *)COUNTED(&n, ea_heap_aligned_alloc, heap, alignment_bytes, size_bytes, 0, 0);
-    if (ptr != NULL) note(OP_ALIGNED_ALLOC, n);
+    if (ptr != NULL) count_note(OP_ALIGNED_ALLOC, n);
     return ptr;
 }
 
@@ -188,7 +192,7 @@ void count_free(ea_heap_t *heap, void *ptr)
         board_put("free failed\n");
         board_exit(1);
     }
-    note(OP_FREE, n);
+    count_note(OP_FREE, n);
 }
 
 /* How a block came from `from` (old_bytes usable) to `to`. */
@@ -204,11 +208,11 @@ void *count_realloc(ea_heap_t *heap, void *ptr, size_t size_bytes)
     size_t old_bytes = ea_heap_usable_size_bytes(heap, ptr);
     void *to = (void *)COUNTED(&n, ea_heap_realloc, heap, ptr, size_bytes, 0, 0);
     if (to == NULL) {
-        note(OP_REALLOC_FAIL, n);
+        count_note(OP_REALLOC_FAIL, n);
         return NULL;
     }
     op_t op = realloc_path(ptr, old_bytes, to, ea_heap_usable_size_bytes(heap, to));
-    if (op == OP_REALLOC_SHRINK || op == OP_REALLOC_FORWARD) note(op, n);
+    if (op == OP_REALLOC_SHRINK || op == OP_REALLOC_FORWARD) count_note(op, n);
     return to;
 }
 
@@ -223,7 +227,7 @@ void *count_realloc_parts(ea_heap_t *heap, void *ptr, size_t size_bytes)
     ea_heap_realloc_move(&move);
     void *to = (void *)COUNTED(&n, ea_heap_realloc_finish, heap, &move, 0, 0, 0);
     op_t op = realloc_path(ptr, old_bytes, to, ea_heap_usable_size_bytes(heap, to));
-    if (op == OP_REALLOC_BACKWARD || op == OP_REALLOC_MOVE) note(op, n);
+    if (op == OP_REALLOC_BACKWARD || op == OP_REALLOC_MOVE) count_note(op, n);
     return to;
 }
 
@@ -231,14 +235,14 @@ void count_largest_free(ea_heap_t *heap)
 {
     uint32_t n = 0;
     (void)COUNTED(&n, ea_heap_largest_free_bytes, heap, 0, 0, 0, 0);
-    note(OP_LARGEST_FREE, n);
+    count_note(OP_LARGEST_FREE, n);
 }
 
 void count_usable_size(ea_heap_t *heap, void *ptr)
 {
     uint32_t n = 0;
     (void)COUNTED(&n, ea_heap_usable_size_bytes, heap, ptr, 0, 0, 0);
-    note(OP_USABLE_SIZE, n);
+    count_note(OP_USABLE_SIZE, n);
 }
 
 /* The region calls must succeed too. */
@@ -246,14 +250,14 @@ static void count_region(op_t op, board_function_t function, ea_heap_t *heap, vo
                          size_t size_bytes)
 {
     uint32_t n = 0;
-    ea_status_t status =
-        (ea_status_t)counted(&n, function, (uintptr_t)heap, (uintptr_t)mem, size_bytes, 0, 0);
+    ea_status_t status = (ea_status_t)count_instructions(&n, function, (uintptr_t)heap,
+                                                         (uintptr_t)mem, size_bytes, 0, 0);
     if (status != EA_OK) {
         board_put(op_names[op]);
         board_put(" failed\n");
         board_exit(1);
     }
-    note(op, n);
+    count_note(op, n);
 }
 
 void count_add_region(ea_heap_t *heap, void *mem, size_t size_bytes)

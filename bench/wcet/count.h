@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Counted calls: every operation of the heap with the instructions it took, gathered per operation
+ * Counted calls: every operation with the instructions it took, gathered per operation
  * and scenario. A count is what the call executes beyond an empty function: neither the call nor
  * the return, but every instruction of the heap and of what it calls.
  */
@@ -28,6 +28,15 @@ typedef enum {
     OP_REMOVE_REGION,
     OP_GROW,
     OP_SHRINK,
+    OP_ARENA_ALLOC,
+    OP_ARENA_ALLOC_HIGH,
+    OP_ARENA_ALLOC_ALIGNED,
+    OP_ARENA_ALLOC_FAIL,
+    OP_ARENA_ALLOC_GROW, /* with a chunk taken, the upstream's own work not included */
+    OP_ARENA_REALLOC,    /* the last block, in place                                 */
+    OP_ARENA_FREE,
+    OP_ARENA_MARK,
+    OP_ARENA_REWIND, /* of the innermost mark, in one chunk */
     N_OPS
 } op_t;
 
@@ -40,11 +49,22 @@ void count_report_all(void);
 /* Measure an empty call; ends the program if the counter is not exact. */
 void count_calibrate(void);
 
+/* --- any call, counted ------------------------------------------------------------------------ */
+
+/* The result of function(a, b, c, d, e); *sum grows by the instructions it took. */
+uintptr_t count_instructions(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
+                             uintptr_t c, uintptr_t d, uintptr_t e);
+#define COUNTED(sum, function, a, b, c, d, e)                                                      \
+    count_instructions((sum), (board_function_t)(function), (uintptr_t)(a), (uintptr_t)(b),        \
+                       (uintptr_t)(c), (uintptr_t)(d), (uintptr_t)(e))
+/* One call of op took so many. */
+void count_note(op_t op, uint32_t instructions);
+
 /* function(a, b), noted as an op, or as another where the result is 0. Returns the result. */
 uintptr_t count_call(op_t op, op_t op_if_0, board_function_t function, const void *a,
                      const void *b);
 
-/* --- the operations, counted ------------------------------------------------------------------ */
+/* --- the operations of the heap, counted ------------------------------------------------------ */
 
 ea_heap_t *count_init(void *mem, size_t size_bytes, const ea_heap_options_t *options);
 void *count_alloc(ea_heap_t *heap, size_t size_bytes);

@@ -374,18 +374,20 @@ ea_arena_mark_t ea_arena_mark(ea_arena_t *arena, ea_arena_end_t end)
 }
 
 /* Does the mark still stand? Then EA_OK, and all it says is true, and so are the headers of the
- * chunks down to its own. O(chunks above it). */
+ * chunks down to its own, if that is not the current one. O(chunks above it). */
 static ea_status_t find_mark(const ea_arena_t *arena, const ea_arena_mark_t *mark)
 {
-    if (!eai_arena_is_sealed(arena)) return EA_ERR_CORRUPT;
     if ((unsigned)mark->eai_end > EA_ARENA_HIGH) return EA_ERR_INVALID;
     if (!mark->eai_depth || mark->eai_depth > arena->eai_depth[mark->eai_end])
         return EA_ERR_INVALID;
     const eai_arena_chunk_t *chunk = arena->eai_chunk;
-    for (;; chunk = chunk->eai_prev) {
-        if (!chunk) return EA_ERR_INVALID;
-        if (!eai_arena_chunk_is_sealed(chunk)) return EA_ERR_CORRUPT;
-        if (chunk == mark->eai_chunk) break;
+    if (EA_CFG_CHECK_LEVEL >= 2 || chunk != mark->eai_chunk) {
+        if (!eai_arena_is_sealed(arena)) return EA_ERR_CORRUPT;
+        for (;; chunk = chunk->eai_prev) {
+            if (!chunk) return EA_ERR_INVALID;
+            if (!eai_arena_chunk_is_sealed(chunk)) return EA_ERR_CORRUPT;
+            if (chunk == mark->eai_chunk) break;
+        }
     }
     eai_arena_ends_t ends = eai_arena_ends(arena, chunk);
     char *from = mark->eai_end == EA_ARENA_LOW ? eai_arena_start(arena, chunk) : ends.high;
@@ -410,14 +412,10 @@ static void set_back(ea_arena_t *arena, eai_arena_chunk_t *chunk, ea_arena_end_t
     arena->eai_used_below -= bytes;
 }
 
-ea_status_t ea_arena_rewind(ea_arena_t *arena, const ea_arena_mark_t *mark)
+/* Empty the mark's end of the chunks above it, and give back those that nothing holds. */
+static void rewind_chunks(ea_arena_t *arena, const ea_arena_mark_t *mark)
 {
-    ea_status_t status = find_mark(arena, mark);
-    if (status != EA_OK) return status == EA_ERR_CORRUPT ? damaged(arena) : status;
     ea_arena_end_t end = mark->eai_end;
-    if (EA_CFG_ARENA_GUARD && eai_arena_damaged_guard(arena, end, mark->eai_guard))
-        status = damaged(arena);
-    note_peak(arena);
     freeze(arena);
     eai_arena_chunk_t *top = arena->eai_chunk;
     for (eai_arena_chunk_t *c = top; c != mark->eai_chunk; c = c->eai_prev) {
@@ -427,6 +425,25 @@ ea_status_t ea_arena_rewind(ea_arena_t *arena, const ea_arena_mark_t *mark)
     set_back(arena, mark->eai_chunk, end, mark->eai_at, mark->eai_floor);
     while (top != mark->eai_chunk && is_empty(arena, top)) top = release(arena, top);
     thaw(arena, top);
+}
+
+ea_status_t ea_arena_rewind(ea_arena_t *arena, const ea_arena_mark_t *mark)
+{
+    ea_status_t status = find_mark(arena, mark);
+    if (status != EA_OK) return status == EA_ERR_CORRUPT ? damaged(arena) : status;
+    ea_arena_end_t end = mark->eai_end;
+    if (EA_CFG_ARENA_GUARD && arena->eai_guard[end] != mark->eai_guard &&
+        eai_arena_damaged_guard(arena, end, mark->eai_guard))
+        status = damaged(arena);
+    note_peak(arena);
+    if (EA_CFG_ARENA_GROW && mark->eai_chunk != arena->eai_chunk) {
+        rewind_chunks(arena, mark);
+    } else if (end == EA_ARENA_LOW) {
+        move_low(arena, mark->eai_at);
+        arena->eai_floor = mark->eai_floor;
+    } else {
+        arena->eai_room = (size_t)(mark->eai_at - arena->eai_low);
+    }
     arena->eai_depth[end] = mark->eai_depth - 1u;
     arena->eai_guard[end] = mark->eai_guard;
     return is_sound(arena) ? status : damaged(arena);

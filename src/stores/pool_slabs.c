@@ -165,6 +165,9 @@ ea_status_t ea_pool_init_aligned(pool_t *pool, void *mem, size_t size_bytes,
     pool->eai_align_log2 = (uint8_t)__builtin_ctz((unsigned)alignment);
     pool->eai_inverse = inverse_of(block_bytes >> (LINK_SHIFT + pool->eai_rotate));
     pool->eai_no_link_bits = EAI_POOL_NO_LINK_BITS(block_bytes, span.n_blocks);
+#if EAI_POOL_LOCAL
+    pool->eai_mask = UINT32_MAX >> pool->eai_no_link_bits;
+#endif
     pool->eai_head = link_mask(pool);
     seal_all(pool);
     return EA_OK;
@@ -250,6 +253,8 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
     clear_bits(span.base, span.n_blocks);
     EAI_STORE(last, slab, EAI_RELEASE); /* pairs with acquire in the finding functions */
     seal_all(pool);
+    /* Those who wait get of the new blocks what there is; at most n_blocks steps. */
+    for (uintptr_t i = 0; i < span.n_blocks && eai_pool_serve(pool); i++) continue;
     return EA_OK;
 }
 
