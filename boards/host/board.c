@@ -2,9 +2,10 @@
  *
  * The host as a board.
  */
-#define _GNU_SOURCE /* setitimer in a strict C11 build */
+#define _GNU_SOURCE /* setitimer and pthread_kill in a strict C11 build */
 #include "board.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,11 +42,16 @@ size_t board_stack_size_bytes(void)
 /* --- the timer: a signal ---------------------------------------------------------------------- */
 
 static void (*volatile tick_handler)(void);
+static pthread_t ticked_thread;
 
+/* The one that started it is interrupted, though the signal may go to any thread. */
 static void tick(int number)
 {
-    (void)number;
-    if (tick_handler != NULL) tick_handler();
+    if (!pthread_equal(pthread_self(), ticked_thread)) {
+        (void)pthread_kill(ticked_thread, number);
+    } else if (tick_handler != NULL) {
+        tick_handler();
+    }
 }
 
 static void set_timer(suseconds_t period_us)
@@ -59,6 +65,7 @@ void board_tick_start(uint32_t period_us, void (*handler)(void))
 {
     struct sigaction action = {.sa_handler = tick, .sa_flags = SA_RESTART};
     tick_handler = handler;
+    ticked_thread = pthread_self();
     (void)sigaction(SIGALRM, &action, NULL);
     set_timer((suseconds_t)period_us);
 }

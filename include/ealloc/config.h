@@ -126,13 +126,13 @@
 #define EA_CFG_WAIT_LEVELS 8
 #endif
 
-/* Arenas that take chunks from an upstream allocator: 0 or 1. Costs about 400 bytes of code and no
+/* Arenas that take chunks from an upstream allocator: 0 or 1. Costs about 500 bytes of code and no
  * cycle where a block fits; without it ea_arena_init() refuses an upstream. */
 #ifndef EA_CFG_ARENA_GROW
 #define EA_CFG_ARENA_GROW 1
 #endif
 
-/* Guards at an arena's marks, as an option of an arena: 0 or 1. Costs about 300 bytes of code and 8
+/* Guards at an arena's marks, as an option of an arena: 0 or 1. Costs about 350 bytes of code and 8
  * (64-bit: 16) bytes a mark where the option is used; without it ea_arena_init() refuses it. */
 #ifndef EA_CFG_ARENA_GUARD
 #define EA_CFG_ARENA_GUARD 1

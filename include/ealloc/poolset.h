@@ -70,7 +70,7 @@ typedef struct {
 } eai_poolset_counters_t;
 
 /* The caller's object; every field is private. Must not be moved or copied once in use. */
-typedef struct {
+typedef struct ea_poolset {
     ea_pool_t *eai_pools;     /* by block size, and by address of their blocks              */
     ea_pool_t *eai_pools_end; /* one behind the last                                        */
     unsigned char *eai_begin; /* the blocks of all of them lie from here up to              */
@@ -119,29 +119,36 @@ typedef struct {
     CLASS(name, xlarge, EA_CFG_POOLSET_XLARGE_BYTES, EA_CFG_POOLSET_XLARGE_BLOCKS)
 
 /* Define a set called name with the default classes; see ea_poolset_options_t for the rest. Use it
- * at file scope; the object has external linkage, its memory is private to the file.
+ * at file scope; the object has external linkage, or with _STATIC is private to the file, as its
+ * memory is in any case.
  * Cost     nothing at run time: the set is ready before the first instruction of the program. */
 #define EA_POOLSET_DEFINE(name, strategy, wait_us, heap)                                           \
-    EA_POOLSET_DEFINE_CLASSES(name, EA_POOLSET_DEFAULT_CLASSES, strategy, wait_us, heap)
+    EAI_POOLSET_DEFINE(, name, EA_POOLSET_DEFAULT_CLASSES, strategy, wait_us, heap)
+#define EA_POOLSET_DEFINE_STATIC(name, strategy, wait_us, heap)                                    \
+    EAI_POOLSET_DEFINE(static, name, EA_POOLSET_DEFAULT_CLASSES, strategy, wait_us, heap)
 
 /* The same with a list of classes of your own:
  *     #define CLASSES(CLASS, name) CLASS(name, line, 80, 16) CLASS(name, page, 2048, 2)
  *     EA_POOLSET_DEFINE_CLASSES(text, CLASSES, EA_POOLSET_STRICT, 0, NULL);
  * The sizes must ascend (ea_poolset_check() says whether they do). */
 #define EA_POOLSET_DEFINE_CLASSES(name, classes, strategy, wait_us, heap)                          \
+    EAI_POOLSET_DEFINE(, name, classes, strategy, wait_us, heap)
+#define EA_POOLSET_DEFINE_CLASSES_STATIC(name, classes, strategy, wait_us, heap)                   \
+    EAI_POOLSET_DEFINE(static, name, classes, strategy, wait_us, heap)
+#define EAI_POOLSET_DEFINE(storage, name, classes, strategy, wait_us, heap)                        \
     static struct {                                                                                \
         classes(EAI_POOLSET_MEMORY, name)                                                          \
     } name##_eai_memory;                                                                           \
     static ea_pool_t name##_eai_pools[] = {classes(EAI_POOLSET_POOL, name)};                       \
-    ea_poolset_t name = {name##_eai_pools,                                                         \
-                         name##_eai_pools + EAI_POOLSET_COUNT(name),                               \
-                         (unsigned char *)&name##_eai_memory,                                      \
-                         (unsigned char *)&name##_eai_memory + sizeof name##_eai_memory,           \
-                         EAI_POOLSET_COUNT(name),                                                  \
-                         (strategy),                                                               \
-                         (wait_us),                                                                \
-                         (heap),                                                                   \
-                         {0, 0, 0, 0, 0}}
+    storage ea_poolset_t name = {name##_eai_pools,                                                 \
+                                 name##_eai_pools + EAI_POOLSET_COUNT(name),                       \
+                                 (unsigned char *)&name##_eai_memory,                              \
+                                 (unsigned char *)&name##_eai_memory + sizeof name##_eai_memory,   \
+                                 EAI_POOLSET_COUNT(name),                                          \
+                                 (strategy),                                                       \
+                                 (wait_us),                                                        \
+                                 (heap),                                                           \
+                                 {0, 0, 0, 0, 0}}
 
 /* Declare a set that another file defines. */
 #define EA_POOLSET_DECLARE(name) extern ea_poolset_t name

@@ -58,13 +58,6 @@ static void start(int n, int action, void *block)
     board_tick_start(TICK_US, tick);
 }
 
-/* The signal may have gone to another thread, of a sanitizer: it ends when it ends. */
-static void stop(void)
-{
-    while (which != NOTHING && free_status == EA_ERR_AGAIN) continue;
-    board_tick_stop();
-}
-
 TEST(pool_wait_takes_a_free_block_at_once, 0)
 {
     void *block = ea_pool_alloc_wait(&pool, EA_WAIT_FOREVER);
@@ -87,7 +80,7 @@ TEST(pool_wait_gets_the_block_that_an_interrupt_frees, 0)
     for (int i = 0; i < 6; i++) {
         start(1 + i % 3, FREE_POOL, blocks[i % N_BLOCKS]);
         void *block = ea_pool_alloc_wait(&pool, timeouts[i % 2]);
-        stop();
+        board_tick_stop();
         EXPECT_EQ(free_status, EA_OK);
         EXPECT(block == blocks[i % N_BLOCKS]);
     }
@@ -110,7 +103,7 @@ TEST(pool_wait_gives_up_not_before_its_time_and_loses_nothing, 0)
     EXPECT(ea_pool_alloc_wait(&pool, 3 * TICK_US) == NULL);
     EXPECT(ea_port_time_us() - begin_us >= 3 * TICK_US);
     EXPECT(ea_pool_alloc_wait(&pool, 0) == NULL);
-    stop();
+    board_tick_stop();
     ea_pool_stats(&pool, &after);
     EXPECT_EQ(after.n_failures, before.n_failures + 2);
     for (int i = 0; i < N_BLOCKS; i++) EXPECT_EQ(ea_pool_free(&pool, blocks[i]), EA_OK);
@@ -138,7 +131,7 @@ TEST(pool_wait_gets_a_block_of_a_slab_that_is_added, 1024)
     void *first = ea_pool_alloc(&small_pool);
     start(2, ADD_SLAB, NULL);
     void *second = ea_pool_alloc_wait(&small_pool, LONG_US);
-    stop();
+    board_tick_stop();
     EXPECT_EQ(free_status, EA_OK);
     EXPECT(second != NULL && second != first);
     EXPECT_EQ(ea_pool_free(&small_pool, first), EA_OK);
@@ -156,7 +149,7 @@ TEST(poolset_wait_gets_the_block_an_interrupt_frees_in_its_own_or_a_larger_class
     for (unsigned i = 0; i < N_ALL; i++) {
         start(2, FREE_SET, blocks[i]);
         void *block = ea_poolset_alloc(&set, 1);
-        stop();
+        board_tick_stop();
         EXPECT_EQ(free_status, EA_OK);
         EXPECT(block == blocks[i]);
     }
@@ -167,7 +160,7 @@ TEST(poolset_wait_gets_the_block_an_interrupt_frees_in_its_own_or_a_larger_class
     /* What is too small is of no use to who waits for more. */
     start(2, FREE_SET, blocks[0]);
     EXPECT(ea_poolset_alloc_wait(&set, MIDDLE_BYTES, 5 * TICK_US) == NULL);
-    stop();
+    board_tick_stop();
     EXPECT_EQ(free_status, EA_OK);
     ea_poolset_stats(&set, &stats);
     EXPECT_EQ(stats.n_failures, 1);

@@ -12,7 +12,7 @@
 
 #define SET_RAM 2048
 
-EA_POOLSET_DEFINE_CLASSES(fixed, CLASSES, EA_POOLSET_STRICT, 0, NULL);
+EA_POOLSET_DEFINE_CLASSES_STATIC(fixed, CLASSES, EA_POOLSET_STRICT, 0, NULL);
 
 static fake_heap_t fake;
 static const ea_poolset_heap_t fake_ops = {fake_alloc, fake_free, &fake};
