@@ -131,6 +131,9 @@ typedef struct ea_pool {
     uint8_t eai_align_log2;         /* of every base                                          */
     EAI_SHARED(uint8_t) eai_n_refused;
     uint32_t eai_seal; /* of what changes only with the slabs; 0: as EA_POOL_DEFINE() made it */
+#if EAI_POOL_LOCAL
+    uint32_t eai_mask; /* the bits of the head that are the link; there is room for it */
+#endif
     EAI_SHARED(eai_pool_slab_t *) eai_slabs; /* further ones, in the order they were added */
 #if EAI_POOL_LOCAL
     unsigned char *eai_local; /* the unlocked calls' list: blocks of the first slab */
@@ -205,8 +208,10 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
 #endif
 #if EAI_POOL_LOCAL
 #define EAI_POOL_LOCAL_FIELD , NULL
+#define EAI_POOL_MASK_FIELD(block, n) UINT32_MAX >> EAI_POOL_NO_LINK_BITS(block, n),
 #else
 #define EAI_POOL_LOCAL_FIELD
+#define EAI_POOL_MASK_FIELD(block, n)
 #endif
 #if EA_CFG_POOL_STATS
 #define EAI_POOL_COUNTERS_FIELD                                                                    \
@@ -247,7 +252,6 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
     enum {                                                                                         \
         name##_eai_align = (alignment) > EA_POOL_ALIGN ? (alignment) : EA_POOL_ALIGN,              \
         name##_eai_block = EAI_POOL_BLOCK(block_size, alignment),                                  \
-        name##_eai_odd = name##_eai_block / (name##_eai_block & -name##_eai_block),                \
         name##_eai_below = EAI_POOL_ROUND_UP(EAI_POOL_BITS_BYTES(n_blocks), name##_eai_align)      \
     };                                                                                             \
     EA_STATIC_ASSERT((n_blocks) >= 1 && ((alignment) & ((alignment)-1)) == 0,                      \
@@ -256,38 +260,34 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
                      "the blocks of a pool are no more than a link can number");                   \
     static unsigned char name##_eai_memory[name##_eai_below + (size_t)(n_blocks)*name##_eai_block] \
         __attribute__((aligned(name##_eai_align)));                                                \
-    storage ea_pool_t name = {                                                                     \
-        UINT32_MAX >> EAI_POOL_NO_LINK_BITS(name##_eai_block, n_blocks),                           \
-        name##_eai_memory + name##_eai_below,                                                      \
-        EAI_POOL_INVERSE(name##_eai_odd),                                                          \
-        (n_blocks),                                                                                \
-        0,                                                                                         \
-        name##_eai_block,                                                                          \
-        EAI_POOL_ROTATE((uint32_t)name##_eai_block),                                               \
-        EAI_POOL_NO_LINK_BITS(name##_eai_block, n_blocks),                                         \
-        (uint8_t)__builtin_ctz(name##_eai_align),                                                  \
-        0,                                                                                         \
-        0,                                                                                         \
-        NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD}
+    storage ea_pool_t name = EAI_POOL_WITH(name##_eai_memory + name##_eai_below, name##_eai_block, \
+                                           n_blocks, name##_eai_align)
+
+/* The initializer of a pool whose first block is at base. */
+#define EAI_POOL_ODD(block) ((block) / ((block) & (0u - (block))))
+#define EAI_POOL_WITH(base, block, n_blocks, align)                                                \
+    {                                                                                              \
+        UINT32_MAX >> EAI_POOL_NO_LINK_BITS(block, n_blocks), (base),                              \
+            EAI_POOL_INVERSE(EAI_POOL_ODD((uint32_t)(block))), (n_blocks), 0, (block),             \
+            EAI_POOL_ROTATE((uint32_t)(block)), EAI_POOL_NO_LINK_BITS(block, n_blocks),            \
+            (uint8_t)__builtin_ctz((unsigned)(align)), 0, 0,                                       \
+            EAI_POOL_MASK_FIELD(block, n_blocks)                                                   \
+                NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD           \
+    }
 
 /* What a component that lays pools side by side needs: the bytes of a pool's memory when its
- * address is aligned to EA_POOL_ALIGN, and the initializer of a pool that has such memory. */
-#define EAI_POOL_BELOW(n_blocks)                                                                   \
-    EAI_POOL_ROUND_UP(EAI_POOL_BITS_BYTES(n_blocks), (size_t)EA_POOL_ALIGN)
-#define EAI_POOL_PLAIN_BLOCK(block_size) EAI_POOL_BLOCK((uint32_t)(block_size), 1u)
-#define EAI_POOL_MEMORY_BYTES(block_size, n_blocks)                                                \
-    (EAI_POOL_BELOW(n_blocks) + (size_t)(n_blocks)*EAI_POOL_PLAIN_BLOCK(block_size))
-#define EAI_POOL_ODD(block) ((block) / ((block) & (0u - (block))))
-#define EAI_POOL_INITIALIZER(memory, block_size, n_blocks)                                         \
-    {                                                                                              \
-        UINT32_MAX >> EAI_POOL_NO_LINK_BITS(EAI_POOL_PLAIN_BLOCK(block_size), n_blocks),           \
-            (memory) + EAI_POOL_BELOW(n_blocks),                                                   \
-            EAI_POOL_INVERSE(EAI_POOL_ODD(EAI_POOL_PLAIN_BLOCK(block_size))), (n_blocks), 0,       \
-            EAI_POOL_PLAIN_BLOCK(block_size), EAI_POOL_ROTATE(EAI_POOL_PLAIN_BLOCK(block_size)),   \
-            EAI_POOL_NO_LINK_BITS(EAI_POOL_PLAIN_BLOCK(block_size), n_blocks),                     \
-            (uint8_t)__builtin_ctz(EA_POOL_ALIGN), 0, 0,                                           \
-            NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD               \
-    }
+ * address is aligned as its blocks are, and the initializer of a pool that has such memory. Up to
+ * EA_POOL_ALIGN the alignment is the memory's, not each block's. */
+#define EAI_POOL_BELOW(n_blocks, alignment)                                                        \
+    EAI_POOL_ROUND_UP(EAI_POOL_BITS_BYTES(n_blocks), (size_t)(alignment))
+#define EAI_POOL_SIDE_BLOCK(block_size, alignment)                                                 \
+    EAI_POOL_BLOCK(block_size, ((alignment) > EA_POOL_ALIGN ? (alignment) : 1u))
+#define EAI_POOL_MEMORY_BYTES(block_size, n_blocks, alignment)                                     \
+    (EAI_POOL_BELOW(n_blocks, alignment) +                                                         \
+     (size_t)(n_blocks)*EAI_POOL_SIDE_BLOCK(block_size, alignment))
+#define EAI_POOL_INITIALIZER(memory, block_size, n_blocks, alignment)                              \
+    EAI_POOL_WITH((memory) + EAI_POOL_BELOW(n_blocks, alignment),                                  \
+                  (uint32_t)EAI_POOL_SIDE_BLOCK(block_size, alignment), n_blocks, alignment)
 
 /* Declare a pool that another file defines. */
 #define EA_POOL_DECLARE(name) extern ea_pool_t name

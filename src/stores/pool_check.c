@@ -61,6 +61,9 @@ static bool constants_agree(const pool_t *pool)
     if (pool->eai_inverse * (link_at(pool, 1) >> pool->eai_rotate) != 1u) return false;
     if ((uint64_t)block * pool->eai_n_blocks > EAI_POOL_MAX_BYTES) return false;
     if (pool->eai_no_link_bits != EAI_POOL_NO_LINK_BITS(block, pool->eai_n_blocks)) return false;
+#if EAI_POOL_LOCAL
+    if (pool->eai_mask != UINT32_MAX >> pool->eai_no_link_bits) return false;
+#endif
     if (pool->eai_seal == 0) return pool->eai_slabs == NULL; /* as EA_POOL_DEFINE() made it */
     return pool->eai_seal == eai_pool_seal(pool);
 }

@@ -39,7 +39,11 @@ typedef struct {
 
 EA_INLINE link_t link_mask(const pool_t *pool)
 {
+#if EAI_POOL_LOCAL
+    return pool->eai_mask;
+#else
     return UINT32_MAX >> pool->eai_no_link_bits;
+#endif
 }
 /* The head after the block it leads to was taken: another tag, the link to what follows. */
 EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t next)

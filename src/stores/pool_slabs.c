@@ -165,6 +165,9 @@ ea_status_t ea_pool_init_aligned(pool_t *pool, void *mem, size_t size_bytes,
     pool->eai_align_log2 = (uint8_t)__builtin_ctz((unsigned)alignment);
     pool->eai_inverse = inverse_of(block_bytes >> (LINK_SHIFT + pool->eai_rotate));
     pool->eai_no_link_bits = EAI_POOL_NO_LINK_BITS(block_bytes, span.n_blocks);
+#if EAI_POOL_LOCAL
+    pool->eai_mask = UINT32_MAX >> pool->eai_no_link_bits;
+#endif
     pool->eai_head = link_mask(pool);
     seal_all(pool);
     return EA_OK;

@@ -76,6 +76,7 @@ TEST(pool_check_notices_every_flipped_bit, 0)
     FLIP(pool.eai_slabs);
 #if EAI_POOL_LOCAL
     FLIP(pool.eai_local);
+    FLIP(pool.eai_mask);
 #endif
 #if EA_CFG_POOL_STATS
     FLIP(pool.eai_counters.eai_n_allocs);
