@@ -238,8 +238,11 @@ static void *wait_for_blocks(void *argument)
     for (unsigned i = n_rounds(); i > 0; i--) {
         void *block = ea_pool_alloc_wait(&pool, LONG_US);
         if (block == NULL) atomic_fetch_add(&n_wrong, 1);
-        while (atomic_load(&signalled_block) != NULL) (void)sched_yield();
-        atomic_store(&signalled_block, block);
+        void *none = NULL;
+        while (!atomic_compare_exchange_weak(&signalled_block, &none, block)) {
+            none = NULL;
+            (void)sched_yield();
+        }
         (void)raise(SIGUSR1); /* in this thread, which then waits or not */
     }
     return NULL;
