@@ -145,7 +145,8 @@ void ea_heap_reset(ea_heap_t *heap);
  *          block exists whose bin lies above the request's own, or if the first or the last block
  *          of its own bin fits.
  * Owns     the caller, until ea_heap_free() on this heap.
- * Cost     O(1): at most two bin searches of at most 4 words, one unlink, one insert.
+ * Cost     O(1): at most two bin searches of at most 4 words, one unlink, one insert. Tiny: a look
+ *          at each bin from the request's own upward, at most EA_HEAP_MAX_BINS.
  * Checks   level 1: the chosen block's header. Level 2: also its links and its right neighbour. */
 EA_NODISCARD void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes);
 
@@ -228,8 +229,9 @@ void ea_heap_stats(const ea_heap_t *heap, ea_heap_stats_t *stats);
 /* Start a new watermark: min_free_bytes becomes free_bytes. Cost O(1). */
 void ea_heap_reset_min_free(ea_heap_t *heap);
 
-/* The largest request ea_heap_alloc() would grant now: exact, in O(1). 0: none. With quick lists
- * (throughput) the lists are not searched and the answer is a lower bound. */
+/* The largest request ea_heap_alloc() would grant now: exact, in O(1); tiny: a look at each bin. 0:
+ * none. With quick lists (throughput) the lists are not searched and the answer is a lower
+ * bound. */
 EA_NODISCARD size_t ea_heap_largest_free_bytes(const ea_heap_t *heap);
 
 /* The largest request any state of this heap could ever grant. Cost O(1). */

@@ -10,7 +10,12 @@
  *   - Freed blocks go to the end of their list.
  *   - A walk marks no header. Release asks whether it stands on the block instead.
  *
- * The flags of neighbours are added and subtracted: I4 says what they were.
+ * Complexity: alloc looks at every bin from its own upward, at most 112 of them (57 with 16-bit
+ * links), claims one block and releases one; free claims at most two.
+ *
+ * Rejected: a bitmap (90 bytes on Cortex-M4; on cores without clz no quicker); a look at the first
+ * block of a bin only (14 bytes fewer; a request would miss the last block of its own bin); bins
+ * for the widest span whatever the heap's (18 bytes fewer, up to 150 bytes of RAM a heap).
  */
 #include "stores/heap_internal.h"
 
@@ -36,7 +41,7 @@ uint32_t eai_heap_claim(ea_heap_t *heap, char *payload)
     at(heap, prev)->next = (link_t)next;
     at(heap, next)->prev = (link_t)prev;
     uint32_t size = *header(payload) -= EAI_FREE;
-    *header(payload + size) -= EAI_PREV_FREE;
+    *header(payload + size) &= ~EAI_PREV_FREE;
     return size;
 }
 
@@ -64,7 +69,7 @@ void eai_heap_release(ea_heap_t *heap, char *payload)
     }
     *header(payload) = size + EAI_FREE;
     *tail(payload, size) = size;
-    *header(payload + size) += EAI_PREV_FREE;
+    *header(payload + size) |= EAI_PREV_FREE;
 
     links_t *block = (links_t *)(void *)payload, *list = at(heap, sentinel(heap, bin_of(size)));
     ref_t last = list->prev;
@@ -83,8 +88,8 @@ uint32_t eai_heap_size_for(const ea_heap_t *heap, size_t request)
     if (heap->fit != EA_FIT_GOOD) {
         uint32_t power = EAI_MIN_BLOCK;
         while (power < size && (EAI_LINK_BITS == 16 || power < 0x80000000u))
-            power <<= 1; /* <= 28 */
-        if (power > size) size = power;
+            power <<= 1; /* at most 28 times */
+        size = EAI_LINK_BITS == 16 || power >= size ? power : ~EAI_MASK;
     }
 #endif
     return size;

@@ -84,6 +84,17 @@ TEST(heap_free_refuses_a_block_freed_and_merged_before, ROOM)
     freed_with_neighbours(false, true, true, false);
 }
 
+TEST(heap_free_refuses_a_block_freed_and_grown_into_before, ROOM)
+{
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    char *block = ea_heap_alloc(heap, BIG), *above = ea_heap_alloc(heap, BIG);
+    REQUIRE(block != NULL && above != NULL && ea_heap_alloc(heap, BIG) != NULL);
+    EXPECT_EQ(ea_heap_free(heap, above), EA_OK);
+    EXPECT(ea_heap_realloc(heap, block, 2 * BIG) == block);
+    expect_free_refused(heap, above);
+}
+
 TEST(heap_free_refuses_the_first_and_the_last_block_freed_before, ROOM)
 {
     ea_heap_t *heap = new_heap();
@@ -312,6 +323,7 @@ TEST(heap_without_quick_lists_merges_at_once, ROOM)
 TEST_MAIN(
 #if EA_CFG_CHECK_LEVEL >= 1
     &heap_free_refuses_a_block_freed_before, &heap_free_refuses_a_block_freed_and_merged_before,
+    &heap_free_refuses_a_block_freed_and_grown_into_before,
     &heap_free_refuses_the_first_and_the_last_block_freed_before,
     &heap_free_refuses_a_misaligned_pointer,
     &heap_free_refuses_a_block_whose_upper_header_is_overwritten,

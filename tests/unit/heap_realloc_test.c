@@ -62,6 +62,23 @@ TEST(heap_aligned_alloc_aligns_and_loses_nothing, ROOM)
     EXPECT_EQ(stats_of(heap).n_failures, 0);
 }
 
+TEST(heap_aligned_alloc_refuses_what_the_span_cannot_hold, ROOM)
+{
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    size_t max = ea_heap_max_alloc_bytes(heap);
+    for (size_t alignment = 1; alignment != 0; alignment <<= 1) {
+        for (size_t n = max / 2; n <= 2 * max; n += max / 16) {
+            void *block = ea_heap_aligned_alloc(heap, alignment, n);
+            if (block == NULL) continue;
+            EXPECT(n <= max && is_aligned(block, alignment));
+            EXPECT_EQ(ea_heap_free(heap, block), EA_OK);
+        }
+    }
+    EXPECT_SOUND(heap);
+    EXPECT_EQ(ea_heap_largest_free_bytes(heap), max);
+}
+
 /* The first hole that is large enough lies badly; another is just large enough for any place. */
 TEST(heap_aligned_alloc_takes_a_block_that_holds_it_wherever_it_lies, ROOM)
 {
@@ -359,6 +376,7 @@ TEST(heap_realloc_begin_does_not_lower_the_watermark_for_what_finish_gives_back,
 }
 
 TEST_MAIN(&heap_aligned_alloc_aligns_and_loses_nothing,
+          &heap_aligned_alloc_refuses_what_the_span_cannot_hold,
           &heap_aligned_alloc_takes_a_block_that_holds_it_wherever_it_lies,
           &heap_aligned_alloc_refuses_what_is_no_alignment,
           &heap_realloc_of_null_allocates_and_to_zero_frees,

@@ -43,6 +43,20 @@ TEST(heap_init_takes_the_least_memory_that_holds_a_block, 2048)
     EXPECT(first < 900);
 }
 
+TEST(heap_init_refuses_memory_smaller_than_its_alignment, 1024)
+{
+    char *ram = tap_ram();
+    memset(ram, 0xA5, 1024);
+    for (size_t offset = 0; offset < 2 * EA_HEAP_ALIGN; offset++) {
+        for (size_t size = 0; size < 2 * EA_HEAP_ALIGN; size++) {
+            ea_heap_options_t options = {4096, EA_FIT_GOOD};
+            EXPECT(ea_heap_init(ram + offset, size, NULL) == NULL);
+            EXPECT(ea_heap_init(ram + offset, size, &options) == NULL);
+        }
+    }
+    EXPECT(all_bytes_are(ram, 1024, 0xA5));
+}
+
 TEST(heap_init_keeps_the_span_within_the_links, 2048)
 {
     bool narrow =
@@ -428,6 +442,7 @@ TEST(heap_half_fit_allocates_powers_of_two, 4096)
 
 TEST_MAIN(&heap_init_refuses_null_and_unknown_options,
           &heap_init_takes_the_least_memory_that_holds_a_block,
+          &heap_init_refuses_memory_smaller_than_its_alignment,
           &heap_init_keeps_the_span_within_the_links, &heap_works_in_misaligned_memory,
           &heap_deinit_reports_live_blocks, &heap_refuses_requests_after_deinit,
           &heap_reset_frees_all_blocks_and_keeps_counting,

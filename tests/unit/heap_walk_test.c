@@ -423,6 +423,24 @@ TEST(heap_check_names_a_mark_without_a_walk_and_a_walk_without_its_mark, ROOM)
     EXPECT_EQ(header_of(block), plain);
 }
 
+#if EA_CFG_HEAP_PROFILE == 3
+/* The search of the tiny profile ends at the first header and may read what stands below it. */
+TEST(heap_check_sees_damage_right_below_the_first_header, ROOM)
+{
+    ea_heap_t *heap = new_heap();
+    REQUIRE(heap != NULL);
+    ea_heap_stats_t stats;
+    ea_heap_stats(heap, &stats);
+    unsigned char *below = (unsigned char *)heap + stats.control_bytes - 4;
+    for (int bit = 0; bit < 16; bit++) {
+        below[bit / 8] ^= (unsigned char)(1 << bit % 8);
+        EXPECT_EQ(ea_heap_check(heap, NULL), EA_ERR_CORRUPT);
+        below[bit / 8] ^= (unsigned char)(1 << bit % 8);
+    }
+    EXPECT_SOUND(heap);
+}
+#endif
+
 TEST(heap_histogram_holds_every_free_block_in_its_bin, ROOM)
 {
     ea_heap_t *heap = new_heap();
@@ -462,4 +480,7 @@ TEST_MAIN(&heap_walk_sees_every_block_once_in_address_order, &heap_walk_names_th
           &heap_check_step_checks_in_bounded_steps_while_the_heap_is_used,
           &heap_check_names_the_damaged_block, &heap_walk_stops_at_a_damaged_header,
           &heap_check_names_a_mark_without_a_walk_and_a_walk_without_its_mark,
+#if EA_CFG_HEAP_PROFILE == 3
+          &heap_check_sees_damage_right_below_the_first_header,
+#endif
           &heap_histogram_holds_every_free_block_in_its_bin)
