@@ -9,7 +9,8 @@
 //   StackArena<Bytes, Policy>         a buffer in this very object
 //   StackAllocator<T, Bytes, Policy>  standard allocator that takes from one
 //   ArenaScope                        EA_ARENA_SCOPE() as an object
-//   HeapResource, ArenaResource       std::pmr::memory_resource, where the library has it
+//   HeapResource, PoolSetResource,
+//   ArenaResource                     std::pmr::memory_resource, where the library has it
 //
 // When memory ends: what returns a PooledPtr returns an empty one. What the standard obliges to
 // return memory or throw does as its Policy says; the resources, and StackAllocator by default,
@@ -130,6 +131,15 @@ inline void *take(ea_pool_t &pool, std::size_t bytes, std::size_t)
 inline void give_back(ea_pool_t &pool, void *ptr) noexcept
 {
     (void)ea_pool_free(&pool, ptr);
+}
+
+inline void *take(ea_poolset_t &set, std::size_t bytes, std::size_t)
+{
+    return ea_poolset_alloc(&set, bytes);
+}
+inline void give_back(ea_poolset_t &set, void *ptr) noexcept
+{
+    (void)ea_poolset_free(&set, ptr);
 }
 
 inline void *take(ea_heap_t &heap, std::size_t bytes, std::size_t alignment)
@@ -520,6 +530,27 @@ class HeapResource final : public detail::Resource<HeapResource, ea_heap_t>
     static void give_back(ea_heap_t &heap, void *ptr, std::size_t)
     {
         (void)ea_heap_free(&heap, ptr);
+    }
+};
+
+// Blocks of an ea_poolset_t. What its classes align to is the most that it serves.
+class PoolSetResource final : public detail::Resource<PoolSetResource, ea_poolset_t>
+{
+  public:
+    using Resource::Resource;
+
+  private:
+    friend class detail::Resource<PoolSetResource, ea_poolset_t>;
+    static void *take(ea_poolset_t &set, std::size_t bytes, std::size_t alignment)
+    {
+        void *ptr = ea_poolset_alloc(&set, bytes);
+        if (reinterpret_cast<std::uintptr_t>(ptr) % alignment == 0) return ptr;
+        (void)ea_poolset_free(&set, ptr);
+        return nullptr;
+    }
+    static void give_back(ea_poolset_t &set, void *ptr, std::size_t bytes)
+    {
+        (void)ea_poolset_free_sized(&set, ptr, bytes);
     }
 };
 

@@ -24,6 +24,7 @@
 #include "ealloc/compiler.h"
 #include "ealloc/heap.h"
 #include "ealloc/pool.h"
+#include "ealloc/poolset.h"
 #include "ealloc/status.h"
 
 #ifdef __cplusplus
@@ -72,7 +73,8 @@ void ea_scoped_end(const ea_scoped_t *scoped);
 #define EAI_SCOPED_FREE(allocator)                                                                 \
     _Generic((allocator), ea_heap_t *                                                              \
              : eai_scoped_free_heap, ea_pool_t *                                                   \
-             : eai_scoped_free_pool, ea_arena_t *                                                  \
+             : eai_scoped_free_pool, ea_poolset_t *                                                \
+             : eai_scoped_free_poolset, ea_arena_t *                                               \
              : NULL)
 
 /* The pointer in a variable, which becomes NULL: the scope no longer owns the block. */
@@ -86,6 +88,11 @@ EA_INLINE ea_status_t eai_scoped_free_heap(void *allocator, void *ptr)
 EA_INLINE ea_status_t eai_scoped_free_pool(void *allocator, void *ptr)
 {
     return ea_pool_free((ea_pool_t *)allocator, ptr);
+}
+
+EA_INLINE ea_status_t eai_scoped_free_poolset(void *allocator, void *ptr)
+{
+    return ea_poolset_free((ea_poolset_t *)allocator, ptr);
 }
 
 EA_NODISCARD EA_INLINE void *eai_release(eai_any_ptr_t *variable)

@@ -9,6 +9,7 @@
 #include "ealloc/arena.h"
 #include "ealloc/heap.h"
 #include "ealloc/pool.h"
+#include "ealloc/poolset.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,6 +21,9 @@ EA_NODISCARD ea_upstream_t ea_upstream_heap(ea_heap_t *heap);
 /* Chunks are blocks of a pool; larger ones are refused. Set chunk_bytes to the pool's block size:
  * an arena then takes whole blocks. */
 EA_NODISCARD ea_upstream_t ea_upstream_pool(ea_pool_t *pool);
+
+/* Chunks are what a pool set gives by its strategy; sizes are checked when they come back. */
+EA_NODISCARD ea_upstream_t ea_upstream_poolset(ea_poolset_t *set);
 
 /* Chunks are low blocks of another arena, so arenas nest. A chunk that is not its last block comes
  * back to it only with its next rewind or reset. */

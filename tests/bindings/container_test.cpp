@@ -284,6 +284,34 @@ TEST(heap_resource_serves_containers, 32768)
     EXPECT_EQ(ea_heap_deinit(heap), 0);
 }
 
+// A class for each size that containers ask for; blocks of 64 and up are aligned to 16 only.
+#define CLASSES(CLASS, name)                                                                       \
+    CLASS(name, a, 32, 64)                                                                         \
+    CLASS(name, b, 64, 80) CLASS(name, c, 128, 40) CLASS(name, d, 256, 8) CLASS(name, e, 4096, 4)
+EA_POOLSET_DEFINE_CLASSES(classes, CLASSES, EA_POOLSET_NEXT_LARGER, 0, nullptr);
+
+TEST(poolset_resource_serves_containers, 0)
+{
+    ealloc::PoolSetResource resource(classes);
+    {
+        std::pmr::vector<std::pmr::string> lines(&resource);
+        std::pmr::map<int, std::pmr::list<int>> lists(&resource);
+        for (int i = 0; i < 30; i++) {
+            lines.emplace_back("a line that is long enough to need memory of its own");
+            lists[i % 5].push_back(i);
+        }
+        EXPECT(lines.size() == 30 && lists.at(3).size() == 6);
+        EXPECT(panics([&] { [&]() noexcept { (void)resource.allocate(5000, 8); }(); }));
+        EXPECT(panics([&] { [&]() noexcept { (void)resource.allocate(8, 65536); }(); }));
+        auto owner = ealloc::make_pooled<Counted>(classes, 9);
+        EXPECT(owner && owner->value == 9);
+    }
+    ea_poolset_stats_t stats;
+    ea_poolset_stats(&classes, &stats);
+    EXPECT_EQ(stats.n_live, 0);
+    EXPECT_EQ(Counted::alive, 0);
+}
+
 TEST(arena_resource_serves_containers, 32768)
 {
     ea_arena_t arena;
@@ -318,8 +346,8 @@ TEST(resources_are_equal_where_they_stand_on_one_store, 8192)
 #endif
 }
 #define PMR_TESTS                                                                                  \
-    , &heap_resource_serves_containers, &arena_resource_serves_containers,                         \
-        &resources_are_equal_where_they_stand_on_one_store
+    , &heap_resource_serves_containers, &poolset_resource_serves_containers,                       \
+        &arena_resource_serves_containers, &resources_are_equal_where_they_stand_on_one_store
 #else
 #define PMR_TESTS
 #endif

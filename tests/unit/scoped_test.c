@@ -77,6 +77,21 @@ TEST(scoped_block_of_a_heap_is_freed_to_it, 2048)
     EXPECT_EQ(ea_heap_deinit(heap), 0);
 }
 
+#define CLASSES(CLASS, name) CLASS(name, small, 32, 4) CLASS(name, large, 256, 3)
+EA_POOLSET_DEFINE_CLASSES(buffers, CLASSES, EA_POOLSET_STRICT, 0, NULL);
+
+TEST(scoped_block_of_a_pool_set_is_freed_to_it, 0)
+{
+    for (int i = 0; i < 10; i++) {
+        EA_SCOPED(char *, line, &buffers) = ea_poolset_alloc(&buffers, 200);
+        EA_SCOPED(char *, word, &buffers) = ea_poolset_alloc(&buffers, 20);
+        EXPECT(line != NULL && word != NULL);
+    }
+    ea_poolset_stats_t stats;
+    ea_poolset_stats(&buffers, &stats);
+    EXPECT_EQ(stats.n_live, 0);
+}
+
 /* The allocator's expression is evaluated once, when the scope begins. */
 TEST(scoped_allocator_is_that_of_the_declaration, 2048)
 {
@@ -138,6 +153,14 @@ TEST(upstream_pool_lends_whole_blocks, 0)
     if (EA_CFG_POOL_STATS) EXPECT_EQ(pool_live(&pages), 0);
 }
 
+TEST(upstream_poolset_lends_by_its_classes, 0)
+{
+    use_upstream(ea_upstream_poolset(&buffers), 256, 3 * ((256 - 12 * sizeof(void *)) / 8));
+    ea_poolset_stats_t stats;
+    ea_poolset_stats(&buffers, &stats);
+    EXPECT_EQ(stats.n_live, 0);
+}
+
 TEST(upstream_arena_lends_and_gets_the_last_chunk_back, 2048)
 {
     ea_arena_t outer;
@@ -150,5 +173,6 @@ TEST(upstream_arena_lends_and_gets_the_last_chunk_back, 2048)
 
 TEST_MAIN(&scoped_block_is_freed_by_whatever_way_its_scope_is_left,
           &scoped_block_that_is_released_lives_on, &scoped_block_of_a_heap_is_freed_to_it,
+          &scoped_block_of_a_pool_set_is_freed_to_it, &upstream_poolset_lends_by_its_classes,
           &scoped_allocator_is_that_of_the_declaration, &upstream_heap_lends_and_gets_back,
           &upstream_pool_lends_whole_blocks, &upstream_arena_lends_and_gets_the_last_chunk_back)
