@@ -161,10 +161,9 @@ typedef struct {
 #define EAI_POOLSET_SIZE(name, label, size, n)                                                     \
     name##_eai_##label = EAI_POOL_BLOCK(size, EA_POOL_ALIGN),
 #define EAI_POOLSET_MEMORY(name, label, size, n)                                                   \
-    unsigned char label[EAI_POOL_MEMORY_BYTES(size, n, EA_POOL_ALIGN)]                             \
-        __attribute__((aligned(EA_POOL_ALIGN)));
+    unsigned char label[EAI_POOL_MEMORY_BYTES(size, n)] __attribute__((aligned(EA_POOL_ALIGN)));
 #define EAI_POOLSET_POOL(name, label, size, n)                                                     \
-    EAI_POOL_INITIALIZER(name##_eai_memory.label, size, n, EA_POOL_ALIGN),
+    EAI_POOL_INITIALIZER(name##_eai_memory.label, size, n),
 
 /* --- life ------------------------------------------------------------------------------------- */
 

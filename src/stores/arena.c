@@ -9,8 +9,8 @@
  * The current chunk's low and room are kept in the control structure; high is their sum. When a
  * block does not fit, the current chunk is frozen (its ends are stored in its header) and a new one
  * from the upstream becomes the current chunk, of both ends: chunks are a stack. So a mark is a
- * chunk and an address, and a rewind empties its end of all chunks above that one. A chunk goes
- * back when it is on top and empty at both ends.
+ * chunk and an address, and a rewind empties its end of all chunks above that one. Those go back
+ * from the top down to the first in which the other end has a block or a mark.
  *
  *     first <- prev [chunk] <- prev [chunk] <- current
  *
@@ -50,7 +50,8 @@ char *eai_arena_start(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
 
 char *eai_arena_end(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
 {
-    return eai_arena_align_down((char *)chunk->eai_base + chunk->eai_size, arena->eai_align);
+    const void *end = (const void *)((uintptr_t)chunk->eai_base + chunk->eai_size);
+    return eai_arena_align_down(end, arena->eai_align);
 }
 
 size_t eai_arena_capacity(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
@@ -153,6 +154,8 @@ static void set_up(const ea_arena_t *arena, eai_arena_chunk_t *chunk, eai_arena_
     chunk->eai_size = size_bytes;
     chunk->eai_low = chunk->eai_floor = eai_arena_start(arena, chunk);
     chunk->eai_room = eai_arena_capacity(arena, chunk);
+    for (int end = EA_ARENA_LOW; end <= EA_ARENA_HIGH; end++)
+        chunk->eai_depth[end] = arena->eai_depth[end];
     chunk->eai_seal = eai_arena_chunk_seal(chunk);
 }
 
@@ -167,9 +170,12 @@ static eai_arena_chunk_t *release(ea_arena_t *arena, eai_arena_chunk_t *chunk)
     return below;
 }
 
-static bool is_empty(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
+/* Does nothing hold the chunk on top: no block, and no mark of the end that is not rewound? */
+static bool is_unused(const ea_arena_t *arena, const eai_arena_chunk_t *chunk, ea_arena_end_t end)
 {
-    return chunk->eai_room == eai_arena_capacity(arena, chunk);
+    ea_arena_end_t other = end == EA_ARENA_LOW ? EA_ARENA_HIGH : EA_ARENA_LOW;
+    return chunk->eai_room == eai_arena_capacity(arena, chunk) &&
+           arena->eai_depth[other] <= chunk->eai_depth[other];
 }
 
 /* A new current chunk in which a block of size_bytes fits at that alignment. Returns EA_ARENA_NONE,
@@ -457,10 +463,11 @@ static void rewind_chunks(ea_arena_t *arena, const ea_arena_mark_t *mark)
     eai_arena_chunk_t *top = arena->eai_chunk;
     for (eai_arena_chunk_t *c = top; c != mark->eai_chunk; c = c->eai_prev) {
         char *start = eai_arena_start(arena, c);
+        c->eai_depth[end] = mark->eai_depth - 1u; /* those that still stand are below */
         set_back(arena, c, end, end == EA_ARENA_LOW ? start : eai_arena_end(arena, c), start);
     }
     set_back(arena, mark->eai_chunk, end, mark->eai_at, mark->eai_floor);
-    while (top != mark->eai_chunk && is_empty(arena, top)) top = release(arena, top);
+    while (top != mark->eai_chunk && is_unused(arena, top, end)) top = release(arena, top);
     thaw(arena, top);
 }
 
@@ -559,7 +566,7 @@ ea_status_t ea_arena_reset(ea_arena_t *arena)
     eai_arena_chunk_t *first = &arena->eai_first, *chunk = arena->eai_chunk;
     if (!eai_arena_is_sealed(arena) || (chunk != first && !eai_arena_chunk_is_sealed(first)))
         return damaged(arena);
-    note_peak(arena);
+    if (eai_arena_chunk_is_sealed(chunk)) note_peak(arena);
     while (chunk != first && eai_arena_chunk_is_sealed(chunk)) chunk = release(arena, chunk);
     bool is_whole = eai_arena_chunk_is_sealed(chunk);
     set_up(arena, first, NULL, first->eai_base, first->eai_size);

@@ -46,7 +46,8 @@ EA_INLINE eai_arena_ends_t eai_arena_ends(const ea_arena_t *arena, const eai_are
     eai_arena_ends_t ends;
     bool current = chunk == arena->eai_chunk;
     ends.low = current ? arena->eai_low : chunk->eai_low;
-    ends.high = ends.low + (current ? arena->eai_room : chunk->eai_room);
+    size_t room = current ? arena->eai_room : chunk->eai_room;
+    ends.high = (char *)((uintptr_t)ends.low + room); /* in a damaged arena it may wrap */
     ends.floor = current ? arena->eai_floor : chunk->eai_floor;
     return ends;
 }
