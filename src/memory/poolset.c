@@ -410,9 +410,12 @@ size_t ea_poolset_usable_bytes(const set_t *set, const void *ptr)
     return pool != NULL && ea_pool_owns(pool, ptr) ? ea_pool_block_bytes(pool) : 0;
 }
 
+/* Without a division of 64 bits; part is at most whole. */
 static uint32_t permille(size_t part, size_t whole)
 {
-    return whole == 0 ? 0 : (uint32_t)((uint64_t)part * 1000u / whole);
+    if (whole == 0) return 0;
+    if (whole <= SIZE_MAX / 1000u) return (uint32_t)(part * 1000u / whole);
+    return (uint32_t)(part / (whole / 1000u));
 }
 
 void ea_poolset_stats(const set_t *set, ea_poolset_stats_t *stats)

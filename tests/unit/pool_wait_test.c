@@ -122,6 +122,18 @@ TEST(pool_wait_inside_a_masked_section_does_not_wait, 0)
     for (int i = 0; i < N_BLOCKS; i++) EXPECT_EQ(ea_pool_free(&pool, blocks[i]), EA_OK);
 }
 
+TEST(pool_wait_takes_a_block_that_was_freed_unlocked, 0)
+{
+    void *blocks[N_BLOCKS];
+
+    for (int i = 0; i < N_BLOCKS; i++) blocks[i] = ea_pool_alloc(&pool);
+    EXPECT_EQ(ea_pool_free_unlocked(&pool, blocks[0]), EA_OK);
+    start(0, NOTHING, NULL);
+    EXPECT(ea_pool_alloc_wait(&pool, 2 * TICK_US) == blocks[0]);
+    board_tick_stop();
+    for (int i = 0; i < N_BLOCKS; i++) EXPECT_EQ(ea_pool_free(&pool, blocks[i]), EA_OK);
+}
+
 /* Somebody has joined the queue and has not been served yet; the one block there is is for him. */
 static void *first_is_served(ea_waitq_t *queue, void *(*alloc)(void))
 {
@@ -219,6 +231,7 @@ TEST_MAIN(&pool_wait_takes_a_free_block_at_once, &pool_wait_gets_the_block_that_
           &pool_wait_gives_up_not_before_its_time_and_loses_nothing,
           &pool_wait_inside_a_masked_section_does_not_wait,
           &pool_wait_gets_a_block_of_a_slab_that_is_added,
+          &pool_wait_takes_a_block_that_was_freed_unlocked,
           &pool_wait_does_not_overtake_who_waits_already,
           &poolset_wait_gets_the_block_an_interrupt_frees_in_its_own_or_a_larger_class,
           &poolset_wait_does_not_overtake_who_waits_already)
