@@ -30,8 +30,10 @@ endfunction()
 set(every ${EALLOC_BOARDS_COMMON}/put.c ${EALLOC_BOARDS_COMMON}/start.c
     ${EALLOC_BOARDS_COMMON}/stdio.c ${EALLOC_BOARDS_COMMON}/semihost.c)
 set(cortex_m ${every} ${EALLOC_BOARDS_COMMON}/cortex-m.c
-    ${EALLOC_BOARDS_COMMON}/count_call_arm.c ${EALLOC_BOARDS_COMMON}/count_call_arm.S)
-set(riscv ${every} ${EALLOC_BOARDS_COMMON}/riscv.S ${EALLOC_BOARDS_COMMON}/count_call_rv32.S)
+    ${EALLOC_BOARDS_COMMON}/count_call_arm.c ${EALLOC_BOARDS_COMMON}/count_call_arm.S
+    ${EALLOC_BOARDS_COMMON}/tick_arm.c)
+set(riscv ${every} ${EALLOC_BOARDS_COMMON}/riscv.S ${EALLOC_BOARDS_COMMON}/count_call_rv32.S
+    ${EALLOC_BOARDS_COMMON}/tick_rv32.c)
 
 if(NOT CMAKE_CROSSCOMPILING)
     set(EALLOC_BOARDS host)

@@ -60,17 +60,16 @@ static void read_all(const uint8_t *data, size_t size)
     }
     rec_progress(reader, &done, &total);
     if (total != size || done > total) abort();
+    rec_damage_t damage = rec_damage(reader);
+    if ((damage.n_places > 0) != (rec_error(reader) != NULL)) abort();
+    char end[200];
+    if (strlen(rec_describe_end(reader, end, sizeof end)) == 0) abort();
     if (strlen(rec_info(reader)->command) > size * 4096) abort();
     if (rec_unclosed(reader) && rec_end(reader) == NULL) abort();
     for (uint32_t i = 0; i <= rec_n_modules(reader); i++) { /* one more than there are */
         rec_module_t module = rec_module(reader, i);
         if (strlen(module.path) + strlen(module.build_id) > size * 4096) abort();
     }
-    rec_damage_t damage = rec_damage(reader);
-    if ((damage.n_places > 0) != (rec_error(reader) != NULL)) abort();
-    char end[200];
-    if (strlen(rec_describe_end(reader, end, sizeof end)) == 0) abort();
-    if (rec_info(reader) == NULL) abort();
     rec_close(reader);
 }
 

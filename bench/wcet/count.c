@@ -130,8 +130,8 @@ void count_calibrate(void)
     }
 }
 
-uintptr_t count_call(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
-                     uintptr_t c, uintptr_t d, uintptr_t e)
+uintptr_t count_instructions(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
+                             uintptr_t c, uintptr_t d, uintptr_t e)
 {
     const uintptr_t args[BOARD_CALL_ARGS] = {a, b, c, d, e};
     board_call_t call = board_count_call(function, args);
@@ -139,7 +139,7 @@ uintptr_t count_call(uint32_t *sum, board_function_t function, uintptr_t a, uint
     return call.result;
 }
 
-uintptr_t count_as(op_t op, op_t op_if_0, board_function_t function, const void *a, const void *b)
+uintptr_t count_call(op_t op, op_t op_if_0, board_function_t function, const void *a, const void *b)
 {
     uint32_t n = 0;
     uintptr_t result = COUNTED(&n, function, a, b, 0, 0, 0);
@@ -250,8 +250,8 @@ static void count_region(op_t op, board_function_t function, ea_heap_t *heap, vo
                          size_t size_bytes)
 {
     uint32_t n = 0;
-    ea_status_t status =
-        (ea_status_t)count_call(&n, function, (uintptr_t)heap, (uintptr_t)mem, size_bytes, 0, 0);
+    ea_status_t status = (ea_status_t)count_instructions(&n, function, (uintptr_t)heap,
+                                                         (uintptr_t)mem, size_bytes, 0, 0);
     if (status != EA_OK) {
         board_put(op_names[op]);
         board_put(" failed\n");

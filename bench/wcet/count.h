@@ -52,16 +52,17 @@ void count_calibrate(void);
 /* --- any call, counted ------------------------------------------------------------------------ */
 
 /* The result of function(a, b, c, d, e); *sum grows by the instructions it took. */
-uintptr_t count_call(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
-                     uintptr_t c, uintptr_t d, uintptr_t e);
+uintptr_t count_instructions(uint32_t *sum, board_function_t function, uintptr_t a, uintptr_t b,
+                             uintptr_t c, uintptr_t d, uintptr_t e);
 #define COUNTED(sum, function, a, b, c, d, e)                                                      \
-    count_call((sum), (board_function_t)(function), (uintptr_t)(a), (uintptr_t)(b),                \
-               (uintptr_t)(c), (uintptr_t)(d), (uintptr_t)(e))
+    count_instructions((sum), (board_function_t)(function), (uintptr_t)(a), (uintptr_t)(b),        \
+                       (uintptr_t)(c), (uintptr_t)(d), (uintptr_t)(e))
 /* One call of op took so many. */
 void count_note(op_t op, uint32_t instructions);
 
 /* function(a, b), noted as an op, or as another where the result is 0. Returns the result. */
-uintptr_t count_as(op_t op, op_t op_if_0, board_function_t function, const void *a, const void *b);
+uintptr_t count_call(op_t op, op_t op_if_0, board_function_t function, const void *a,
+                     const void *b);
 
 /* --- the operations of the heap, counted ------------------------------------------------------ */
 

@@ -18,12 +18,12 @@ static void *blocks[N + 3 * SLAB_BLOCKS];
 
 static void *count_alloc_from(ea_pool_t *pool)
 {
-    return (void *)count_as(OP_ALLOC, OP_ALLOC_FAIL, (board_function_t)ea_pool_alloc, pool, NULL);
+    return (void *)count_call(OP_ALLOC, OP_ALLOC_FAIL, (board_function_t)ea_pool_alloc, pool, NULL);
 }
 
 static void count_free_to(ea_pool_t *pool, void *block)
 {
-    if (count_as(OP_FREE, OP_FREE, (board_function_t)ea_pool_free, pool, block) != EA_OK) {
+    if (count_call(OP_FREE, OP_FREE, (board_function_t)ea_pool_free, pool, block) != EA_OK) {
         board_put("free failed\n");
         board_exit(1);
     }

@@ -313,8 +313,12 @@ template <class T, std::size_t N> class StaticPool
     }
 
   private:
+    // Aligned already, so exactly N blocks fit.
+    static constexpr std::size_t align = alignof(T) > EA_POOL_ALIGN ? alignof(T) : EA_POOL_ALIGN;
+
     ea_pool_t pool_;
-    unsigned char memory_[EA_POOL_BYTES_ALIGNED(sizeof(T), N, alignof(T))];
+    alignas(align) unsigned char memory_[EA_POOL_BYTES_ALIGNED(sizeof(T), N, alignof(T)) -
+                                         (align - 1) + (0 - EAI_POOL_BITS_BYTES(N)) % align];
 };
 
 // --- arenas --------------------------------------------------------------------------------------

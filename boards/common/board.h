@@ -23,6 +23,11 @@ void *board_free_ram(size_t *size_bytes);
 size_t board_stack_used_bytes(void);
 size_t board_stack_size_bytes(void);
 
+/* Call handler every period_us, at most half a second, from now on: from the timer's interrupt, on
+ * the host from a signal. Stop before board_count_call(). */
+void board_tick_start(uint32_t period_us, void (*handler)(void));
+void board_tick_stop(void);
+
 /* --- emulated boards only --------------------------------------------------------------------- */
 
 /* Split the command line into at most max_args words, which live in static storage. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cortex-M: vectors, reset, semihosting trap. The boards use no interrupt, so all vectors but reset
- * are faults.
+ * Cortex-M: vectors, reset, semihosting trap. The boards use no interrupt but that of SysTick; all
+ * other vectors are faults.
  */
 #include "semihost.h"
 #include "start.h"
@@ -44,7 +44,8 @@ extern const vector_t board_vectors[16];
 __attribute__((section(".vectors"), used)) const vector_t board_vectors[16] = {
     (vector_t)(uintptr_t)board_stack_end,
     reset,
-    [2 ... 15] = fault,
+    [2 ... 14] = fault,
+    [15] = board_tick_interrupt,
 };
 
 __attribute__((naked)) intptr_t semihost(uint32_t operation, void *block)

@@ -9,7 +9,10 @@
 /* Runs on the fresh stack with nothing else set up. */
 _Noreturn void board_start(void);
 
-/* Any exception ends here: print the program counter it came from and exit. */
+/* The timer's interrupt. */
+void board_tick_interrupt(void);
+
+/* Any other exception ends here: print the program counter it came from and exit. */
 _Noreturn void board_fault(uintptr_t where);
 
 #endif

@@ -9,9 +9,12 @@
 #include "ealloc/config.h"
 #include "ealloc/heap.h"
 #include "ealloc/pool.h"
+#include "ealloc/pool_wait.h"
+#include "ealloc/poolset.h"
 #include "ealloc/scoped.h"
 #include "ealloc/status.h"
 #include "ealloc/upstream.h"
 #include "ealloc/version.h"
+#include "ealloc/waitq.h"
 
 #endif

@@ -40,6 +40,9 @@
 #include "ealloc/compiler.h"
 #include "ealloc/config.h"
 #include "ealloc/status.h"
+#if EA_CFG_POOL_WAIT
+#include "ealloc/waitq.h"
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -137,6 +140,9 @@ typedef struct ea_pool {
 #if EA_CFG_POOL_STATS
     eai_pool_counters_t eai_counters;
 #endif
+#if EA_CFG_POOL_WAIT
+    ea_waitq_t eai_waiting;
+#endif
 } ea_pool_t;
 
 typedef struct {
@@ -216,6 +222,15 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
 #else
 #define EAI_POOL_COUNTERS_FIELD
 #endif
+#if EA_CFG_POOL_WAIT
+#define EAI_POOL_WAITING_FIELD                                                                     \
+    ,                                                                                              \
+    {                                                                                              \
+        NULL                                                                                       \
+    }
+#else
+#define EAI_POOL_WAITING_FIELD
+#endif
 
 /* Define a pool object called name, of n_blocks blocks of at least block_size bytes. Use it at file
  * scope; the object has external linkage (EA_POOL_DECLARE in other files), or with _STATIC is
@@ -247,18 +262,38 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
                      "the blocks of a pool are no more than a link can number");                   \
     static unsigned char name##_eai_memory[name##_eai_below + (size_t)(n_blocks)*name##_eai_block] \
         __attribute__((aligned(name##_eai_align)));                                                \
-    storage ea_pool_t name = {EAI_POOL_END(name##_eai_block, n_blocks),                            \
-                              name##_eai_memory + name##_eai_below,                                \
-                              EAI_POOL_INVERSE(name##_eai_odd),                                    \
-                              (n_blocks),                                                          \
-                              0,                                                                   \
-                              name##_eai_block,                                                    \
-                              EAI_POOL_ROTATE((uint32_t)name##_eai_block),                         \
-                              (uint8_t)__builtin_ctz(name##_eai_align),                            \
-                              0,                                                                   \
-                              0,                                                                   \
-                              EAI_POOL_MASK_FIELD(name##_eai_block, n_blocks)                      \
-                                  NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD}
+    storage ea_pool_t name = {                                                                     \
+        EAI_POOL_END(name##_eai_block, n_blocks),                                                  \
+        name##_eai_memory + name##_eai_below,                                                      \
+        EAI_POOL_INVERSE(name##_eai_odd),                                                          \
+        (n_blocks),                                                                                \
+        0,                                                                                         \
+        name##_eai_block,                                                                          \
+        EAI_POOL_ROTATE((uint32_t)name##_eai_block),                                               \
+        (uint8_t)__builtin_ctz(name##_eai_align),                                                  \
+        0,                                                                                         \
+        0,                                                                                         \
+        EAI_POOL_MASK_FIELD(name##_eai_block, n_blocks)                                            \
+            NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD}
+
+/* What a component that lays pools side by side needs: the bytes of a pool's memory when its
+ * address is aligned as its blocks are, and the initializer of a pool that has such memory. */
+#define EAI_POOL_BELOW(n_blocks, alignment)                                                        \
+    EAI_POOL_ROUND_UP(EAI_POOL_BITS_BYTES(n_blocks), (size_t)(alignment))
+#define EAI_POOL_MEMORY_BYTES(block_size, n_blocks, alignment)                                     \
+    (EAI_POOL_BELOW(n_blocks, alignment) + (size_t)(n_blocks)*EAI_POOL_BLOCK(block_size, alignment))
+#define EAI_POOL_ODD(block) ((block) / ((block) & (0u - (block))))
+#define EAI_POOL_INITIALIZER(memory, block_size, n_blocks, alignment)                              \
+    {                                                                                              \
+        EAI_POOL_END((uint32_t)EAI_POOL_BLOCK(block_size, alignment), n_blocks),                   \
+            (memory) + EAI_POOL_BELOW(n_blocks, alignment),                                        \
+            EAI_POOL_INVERSE(EAI_POOL_ODD((uint32_t)EAI_POOL_BLOCK(block_size, alignment))),       \
+            (n_blocks), 0, (uint32_t)EAI_POOL_BLOCK(block_size, alignment),                        \
+            EAI_POOL_ROTATE((uint32_t)EAI_POOL_BLOCK(block_size, alignment)),                      \
+            (uint8_t)__builtin_ctz((unsigned)(alignment)), 0, 0,                                   \
+            EAI_POOL_MASK_FIELD((uint32_t)EAI_POOL_BLOCK(block_size, alignment), n_blocks)         \
+                NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD           \
+    }
 
 /* Declare a pool that another file defines. */
 #define EA_POOL_DECLARE(name) extern ea_pool_t name
@@ -346,7 +381,7 @@ EA_NODISCARD bool ea_pool_owns(const ea_pool_t *pool, const void *ptr);
  *          EA_ERR_RANGE if the pool would have more than EA_CFG_POOL_SLABS slabs or more than
  *          EA_CFG_POOL_SLABS times the blocks of its first one.
  * Owns     the pool uses mem until ea_pool_remove_slab() or ea_pool_deinit().
- * Cost     O(1) but for clearing a bit per block. */
+ * Cost     O(1) but for clearing a bit per block, and for each task that waits for a block. */
 EA_NODISCARD ea_status_t ea_pool_add_slab(ea_pool_t *pool, void *mem, size_t size_bytes);
 
 /* Take the slab added last, mem as given to ea_pool_add_slab(), out of the pool.

@@ -10,6 +10,7 @@
 #ifndef EALLOC_PORT_H
 #define EALLOC_PORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ealloc/compiler.h"
@@ -46,6 +47,46 @@ EA_NODISCARD ea_port_irq_t ea_port_irq_mask(void);
 /* Close the section that returned state. Writes made inside it are visible to the next section in
  * any context. */
 void ea_port_irq_restore(ea_port_irq_t state);
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+/* A timeout that never comes. */
+#define EA_WAIT_FOREVER UINT64_MAX
+
+/* Words a port may use to make one task wait: eight are room for a semaphore of most systems. */
+#define EA_PORT_WAITER_WORDS 8
+
+/* One task that waits once: a token that is not there yet. It lives on the stack of the task that
+ * waits; its content is the port's own. */
+typedef struct {
+    EA_MAY_ALIAS uintptr_t eai_words[EA_PORT_WAITER_WORDS];
+} ea_port_waiter_t;
+
+/* Make waiter ready, without its token. Context: the task that will wait, outside masked sections.
+ */
+void ea_port_waiter_init(ea_port_waiter_t *waiter);
+
+/* Give back whatever init took of the system. Nobody may wake waiter any more. Context: as init. */
+void ea_port_waiter_deinit(ea_port_waiter_t *waiter);
+
+/* Wait for the token of waiter, at least timeout_us and at most one tick of the clock longer; 0
+ * looks whether it is there, EA_WAIT_FOREVER never gives up.
+ * Returns  true if the token was there or came (it is gone now), false if the time is over. Inside
+ *          a masked section, and in an interrupt where the port can tell, sleeping could not end:
+ *          it looks and does not wait.
+ * Context  the task that called ea_port_waiter_init(). On bare metal the clock must tick for the
+ *          time to end. */
+EA_NODISCARD bool ea_port_wait(ea_port_waiter_t *waiter, uint64_t timeout_us);
+
+/* Put the token of waiter there and let its task run. Once per ea_port_waiter_init(), in a masked
+ * section, from a task, interrupt or signal handler.
+ * Cost     O(1), never blocks: it counts as part of the masked section. */
+void ea_port_wake(ea_port_waiter_t *waiter);
+
+/* How urgent the running task is, by its scheduler: 0 least. A port whose system has more
+ * priorities than EA_CFG_WAIT_LEVELS maps them onto 0 to EA_CFG_WAIT_LEVELS - 1 in order; 0 where
+ * there is only one task. Context: task. */
+uint32_t ea_port_task_priority(void);
 
 /* --- the end ---------------------------------------------------------------------------------- */
 

@@ -21,7 +21,9 @@ typedef enum {
     EA_ERR_DOUBLE_FREE = -7, /* the block is free already: refused, nothing changed        */
     EA_ERR_CORRUPT = -8,     /* metadata disagrees with itself: refused                    */
     EA_ERR_FOREIGN = -9,     /* the pointer does not belong to this store                  */
-    EA_ERR_NOT_FOUND = -10   /* no such region, block or name                              */
+    EA_ERR_NOT_FOUND = -10,  /* no such region, block or name                              */
+    EA_ERR_TIMEOUT = -11,    /* waited as long as it was to, and got nothing               */
+    EA_ERR_CANCELLED = -12   /* was waiting when somebody ended that                       */
 } ea_status_t;
 
 /* The constant's name, e.g. "EA_ERR_BUSY"; "EA_ERR_?" for a number that is none. Never NULL, static

@@ -30,6 +30,15 @@ void ea_port_irq_restore(ea_port_irq_t state)
     __asm volatile("msr primask, %0" : : "r"(state.eai_state) : "memory");
 }
 
+/* In a handler, or with interrupts masked, nobody could end a sleep. */
+static bool can_sleep(void)
+{
+    uint32_t primask, exception;
+
+    __asm volatile("mrs %0, primask\n\tmrs %1, ipsr" : "=r"(primask), "=r"(exception));
+    return ((primask & 1u) | exception) == 0;
+}
+
 #elif defined(__riscv)
 
 #define MSTATUS_MIE 8u
@@ -59,6 +68,19 @@ void ea_port_irq_restore(ea_port_irq_t state)
                    :
                    : "r"(state.eai_state)
                    : "memory");
+}
+
+/* Traps mask interrupts as they are taken: in a handler, or masked, nobody could end a sleep. */
+static bool can_sleep(void)
+{
+    uintptr_t mstatus;
+
+    __asm volatile(".option push\n\t"
+                   ".option arch, +zicsr\n\t"
+                   "csrr %0, mstatus\n\t"
+                   ".option pop"
+                   : "=r"(mstatus));
+    return (mstatus & MSTATUS_MIE) != 0;
 }
 
 #else
@@ -99,6 +121,51 @@ uint64_t ea_port_time_us(void)
     latest_us = now_us;
     ea_port_irq_restore(irq);
     return now_us;
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+/* The waiter's first word is its token. There is one task, so waiting is sleeping until an
+ * interrupt has put it there. */
+#define TOKEN(waiter) (*(volatile uintptr_t *)(waiter)->eai_words)
+
+void ea_port_waiter_init(ea_port_waiter_t *waiter)
+{
+    TOKEN(waiter) = 0;
+}
+
+void ea_port_waiter_deinit(ea_port_waiter_t *waiter)
+{
+    (void)waiter;
+}
+
+bool ea_port_wait(ea_port_waiter_t *waiter, uint64_t timeout_us)
+{
+    uint64_t begin_us = ea_port_time_us();
+    bool has_token;
+
+    if (!can_sleep()) timeout_us = 0;
+    for (;;) {
+        /* Masked, so that no interrupt comes between the look and the sleep. A pending one ends the
+         * sleep though masked, and is taken at the restore. */
+        ea_port_irq_t irq = ea_port_irq_mask();
+        has_token = TOKEN(waiter) != 0;
+        bool is_over = timeout_us != EA_WAIT_FOREVER && ea_port_time_us() - begin_us >= timeout_us;
+        if (!has_token && !is_over) __asm volatile("wfi" : : : "memory");
+        if (has_token) TOKEN(waiter) = 0;
+        ea_port_irq_restore(irq);
+        if (has_token || is_over) return has_token;
+    }
+}
+
+void ea_port_wake(ea_port_waiter_t *waiter)
+{
+    TOKEN(waiter) = 1;
+}
+
+uint32_t ea_port_task_priority(void)
+{
+    return 0;
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */

@@ -10,8 +10,11 @@
  *
  * Not covered: a child forked while another thread is inside a section inherits the lock taken.
  */
-#define _GNU_SOURCE /* CLOCK_MONOTONIC_COARSE */
+#define _GNU_SOURCE /* CLOCK_MONOTONIC_COARSE, sem_clockwait */
+#include <errno.h>
+#include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -19,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ealloc/config.h"
 #include "ealloc/port.h"
 
 #ifdef CLOCK_MONOTONIC_COARSE
@@ -27,7 +31,17 @@
 #define COARSE_CLOCK CLOCK_MONOTONIC
 #endif
 
+/* A semaphore is waited for on the clock that nobody sets, where libc can. */
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 30)
+#define WAIT_CLOCK CLOCK_MONOTONIC
+#define wait_until(semaphore, end) sem_clockwait((semaphore), WAIT_CLOCK, (end))
+#else
+#define WAIT_CLOCK CLOCK_REALTIME
+#define wait_until(semaphore, end) sem_timedwait((semaphore), (end))
+#endif
+
 #define SPINS_BEFORE_YIELD 64
+#define LONGEST_WAIT_S 1000000000u /* thirty years; a sum with it fits 31 bits for as long again */
 
 /* --- time ------------------------------------------------------------------------------------- */
 
@@ -79,6 +93,74 @@ void ea_port_irq_restore(ea_port_irq_t state)
     sigset_t found = outer_signals;
     atomic_flag_clear_explicit(&lock, memory_order_release); /* pairs with acquire in mask */
     (void)pthread_sigmask(SIG_SETMASK, &found, NULL);
+}
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+_Static_assert(sizeof(sem_t) <= sizeof(ea_port_waiter_t), "a waiter has room for a semaphore");
+_Static_assert(_Alignof(sem_t) <= _Alignof(ea_port_waiter_t), "and lies where one may");
+
+static sem_t *semaphore_of(ea_port_waiter_t *waiter)
+{
+    return (sem_t *)(void *)waiter->eai_words;
+}
+
+void ea_port_waiter_init(ea_port_waiter_t *waiter)
+{
+    /* Cannot fail: private to the process, and 0 is a value every semaphore takes. */
+    (void)sem_init(semaphore_of(waiter), 0, 0);
+}
+
+void ea_port_waiter_deinit(ea_port_waiter_t *waiter)
+{
+    (void)sem_destroy(semaphore_of(waiter));
+}
+
+/* timeout_us from now; false if that is so late that it is never. */
+static bool find_end(uint64_t timeout_us, struct timespec *end)
+{
+    uint64_t ns;
+
+    if (timeout_us / 1000000u >= LONGEST_WAIT_S) return false;
+    (void)clock_gettime(WAIT_CLOCK, end);
+    ns = (uint64_t)end->tv_nsec + timeout_us % 1000000u * 1000u;
+    end->tv_sec += (time_t)(timeout_us / 1000000u + ns / 1000000000u);
+    end->tv_nsec = (long)(ns % 1000000000u);
+    return true;
+}
+
+bool ea_port_wait(ea_port_waiter_t *waiter, uint64_t timeout_us)
+{
+    sem_t *semaphore = semaphore_of(waiter);
+    struct timespec end;
+
+    if (timeout_us == 0 || depth > 0) return sem_trywait(semaphore) == 0;
+    bool has_end = find_end(timeout_us, &end);
+    /* A signal's handler ends the call, not the waiting. */
+    while ((has_end ? wait_until(semaphore, &end) : sem_wait(semaphore)) != 0) {
+        if (errno != EINTR) return false;
+    }
+    return true;
+}
+
+void ea_port_wake(ea_port_waiter_t *waiter)
+{
+    (void)sem_post(semaphore_of(waiter));
+}
+
+/* Threads of the ordinary scheduler are all as urgent as the next; those of the real-time
+ * schedulers stand above them. Weak: a program that knows better replaces it. */
+EA_WEAK uint32_t ea_port_task_priority(void)
+{
+    struct sched_param parameters;
+    int policy;
+
+    if (pthread_getschedparam(pthread_self(), &policy, &parameters) != 0) return 0;
+    if (policy != SCHED_FIFO && policy != SCHED_RR) return 0;
+    int lowest = sched_get_priority_min(policy), highest = sched_get_priority_max(policy);
+    int levels = EA_CFG_WAIT_LEVELS - 1; /* above the ordinary one */
+    return (uint32_t)((parameters.sched_priority - lowest) * levels / (highest - lowest + 1)) +
+           (levels > 0);
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */

@@ -19,6 +19,8 @@ const char *ea_status_name(ea_status_t status)
     case EA_ERR_CORRUPT: return "EA_ERR_CORRUPT";
     case EA_ERR_FOREIGN: return "EA_ERR_FOREIGN";
     case EA_ERR_NOT_FOUND: return "EA_ERR_NOT_FOUND";
+    case EA_ERR_TIMEOUT: return "EA_ERR_TIMEOUT";
+    case EA_ERR_CANCELLED: return "EA_ERR_CANCELLED";
     }
     return "EA_ERR_?";
 }

@@ -9,8 +9,8 @@
  * The current chunk's low and room are kept in the control structure; high is their sum. When a
  * block does not fit, the current chunk is frozen (its ends are stored in its header) and a new one
  * from the upstream becomes the current chunk, of both ends: chunks are a stack. So a mark is a
- * chunk and an address, and a rewind empties its end of all chunks above that one. A chunk goes
- * back when it is on top and empty at both ends.
+ * chunk and an address, and a rewind empties its end of all chunks above that one. Those go back
+ * from the top down to the first in which the other end has a block or a mark.
  *
  *     first <- prev [chunk] <- prev [chunk] <- current
  *
@@ -40,24 +40,62 @@
 #define MOST_BYTES (SIZE_MAX / 4u) /* of a request: sums of a few of them cannot overflow */
 #define DEFAULT_CHUNK_BYTES 1024u
 
-uintptr_t eai_arena_seal(const ea_arena_t *arena)
+/* --- chunks and seals ------------------------------------------------------------------------- */
+
+char *eai_arena_start(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
 {
-    const uintptr_t words[] = {arena->eai_max,
-                               arena->eai_min,
-                               arena->eai_mask,
-                               arena->eai_align,
-                               (uintptr_t)arena->eai_upstream.alloc,
-                               (uintptr_t)arena->eai_upstream.free,
-                               (uintptr_t)arena->eai_upstream.context,
-                               arena->eai_chunk_bytes,
-                               arena->eai_limit,
-                               arena->eai_guarded,
-                               (uintptr_t)arena->eai_chunk};
-    uintptr_t seal = eai_arena_mix((uintptr_t)0xEA110CA7u, (uintptr_t)arena);
-    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-        seal = eai_arena_mix(seal, words[i]);
+    const void *start = chunk == &arena->eai_first ? chunk->eai_base : (const void *)(chunk + 1);
+    return eai_arena_align_up(start, arena->eai_align);
+}
+
+char *eai_arena_end(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
+{
+    const void *end = (const void *)((uintptr_t)chunk->eai_base + chunk->eai_size);
+    return eai_arena_align_down(end, arena->eai_align);
+}
+
+size_t eai_arena_capacity(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
+{
+    return (size_t)(eai_arena_end(arena, chunk) - eai_arena_start(arena, chunk));
+}
+
+size_t eai_arena_used(const ea_arena_t *arena)
+{
+    return arena->eai_used_below + eai_arena_capacity(arena, arena->eai_chunk) - arena->eai_room;
+}
+
+bool eai_arena_is_taken(const ea_arena_t *arena, const eai_arena_chunk_t *chunk, ea_arena_end_t end,
+                        const void *ptr)
+{
+    eai_arena_ends_t ends = eai_arena_ends(arena, chunk);
+    const char *p = (const char *)ptr;
+    return end == EA_ARENA_LOW ? p >= eai_arena_start(arena, chunk) && p < ends.low
+                               : p >= ends.high && p < eai_arena_end(arena, chunk);
+}
+
+/* Without checks nothing is sealed, and the compiler removes what would do it. */
+static uintptr_t seal_words(uintptr_t seal, const void *words, size_t n)
+{
+    const uintptr_t EA_MAY_ALIAS *word = words;
+    for (size_t i = 0; EA_CFG_CHECK_LEVEL && i < n; i++) seal = eai_arena_mix(seal, word[i]);
     return seal;
 }
+
+uintptr_t eai_arena_chunk_seal(const eai_arena_chunk_t *chunk)
+{
+    size_t n = offsetof(eai_arena_chunk_t, eai_seal) / sizeof(uintptr_t);
+    return seal_words((uintptr_t)0xEA11C4C5u ^ (uintptr_t)chunk, chunk, n);
+}
+
+uintptr_t eai_arena_seal(const ea_arena_t *arena)
+{
+    uintptr_t seal = (uintptr_t)0xEA110CA7u ^ (uintptr_t)arena;
+    size_t from = offsetof(ea_arena_t, eai_chunk), to = offsetof(ea_arena_t, eai_seal);
+    seal = seal_words(seal, arena, offsetof(ea_arena_t, eai_low) / sizeof(uintptr_t));
+    return seal_words(seal, &arena->eai_chunk, (to - from) / sizeof(uintptr_t));
+}
+
+/* --- helpers ---------------------------------------------------------------------------------- */
 
 static bool is_power_of_two(size_t n)
 {
@@ -116,6 +154,8 @@ static void set_up(const ea_arena_t *arena, eai_arena_chunk_t *chunk, eai_arena_
     chunk->eai_size = size_bytes;
     chunk->eai_low = chunk->eai_floor = eai_arena_start(arena, chunk);
     chunk->eai_room = eai_arena_capacity(arena, chunk);
+    for (int end = EA_ARENA_LOW; end <= EA_ARENA_HIGH; end++)
+        chunk->eai_depth[end] = arena->eai_depth[end];
     chunk->eai_seal = eai_arena_chunk_seal(chunk);
 }
 
@@ -130,9 +170,12 @@ static eai_arena_chunk_t *release(ea_arena_t *arena, eai_arena_chunk_t *chunk)
     return below;
 }
 
-static bool is_empty(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
+/* Does nothing hold the chunk on top: no block, and no mark of the end that is not rewound? */
+static bool is_unused(const ea_arena_t *arena, const eai_arena_chunk_t *chunk, ea_arena_end_t end)
 {
-    return chunk->eai_room == eai_arena_capacity(arena, chunk);
+    ea_arena_end_t other = end == EA_ARENA_LOW ? EA_ARENA_HIGH : EA_ARENA_LOW;
+    return chunk->eai_room == eai_arena_capacity(arena, chunk) &&
+           arena->eai_depth[other] <= chunk->eai_depth[other];
 }
 
 /* A new current chunk in which a block of size_bytes fits at that alignment. Returns EA_ARENA_NONE,
@@ -420,10 +463,11 @@ static void rewind_chunks(ea_arena_t *arena, const ea_arena_mark_t *mark)
     eai_arena_chunk_t *top = arena->eai_chunk;
     for (eai_arena_chunk_t *c = top; c != mark->eai_chunk; c = c->eai_prev) {
         char *start = eai_arena_start(arena, c);
+        c->eai_depth[end] = mark->eai_depth - 1u; /* those that still stand are below */
         set_back(arena, c, end, end == EA_ARENA_LOW ? start : eai_arena_end(arena, c), start);
     }
     set_back(arena, mark->eai_chunk, end, mark->eai_at, mark->eai_floor);
-    while (top != mark->eai_chunk && is_empty(arena, top)) top = release(arena, top);
+    while (top != mark->eai_chunk && is_unused(arena, top, end)) top = release(arena, top);
     thaw(arena, top);
 }
 
@@ -522,7 +566,7 @@ ea_status_t ea_arena_reset(ea_arena_t *arena)
     eai_arena_chunk_t *first = &arena->eai_first, *chunk = arena->eai_chunk;
     if (!eai_arena_is_sealed(arena) || (chunk != first && !eai_arena_chunk_is_sealed(first)))
         return damaged(arena);
-    note_peak(arena);
+    if (eai_arena_chunk_is_sealed(chunk)) note_peak(arena);
     while (chunk != first && eai_arena_chunk_is_sealed(chunk)) chunk = release(arena, chunk);
     bool is_whole = eai_arena_chunk_is_sealed(chunk);
     set_up(arena, first, NULL, first->eai_base, first->eai_size);

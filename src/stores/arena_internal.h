@@ -32,21 +32,9 @@ EA_INLINE char *eai_arena_align_down(const void *ptr, size_t alignment_bytes)
 }
 
 /* What blocks of a chunk can be made of: from start to end, both aligned. */
-EA_INLINE char *eai_arena_start(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
-{
-    const void *start = chunk == &arena->eai_first ? chunk->eai_base : (const void *)(chunk + 1);
-    return eai_arena_align_up(start, arena->eai_align);
-}
-
-EA_INLINE char *eai_arena_end(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
-{
-    return eai_arena_align_down((char *)chunk->eai_base + chunk->eai_size, arena->eai_align);
-}
-
-EA_INLINE size_t eai_arena_capacity(const ea_arena_t *arena, const eai_arena_chunk_t *chunk)
-{
-    return (size_t)(eai_arena_end(arena, chunk) - eai_arena_start(arena, chunk));
-}
+char *eai_arena_start(const ea_arena_t *arena, const eai_arena_chunk_t *chunk);
+char *eai_arena_end(const ea_arena_t *arena, const eai_arena_chunk_t *chunk);
+size_t eai_arena_capacity(const ea_arena_t *arena, const eai_arena_chunk_t *chunk);
 
 /* The chunk's ends, wherever they are kept. */
 typedef struct {
@@ -58,16 +46,14 @@ EA_INLINE eai_arena_ends_t eai_arena_ends(const ea_arena_t *arena, const eai_are
     eai_arena_ends_t ends;
     bool current = chunk == arena->eai_chunk;
     ends.low = current ? arena->eai_low : chunk->eai_low;
-    ends.high = ends.low + (current ? arena->eai_room : chunk->eai_room);
+    size_t room = current ? arena->eai_room : chunk->eai_room;
+    ends.high = (char *)((uintptr_t)ends.low + room); /* in a damaged arena it may wrap */
     ends.floor = current ? arena->eai_floor : chunk->eai_floor;
     return ends;
 }
 
 /* Bytes taken in all chunks. */
-EA_INLINE size_t eai_arena_used(const ea_arena_t *arena)
-{
-    return arena->eai_used_below + eai_arena_capacity(arena, arena->eai_chunk) - arena->eai_room;
-}
+size_t eai_arena_used(const ea_arena_t *arena);
 
 /* --- seals ------------------------------------------------------------------------------------ */
 
@@ -77,16 +63,7 @@ EA_INLINE uintptr_t eai_arena_mix(uintptr_t seal, uintptr_t word)
     return (seal ^ word) * (uintptr_t)0x01000193u;
 }
 
-EA_INLINE uintptr_t eai_arena_chunk_seal(const eai_arena_chunk_t *chunk)
-{
-    uintptr_t seal = eai_arena_mix((uintptr_t)0xEA11C4C5u, (uintptr_t)chunk);
-    seal = eai_arena_mix(seal, (uintptr_t)chunk->eai_prev);
-    seal = eai_arena_mix(seal, (uintptr_t)chunk->eai_base);
-    seal = eai_arena_mix(seal, chunk->eai_size);
-    seal = eai_arena_mix(seal, (uintptr_t)chunk->eai_low);
-    seal = eai_arena_mix(seal, chunk->eai_room);
-    return eai_arena_mix(seal, (uintptr_t)chunk->eai_floor);
-}
+uintptr_t eai_arena_chunk_seal(const eai_arena_chunk_t *chunk);
 
 /* Over everything that init decides, and the chunk that all others are reached from. */
 uintptr_t eai_arena_seal(const ea_arena_t *arena);
@@ -110,13 +87,7 @@ EA_INLINE bool eai_arena_chunk_is_sealed(const eai_arena_chunk_t *chunk)
 const void *eai_arena_damaged_guard(const ea_arena_t *arena, ea_arena_end_t end, const void *stop);
 
 /* Does ptr lie in what one end of a chunk has taken? */
-EA_INLINE bool eai_arena_is_taken(const ea_arena_t *arena, const eai_arena_chunk_t *chunk,
-                                  ea_arena_end_t end, const void *ptr)
-{
-    eai_arena_ends_t ends = eai_arena_ends(arena, chunk);
-    const char *p = (const char *)ptr;
-    return end == EA_ARENA_LOW ? p >= eai_arena_start(arena, chunk) && p < ends.low
-                               : p >= ends.high && p < eai_arena_end(arena, chunk);
-}
+bool eai_arena_is_taken(const ea_arena_t *arena, const eai_arena_chunk_t *chunk, ea_arena_end_t end,
+                        const void *ptr);
 
 #endif

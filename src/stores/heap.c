@@ -214,6 +214,7 @@ static bool links_agree(const ea_heap_t *heap, const links_t *block)
 }
 #endif
 
+#if !EAI_TINY_CODE || EA_CFG_CHECK_LEVEL >= 1
 /* Is this block, met on a list, what a free block looks like? */
 EA_INLINE bool free_block_ok(const ea_heap_t *heap, const links_t *block, uint32_t head)
 {
@@ -228,6 +229,7 @@ EA_INLINE bool free_block_ok(const ea_heap_t *heap, const links_t *block, uint32
 #endif
     return true;
 }
+#endif
 
 #if EAI_TINY_CODE
 #if EA_CFG_CHECK_LEVEL >= 1
@@ -250,6 +252,13 @@ EA_INLINE links_t *first_of(const ea_heap_t *heap, uint32_t bin)
     return at(heap, at(heap, sentinel(heap, bin))->next);
 }
 
+/* Is hole one granule too large for size, and better left alone for a block of bin other? */
+EA_INLINE bool spares(const links_t *hole, uint32_t size, uint32_t other)
+{
+    return EAI_LOSES_REST && EA_UNLIKELY(*header(hole) == size + EA_HEAP_ALIGN + EAI_FREE) &&
+           (other >= EAI_SPARE_HOLE_BIN || hole->next == hole->prev);
+}
+
 /* A free block of at least size bytes and its bin; NULL: none that the search can see. A header of
  * a free block is its size plus 1, so it compares like the size. own and word: the bin of size,
  * bits_at() it. */
@@ -265,11 +274,11 @@ EA_INLINE links_t *find_from(ea_heap_t *heap, uint32_t size, uint32_t own, uint3
         if (*header(block) >= size) {
             /* Small blocks, the many, go low: the next bin's first block may lie below this one. */
             if (EAI_LOW_FIRST && first && own < EAI_LOW_FIRST_BINS && (word &= ~eai_bit(first))) {
-                uint32_t other = own + eai_bits_first(word);
-                links_t *low = first_of(heap, other);
-                if (low < block && *header(low) >= size) {
-                    found = other;
-                    block = low;
+                uint32_t next = own + eai_bits_first(word);
+                links_t *other = first_of(heap, next);
+                if ((other < block || spares(block, size, next)) && *header(other) >= size) {
+                    found = next;
+                    block = other;
                 }
             }
             *bin = found;

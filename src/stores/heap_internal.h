@@ -21,10 +21,16 @@
  * the tail. Nearly address order for one compare. The others put frees at the head and what a split
  * leaves at the tail: no branch, somewhat more fragmentation. */
 #define EAI_ORDER_HT (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT)
-/* A small block that must be cut from a larger one is cut from the lower of two candidates: the
+/* A small block that must be cut from a larger one has two candidates and takes the lower: the
  * small ones gather low and leave the high end whole. */
 #define EAI_LOW_FIRST (EA_CFG_HEAP_PROFILE == EAI_PROFILE_DEFAULT)
 #define EAI_LOW_FIRST_BINS bin_of(128u)
+/* Where a granule is less than the smallest block, a block cut from the hole one granule too large
+ * keeps that granule, unused. So the other candidate is taken, wherever it lies, if it is in this
+ * bin or above, or if the hole is the last of its bin: the next request of its size will want
+ * it. */
+#define EAI_LOSES_REST (EA_HEAP_ALIGN < EAI_MIN_BLOCK)
+#define EAI_SPARE_HOLE_BIN bin_of(48u)
 /* A large block is cut from the high end, away from the small ones, whose remains would split its
  * space when it is gone. */
 #define EAI_LARGE_HIGH EAI_LOW_FIRST

@@ -204,10 +204,13 @@ ea_status_t ea_pool_free(pool_t *pool, void *ptr)
         do {
             head = EAI_LOAD(&pool->eai_head, EAI_RELAXED);
             eai_pool_write_link(block, link_of(pool, head));
-        } while (!EAI_CAS(&pool->eai_head, head, head_after_push(pool, head, link)));
+        } while (!PUSH(&pool->eai_head, head, head_after_push(pool, head, link)));
     }
     EAI_LEAVE(irq);
-    if (EA_LIKELY(was_live)) return EA_OK;
-    count_refusal(pool);
-    return EA_ERR_DOUBLE_FREE;
+    if (EA_UNLIKELY(!was_live)) {
+        count_refusal(pool);
+        return EA_ERR_DOUBLE_FREE;
+    }
+    if (EA_UNLIKELY(is_waited_for(pool))) (void)eai_pool_serve(pool);
+    return EA_OK;
 }

@@ -167,6 +167,52 @@ EA_INLINE bool is_in_first(const pool_t *pool, uintptr_t distance_bytes, uintptr
 #endif
 }
 
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+#if EA_CFG_POOL_WAIT
+
+/* Free pushes its block, then looks whether somebody waits. Where several cores run both are in the
+ * one order that all agree on; elsewhere, and behind a lock, the program's order is that. */
+#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+#define PUSH EAI_CAS_SEQ_CST
+#define LOOK EAI_SEQ_CST
+#else
+#define PUSH EAI_CAS
+#define LOOK EAI_RELAXED
+#endif
+
+EA_INLINE bool is_waited_for(const pool_t *pool)
+{
+    return EAI_LOAD(&pool->eai_waiting.eai_first, LOOK) != NULL;
+}
+
+/* As ea_pool_alloc(), but that there is no block does not count as a failure: who waits has not
+ * failed yet. (It counts if another context takes the last one meanwhile.) */
+void *eai_pool_take(pool_t *pool);
+void eai_pool_count_failure(pool_t *pool);
+
+/* Hand a free block, if there is one, to the first that waits, if somebody does. Returns whether it
+ * was done. Context: any. Cost O(1), all of it masked. */
+bool eai_pool_serve(pool_t *pool);
+
+#else
+
+#define PUSH EAI_CAS
+
+EA_INLINE bool is_waited_for(const pool_t *pool)
+{
+    (void)pool;
+    return false;
+}
+
+EA_INLINE bool eai_pool_serve(pool_t *pool)
+{
+    (void)pool;
+    return false;
+}
+
+#endif
+
 /* --- slabs ------------------------------------------------------------------------------------ */
 
 uint32_t eai_pool_total(const pool_t *pool);

@@ -224,6 +224,8 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
     slab->n_blocks = (uint32_t)span.n_blocks;
     clear_bits(span.base, span.n_blocks);
     EAI_STORE(last, slab, EAI_RELEASE); /* pairs with acquire in the finding functions */
+    /* Those who wait get of the new blocks what there is; at most n_blocks steps. */
+    for (uintptr_t i = 0; i < span.n_blocks && eai_pool_serve(pool); i++) continue;
     return EA_OK;
 }
 

@@ -13,6 +13,7 @@
 #define EAI_ATOMIC_HEADER "preempt_atomic.h"
 #include "stores/pool.c"
 #include "stores/pool_check.c"
+#include "stores/pool_serve.c"
 #include "stores/pool_slabs.c"
 
 #include "tap.h"

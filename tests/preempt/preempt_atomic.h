@@ -67,6 +67,7 @@ static inline uint32_t preempt_clear(uint32_t *word, uint32_t bits)
     (preempt_hook(), preempt_store(word, *(word) == (seen), value))
 #endif
 #define EAI_CAS(word, seen, value) (preempt_hook(), preempt_store(word, *(word) == (seen), value))
+#define EAI_CAS_SEQ_CST EAI_CAS
 #define EAI_CAS_U32(word, seen, value) (preempt_hook(), preempt_cas_u32(word, seen, value))
 #define EAI_CAS_POINTER(word, seen, value) (preempt_hook(), preempt_cas_pointer(word, seen, value))
 #define EAI_FETCH_SET(word, bits) (preempt_hook(), preempt_set(word, bits))

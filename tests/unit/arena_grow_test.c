@@ -135,6 +135,25 @@ TEST(arena_chunk_in_use_at_one_end_stays, ROOM)
     expect_all_returned();
 }
 
+/* An empty chunk in which a mark of the other end stands: the mark must find it again. */
+TEST(arena_chunk_in_which_a_mark_stands_stays, ROOM)
+{
+    REQUIRE(start(128, 512, 0));
+    ea_arena_options_t no_guard = {.upstream = upstream_of(&lender), .chunk_bytes = 512};
+    REQUIRE(ea_arena_init(&arena, tap_ram(), 128, &no_guard) == EA_OK);
+    ea_arena_mark_t high = ea_arena_mark(&arena, EA_ARENA_HIGH);
+    EXPECT(ea_arena_alloc_high(&arena, 200) != NULL);
+    ea_arena_mark_t low = ea_arena_mark(&arena, EA_ARENA_LOW);
+    EXPECT_EQ(ea_arena_rewind(&arena, &high), EA_OK);
+    EXPECT_EQ(arena_stats(&arena).n_chunks, 1);
+    EXPECT(ea_arena_alloc(&arena, 400) != NULL);
+    EXPECT_EQ(ea_arena_rewind(&arena, &low), EA_OK);
+    EXPECT_EQ(arena_stats(&arena).low_bytes, 0);
+    EXPECT_ARENA_SOUND(&arena);
+    EXPECT_EQ(ea_arena_reset(&arena), EA_OK);
+    expect_all_returned();
+}
+
 TEST(arena_realloc_of_the_last_block_moves_to_a_new_chunk, ROOM)
 {
     REQUIRE(start(128, 512, 0));
@@ -214,6 +233,7 @@ TEST(arena_loses_nothing_when_the_upstream_refuses, ROOM)
 #define GROW_TESTS                                                                                 \
     &arena_grows_by_chunks_and_returns_them, &arena_takes_a_larger_chunk_for_a_larger_block,       \
         &arena_rewind_returns_the_chunks_above_the_mark, &arena_chunk_in_use_at_one_end_stays,     \
+        &arena_chunk_in_which_a_mark_stands_stays,                                                 \
         &arena_realloc_of_the_last_block_moves_to_a_new_chunk, &arena_keeps_within_its_limit,      \
         &arena_asks_a_second_time_for_the_least_that_will_do,                                      \
         &arena_loses_nothing_when_the_upstream_refuses

@@ -140,6 +140,33 @@ TEST(heap_cuts_small_blocks_from_the_lower_of_two_holes, ROOM)
     EXPECT_EQ(hole_for(1, wide, tight), IS_DEFAULT ? 0 : 1);
 }
 
+/* Holes one granule too large for the least block at the low end, n of them, and above them a
+ * larger one: is that the one that a request for the least block cuts? */
+static bool cuts_the_larger(int n, size_t larger)
+{
+    size_t sizes[MAX_HOLES];
+    for (int i = 0; i <= n; i++) {
+        sizes[i] =
+            (i < n ? EA_HEAP_MIN_BLOCK_BYTES + EA_HEAP_ALIGN : larger) - EA_HEAP_OVERHEAD_BYTES;
+    }
+    holes_t h = new_blocks(sizes, n + 1);
+    EXPECT(h.heap != NULL);
+    if (h.heap == NULL) return false;
+    for (int i = 0; i <= n; i++) make_hole(&h, i);
+    return ea_heap_alloc(h.heap, 1) == h.at[n];
+}
+
+TEST(heap_spares_a_hole_whose_rest_would_be_lost, ROOM)
+{
+    if (HAS_QUICK_LISTS) return;
+    bool spares = IS_DEFAULT && EA_HEAP_ALIGN < EA_HEAP_MIN_BLOCK_BYTES;
+    EXPECT_EQ(cuts_the_larger(1, 40), spares); /* it is the last of its size */
+    EXPECT_EQ(cuts_the_larger(2, 40), false);
+    EXPECT_EQ(cuts_the_larger(1, 48), spares);
+    EXPECT_EQ(cuts_the_larger(2, 48), spares); /* the other is large enough to cut */
+    EXPECT_EQ(cuts_the_larger(2, 512), spares);
+}
+
 TEST(heap_takes_a_block_of_the_right_size_before_it_cuts_a_lower_one, ROOM)
 {
     static const size_t small[] = {1, 28, 60, 100};
@@ -172,5 +199,6 @@ TEST_MAIN(&heap_reuses_blocks_of_one_size_in_the_order_of_its_profile,
           &heap_looks_at_both_ends_of_the_bin_of_a_request,
           &heap_uses_whole_blocks_before_what_a_split_left_over,
           &heap_cuts_small_blocks_from_the_lower_of_two_holes,
+          &heap_spares_a_hole_whose_rest_would_be_lost,
           &heap_takes_a_block_of_the_right_size_before_it_cuts_a_lower_one,
           &heap_cuts_large_blocks_from_the_high_end)

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE /* pthread_create, nanosleep and pipe in a strict C11 build */
 #endif
 
+#include "ealloc/config.h"
 #include "ealloc/port.h"
 #include "tap.h"
 
@@ -40,6 +41,57 @@ TEST(port_coarse_clock_is_never_ahead_of_the_precise_one, 0)
         REQUIRE(coarse_us <= precise_us);
     }
 }
+
+TEST(port_wait_takes_a_token_that_is_there_already, 0)
+{
+    ea_port_waiter_t waiter;
+
+    ea_port_waiter_init(&waiter);
+    EXPECT(!ea_port_wait(&waiter, 0));
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_port_wake(&waiter);
+    ea_port_irq_restore(irq);
+    EXPECT(ea_port_wait(&waiter, EA_WAIT_FOREVER));
+    EXPECT(!ea_port_wait(&waiter, 0)); /* it was taken */
+    ea_port_waiter_deinit(&waiter);
+}
+
+TEST(port_waiter_is_ready_again_after_init, 0)
+{
+    ea_port_waiter_t waiter;
+
+    ea_port_waiter_init(&waiter);
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_port_wake(&waiter);
+    ea_port_irq_restore(irq);
+    ea_port_waiter_deinit(&waiter);
+    ea_port_waiter_init(&waiter); /* forgets the token nobody took */
+    EXPECT(!ea_port_wait(&waiter, 0));
+    ea_port_waiter_deinit(&waiter);
+}
+
+TEST(port_wait_inside_a_masked_section_only_looks, 0)
+{
+    ea_port_waiter_t waiter;
+
+    ea_port_waiter_init(&waiter);
+    ea_port_irq_t irq = ea_port_irq_mask();
+    EXPECT(!ea_port_wait(&waiter, EA_WAIT_FOREVER)); /* nobody could ever wake it */
+    ea_port_wake(&waiter);
+    EXPECT(ea_port_wait(&waiter, EA_WAIT_FOREVER));
+    ea_port_irq_restore(irq);
+    ea_port_waiter_deinit(&waiter);
+}
+
+TEST(port_task_priority_is_a_level, 0)
+{
+    EXPECT(ea_port_task_priority() < EA_CFG_WAIT_LEVELS);
+}
+
+#define TESTS_OF_EVERY_PORT                                                                        \
+    &port_clocks_never_go_backwards, &port_coarse_clock_is_never_ahead_of_the_precise_one,         \
+        &port_wait_takes_a_token_that_is_there_already, &port_waiter_is_ready_again_after_init,    \
+        &port_wait_inside_a_masked_section_only_looks, &port_task_priority_is_a_level
 
 #if defined(__unix__)
 
@@ -120,6 +172,86 @@ TEST(port_mask_shuts_out_other_threads, 0)
     EXPECT_EQ(shared_count, (long)N_THREADS * INCREMENTS);
 }
 
+static void *wake_after_a_while(void *waiter)
+{
+    const struct timespec pause = {.tv_sec = 0, .tv_nsec = 20 * 1000 * 1000};
+
+    (void)nanosleep(&pause, NULL);
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_port_wake(waiter);
+    ea_port_irq_restore(irq);
+    return NULL;
+}
+
+TEST(port_wait_ends_when_another_thread_wakes_it, 0)
+{
+    const uint64_t timeouts[] = {EA_WAIT_FOREVER, 60u * 1000 * 1000};
+    ea_port_waiter_t waiter;
+    pthread_t thread;
+
+    for (int i = 0; i < 2; i++) {
+        ea_port_waiter_init(&waiter);
+        uint64_t begin_us = ea_port_time_us();
+        REQUIRE(pthread_create(&thread, NULL, wake_after_a_while, &waiter) == 0);
+        EXPECT(ea_port_wait(&waiter, timeouts[i]));
+        EXPECT(ea_port_time_us() - begin_us >= 20 * 1000);
+        EXPECT_EQ(pthread_join(thread, NULL), 0);
+        ea_port_waiter_deinit(&waiter);
+    }
+}
+
+TEST(port_wait_never_ends_before_its_time, 0)
+{
+    ea_port_waiter_t waiter;
+
+    ea_port_waiter_init(&waiter);
+    for (uint64_t timeout_us = 1; timeout_us <= 30000; timeout_us *= 5) {
+        uint64_t begin_us = ea_port_time_us();
+        EXPECT(!ea_port_wait(&waiter, timeout_us));
+        EXPECT(ea_port_time_us() - begin_us >= timeout_us);
+    }
+    ea_port_waiter_deinit(&waiter);
+}
+
+static ea_port_waiter_t signalled_waiter;
+static volatile sig_atomic_t signals_before_waking;
+
+static void wake_from_handler(int number)
+{
+    (void)number;
+    if (--signals_before_waking > 0) return; /* interrupted, and nothing to wake for */
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_port_wake(&signalled_waiter);
+    ea_port_irq_restore(irq);
+}
+
+static void *send_signals(void *thread)
+{
+    const struct timespec pause = {.tv_sec = 0, .tv_nsec = 10 * 1000 * 1000};
+
+    for (int i = 0; i < 3; i++) {
+        (void)nanosleep(&pause, NULL);
+        (void)pthread_kill(*(pthread_t *)thread, SIGUSR1);
+    }
+    return NULL;
+}
+
+TEST(port_wait_goes_on_after_a_signal_and_ends_when_a_handler_wakes_it, 0)
+{
+    struct sigaction action = {.sa_handler = wake_from_handler}, before;
+    pthread_t self = pthread_self(), thread;
+
+    REQUIRE(sigaction(SIGUSR1, &action, &before) == 0);
+    signals_before_waking = 3;
+    ea_port_waiter_init(&signalled_waiter);
+    REQUIRE(pthread_create(&thread, NULL, send_signals, &self) == 0);
+    EXPECT(ea_port_wait(&signalled_waiter, EA_WAIT_FOREVER));
+    EXPECT_EQ(signals_before_waking, 0);
+    EXPECT_EQ(pthread_join(thread, NULL), 0);
+    ea_port_waiter_deinit(&signalled_waiter);
+    (void)sigaction(SIGUSR1, &before, NULL);
+}
+
 TEST(port_panic_shows_its_reason_and_aborts, 0)
 {
     char text[128] = {0};
@@ -147,13 +279,18 @@ TEST(port_panic_shows_its_reason_and_aborts, 0)
     EXPECT(strstr(text, "the reason") != NULL);
 }
 
-TEST_MAIN(&port_clocks_never_go_backwards, &port_coarse_clock_is_never_ahead_of_the_precise_one,
-          &port_clocks_advance_with_real_time, &port_mask_holds_signals_until_the_outermost_restore,
-          &port_mask_shuts_out_other_threads, &port_panic_shows_its_reason_and_aborts)
+TEST_MAIN(TESTS_OF_EVERY_PORT, &port_clocks_advance_with_real_time,
+          &port_mask_holds_signals_until_the_outermost_restore, &port_mask_shuts_out_other_threads,
+          &port_wait_ends_when_another_thread_wakes_it, &port_wait_never_ends_before_its_time,
+          &port_wait_goes_on_after_a_signal_and_ends_when_a_handler_wakes_it,
+          &port_panic_shows_its_reason_and_aborts)
 
 #else
 
+#include "board.h"
 #include "ealloc/port_baremetal.h"
+
+#define TICK_US 500
 
 static uint32_t since_tick_us; /* the timer register of this test */
 
@@ -234,7 +371,67 @@ TEST(port_mask_nests_and_restores_what_it_found, 0)
     ea_port_irq_restore(before);
 }
 
-TEST_MAIN(&port_clocks_never_go_backwards, &port_coarse_clock_is_never_ahead_of_the_precise_one,
+static ea_port_waiter_t tick_waiter;
+static volatile int ticks_before_waking, n_looks_in_handler;
+
+static void tick(void)
+{
+    ea_baremetal_tick(TICK_US);
+    if (ticks_before_waking > 0 && --ticks_before_waking == 0) ea_port_wake(&tick_waiter);
+}
+
+TEST(port_wait_sleeps_until_an_interrupt_wakes_it, 0)
+{
+    const uint64_t timeouts[] = {EA_WAIT_FOREVER, 1000 * TICK_US};
+
+    for (int i = 0; i < 2; i++) {
+        ea_port_waiter_init(&tick_waiter);
+        uint64_t begin_us = ea_port_time_us();
+        ticks_before_waking = 3;
+        board_tick_start(TICK_US, tick);
+        EXPECT(ea_port_wait(&tick_waiter, timeouts[i]));
+        board_tick_stop();
+        EXPECT_EQ(ticks_before_waking, 0);
+        EXPECT(ea_port_time_us() - begin_us >= 3 * TICK_US);
+        ea_port_waiter_deinit(&tick_waiter);
+    }
+}
+
+TEST(port_wait_never_ends_before_its_time, 0)
+{
+    ea_port_waiter_t waiter;
+
+    ea_port_waiter_init(&waiter);
+    board_tick_start(TICK_US, tick);
+    for (uint64_t timeout_us = 1; timeout_us < 10 * TICK_US; timeout_us += TICK_US / 2) {
+        uint64_t begin_us = ea_port_time_us();
+        EXPECT(!ea_port_wait(&waiter, timeout_us));
+        EXPECT(ea_port_time_us() - begin_us >= timeout_us);
+    }
+    board_tick_stop();
+}
+
+static void wait_in_handler(void)
+{
+    ea_port_waiter_t waiter;
+
+    ea_port_waiter_init(&waiter);
+    if (!ea_port_wait(&waiter, EA_WAIT_FOREVER)) n_looks_in_handler = n_looks_in_handler + 1;
+    ea_port_wake(&tick_waiter);
+}
+
+TEST(port_wait_in_an_interrupt_only_looks, 0)
+{
+    n_looks_in_handler = 0;
+    ea_port_waiter_init(&tick_waiter);
+    board_tick_start(TICK_US, wait_in_handler);
+    EXPECT(ea_port_wait(&tick_waiter, EA_WAIT_FOREVER));
+    board_tick_stop();
+    EXPECT(n_looks_in_handler > 0);
+}
+
+TEST_MAIN(TESTS_OF_EVERY_PORT, &port_wait_sleeps_until_an_interrupt_wakes_it,
+          &port_wait_never_ends_before_its_time, &port_wait_in_an_interrupt_only_looks,
           &port_clocks_advance_by_what_the_tick_reports,
           &port_precise_clock_counts_between_ticks_and_survives_a_late_tick,
           &port_mask_nests_and_restores_what_it_found)

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Pools: a block for those who wait. What is here gives; waiting itself is a floor above, in
+ * memory/pool_wait.c. The protocol and its argument are in ealloc/waitq.h: free looks for waiters
+ * after its push, a waiter looks for a block after it has joined the queue.
+ */
+#include "stores/pool_internal.h"
+
+#if EA_CFG_POOL_WAIT
+
+void eai_pool_count_failure(pool_t *pool)
+{
+    (void)pool;
+#if EA_CFG_POOL_STATS
+    EAI_ENTER(irq);
+    EAI_COUNT(pool, eai_counters.eai_n_failures);
+    EAI_LEAVE(irq);
+#endif
+}
+
+void *eai_pool_take(pool_t *pool)
+{
+    /* Fresh never sinks: if none is left now, the list alone can hold a block a moment later. */
+    if (EAI_LOAD(&pool->eai_fresh, EAI_SEQ_CST) >= eai_pool_total(pool) &&
+        is_end(pool, link_of(pool, EAI_LOAD(&pool->eai_head, EAI_SEQ_CST)))) {
+        return NULL;
+    }
+    return ea_pool_alloc(pool);
+}
+
+bool eai_pool_serve(pool_t *pool)
+{
+    void *block = NULL;
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_waiter_t *waiter = ea_waitq_first_locked(&pool->eai_waiting);
+    if (waiter != NULL) block = eai_pool_take(pool);
+    if (block != NULL) ea_waitq_hand_locked(waiter, block);
+    ea_port_irq_restore(irq);
+    return block != NULL;
+}
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The wait queue in one context: who is first, what is handed to whom, who is in the queue. Nothing
+ * here sleeps longer than 0, so it runs where nothing could wake it. Threads are in tests/threads.
+ */
+#include "ealloc/waitq.h"
+#include "tap.h"
+
+#define N_WAITERS (EA_CFG_WAIT_LEVELS + 16)
+
+static ea_waitq_t queue;
+static ea_waiter_t waiters[N_WAITERS];
+static int things[N_WAITERS];
+
+static void enter(ea_waiter_t *waiter, uint32_t priority)
+{
+    ea_waiter_init(waiter, priority);
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_waitq_enter_locked(&queue, waiter);
+    ea_port_irq_restore(irq);
+}
+
+static ea_waiter_t *first(void)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_waiter_t *waiter = ea_waitq_first_locked(&queue);
+    ea_port_irq_restore(irq);
+    return waiter;
+}
+
+static void hand(ea_waiter_t *waiter, void *result)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_waitq_hand_locked(waiter, result);
+    ea_port_irq_restore(irq);
+}
+
+static void cancel(ea_waiter_t *waiter)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_waitq_cancel_locked(waiter);
+    ea_port_irq_restore(irq);
+}
+
+/* Hand a thing to the first and end its wait. */
+static void serve(ea_waiter_t *expected)
+{
+    EXPECT(first() == expected);
+    hand(expected, &things[0]);
+    EXPECT_EQ(ea_waitq_sleep(expected, 0), EA_OK);
+}
+
+TEST(waitq_of_zeros_is_empty, 0)
+{
+    EXPECT(ea_waitq_is_empty(&queue));
+    EXPECT(first() == NULL);
+}
+
+TEST(waitq_serves_equals_in_order_of_arrival, 0)
+{
+    for (int i = 0; i < 4; i++) enter(&waiters[i], 0);
+    EXPECT(!ea_waitq_is_empty(&queue));
+    for (int i = 0; i < 4; i++) serve(&waiters[i]);
+    EXPECT(ea_waitq_is_empty(&queue));
+}
+
+TEST(waitq_serves_the_more_urgent_first, 0)
+{
+    for (uint32_t i = 0; i < EA_CFG_WAIT_LEVELS; i++) enter(&waiters[i], i);
+    for (uint32_t i = EA_CFG_WAIT_LEVELS; i-- > 0;) serve(&waiters[i]);
+    EXPECT(ea_waitq_is_empty(&queue));
+}
+
+TEST(waitq_treats_priorities_above_the_last_level_alike, 0)
+{
+    enter(&waiters[0], EA_CFG_WAIT_LEVELS - 1);
+    enter(&waiters[1], EA_CFG_WAIT_LEVELS);
+    enter(&waiters[2], UINT32_MAX);
+    for (int i = 0; i < 3; i++) serve(&waiters[i]);
+}
+
+TEST(waitq_hands_over_the_result_it_was_given, 0)
+{
+    enter(&waiters[0], 0);
+    enter(&waiters[1], 0);
+    hand(&waiters[1], &things[1]); /* need not be the first */
+    hand(&waiters[0], NULL);
+    EXPECT_EQ(ea_waitq_sleep(&waiters[0], EA_WAIT_FOREVER), EA_OK);
+    EXPECT_EQ(ea_waitq_sleep(&waiters[1], EA_WAIT_FOREVER), EA_OK);
+    EXPECT(waiters[0].result == NULL);
+    EXPECT(waiters[1].result == &things[1]);
+}
+
+TEST(waitq_timeout_leaves_the_queue_as_if_it_had_never_come, 0)
+{
+    for (int leaver = 0; leaver < 3; leaver++) { /* the first, one between, the last */
+        for (int i = 0; i < 3; i++) enter(&waiters[i], 0);
+        EXPECT_EQ(ea_waitq_sleep(&waiters[leaver], 0), EA_ERR_TIMEOUT);
+        EXPECT(waiters[leaver].result == NULL);
+        enter(&waiters[3], 0);
+        for (int i = 0; i < 4; i++) {
+            if (i != leaver) serve(&waiters[i]);
+        }
+        EXPECT(ea_waitq_is_empty(&queue));
+    }
+}
+
+TEST(waitq_cancel_ends_a_wait_without_a_result, 0)
+{
+    enter(&waiters[0], 0);
+    enter(&waiters[1], 0);
+    cancel(&waiters[0]);
+    EXPECT(first() == &waiters[1]);
+    EXPECT_EQ(ea_waitq_sleep(&waiters[0], EA_WAIT_FOREVER), EA_ERR_CANCELLED);
+    EXPECT(waiters[0].result == NULL);
+    serve(&waiters[1]);
+}
+
+/* --- against a table -------------------------------------------------------------------------- */
+
+static struct {
+    bool waits;
+    uint32_t level, arrival;
+} table[N_WAITERS];
+
+static uint32_t random_below(uint32_t *state, uint32_t n)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 17;
+    *state ^= *state << 5;
+    return *state % n;
+}
+
+/* The one the table calls first, or N_WAITERS. */
+static uint32_t first_of_table(void)
+{
+    uint32_t best = N_WAITERS;
+    for (uint32_t i = 0; i < N_WAITERS; i++) {
+        if (!table[i].waits) continue;
+        if (best == N_WAITERS || table[i].level > table[best].level ||
+            (table[i].level == table[best].level && table[i].arrival < table[best].arrival)) {
+            best = i;
+        }
+    }
+    return best;
+}
+
+TEST(waitq_agrees_with_a_table_after_any_sequence, 0)
+{
+    uint32_t seed = (uint32_t)tap_arg("seed", 1), state = seed * 2654435761u + 12345u;
+    tap_note("seed", seed);
+    for (uint32_t step = 0; step < 20000; step++) {
+        uint32_t i = random_below(&state, N_WAITERS);
+        uint32_t best = first_of_table();
+        REQUIRE(first() == (best == N_WAITERS ? NULL : &waiters[best]));
+        REQUIRE(ea_waitq_is_empty(&queue) == (best == N_WAITERS));
+        if (!table[i].waits) {
+            table[i].waits = true;
+            table[i].level = random_below(&state, EA_CFG_WAIT_LEVELS);
+            table[i].arrival = step;
+            enter(&waiters[i], table[i].level);
+            continue;
+        }
+        switch (random_below(&state, 4)) {
+        case 0:
+            REQUIRE(ea_waitq_sleep(&waiters[i], 0) == EA_ERR_TIMEOUT);
+            table[i].waits = false;
+            break;
+        case 1:
+            cancel(&waiters[i]);
+            REQUIRE(ea_waitq_sleep(&waiters[i], 0) == EA_ERR_CANCELLED);
+            table[i].waits = false;
+            break;
+        default:
+            hand(&waiters[best], &things[i]);
+            REQUIRE(ea_waitq_sleep(&waiters[best], 0) == EA_OK);
+            REQUIRE(waiters[best].result == &things[i]);
+            table[best].waits = false;
+            break;
+        }
+    }
+    for (uint32_t i = 0; i < N_WAITERS; i++) {
+        if (table[i].waits) EXPECT_EQ(ea_waitq_sleep(&waiters[i], 0), EA_ERR_TIMEOUT);
+    }
+    EXPECT(ea_waitq_is_empty(&queue));
+}
+
+TEST_MAIN(&waitq_of_zeros_is_empty, &waitq_serves_equals_in_order_of_arrival,
+          &waitq_serves_the_more_urgent_first, &waitq_treats_priorities_above_the_last_level_alike,
+          &waitq_hands_over_the_result_it_was_given,
+          &waitq_timeout_leaves_the_queue_as_if_it_had_never_come,
+          &waitq_cancel_ends_a_wait_without_a_result, &waitq_agrees_with_a_table_after_any_sequence)
