@@ -217,7 +217,8 @@ TEST(poolset_wait_gets_the_block_an_interrupt_frees_in_its_own_or_a_larger_class
     EXPECT_EQ(stats.n_failures, 0);
     /* What is too small is of no use to who waits for more. */
     start(2, FREE_SET, blocks[0]);
-    EXPECT(ea_poolset_alloc_wait(&set, MIDDLE_BYTES, 5 * TICK_US) == NULL);
+    EXPECT(ea_poolset_alloc_wait(&set, MIDDLE_BYTES, 20 * TICK_US) == NULL);
+    while (free_status == EA_ERR_AGAIN) continue; /* a busy host's timer may be late */
     board_tick_stop();
     EXPECT_EQ(free_status, EA_OK);
     ea_poolset_stats(&set, &stats);
