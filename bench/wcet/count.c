@@ -49,6 +49,11 @@ static const char *const op_names[N_OPS] = {
     [OP_ARENA_FREE] = "arena_free",
     [OP_ARENA_MARK] = "arena_mark",
     [OP_ARENA_REWIND] = "arena_rewind",
+    [OP_ALLOC_LARGER] = "alloc_larger",
+    [OP_FREE_SIZED] = "free_sized",
+    [OP_FREE_HAND_OVER] = "free_hand_over",
+    [OP_WAIT_ENTER] = "wait_enter",
+    [OP_WAIT_SERVE] = "wait_serve",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */

@@ -37,6 +37,11 @@ typedef enum {
     OP_ARENA_FREE,
     OP_ARENA_MARK,
     OP_ARENA_REWIND, /* of the innermost mark, in one chunk */
+    OP_ALLOC_LARGER, /* from a larger class than the request's own */
+    OP_FREE_SIZED,
+    OP_FREE_HAND_OVER, /* while somebody waits                         */
+    OP_WAIT_ENTER,     /* the masked part of beginning to wait         */
+    OP_WAIT_SERVE,     /* the masked part of handing over              */
     N_OPS
 } op_t;
 

@@ -120,7 +120,7 @@
 #endif
 
 /* Levels of urgency that a wait queue tells apart: 1 to 32. Costs no RAM; each level may keep
- * interrupts masked for 4 instructions more when a task begins to wait. Systems with one task need
+ * interrupts masked for 6 instructions more when a task begins to wait. Systems with one task need
  * 1. */
 #ifndef EA_CFG_WAIT_LEVELS
 #define EA_CFG_WAIT_LEVELS 8

@@ -127,11 +127,12 @@ typedef struct ea_pool {
     EAI_SHARED(uint32_t) eai_fresh; /* blocks ever handed out are those with a smaller index  */
     uint32_t eai_block_bytes;       /* a multiple of EAI_POOL_GRANULE                         */
     uint8_t eai_rotate;             /* by which a link is to be rotated before the inverse    */
+    uint8_t eai_no_link_bits;       /* 32 minus the bits of a link                            */
     uint8_t eai_align_log2;         /* of every base                                          */
-    uint8_t eai_seal;               /* of the fields that do not change; 0: not sealed        */
     EAI_SHARED(uint8_t) eai_n_refused;
-#if EAI_POOL_ATOMICS == EAI_POOL_CAS
-    uint32_t eai_mask; /* the bits of head that are the link */
+    uint32_t eai_seal; /* of what changes only with the slabs; 0: as EA_POOL_DEFINE() made it */
+#if EAI_POOL_LOCAL
+    uint32_t eai_mask; /* the bits of the head that are the link; there is room for it */
 #endif
     EAI_SHARED(eai_pool_slab_t *) eai_slabs; /* further ones, in the order they were added */
 #if EAI_POOL_LOCAL
@@ -181,10 +182,10 @@ typedef void (*ea_pool_visit_t)(void *context, void *block);
 #define EAI_POOL_LINK_SHIFT 0u
 #endif
 #define EAI_POOL_ROUND_UP(x, to) (((x) + (to)-1u) / (to) * (to))
-/* Bytes of one block; alignment at most EA_POOL_ALIGN adds nothing beyond the granule. */
+/* Bytes of one block. */
 #define EAI_POOL_BLOCK(size, alignment)                                                            \
     EAI_POOL_ROUND_UP(((size) == 0 ? 1u : (size)),                                                 \
-                      ((alignment) > EA_POOL_ALIGN ? (alignment) : EAI_POOL_GRANULE))
+                      ((alignment) > EAI_POOL_GRANULE ? (alignment) : EAI_POOL_GRANULE))
 /* Words of validity bits below the blocks. */
 typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
 #define EAI_POOL_BITS(n_blocks) (EA_CFG_POOL_VALIDATE ? ((n_blocks) + 31u) / 32u : 0u)
@@ -197,21 +198,20 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
                                                                          (uintptr_t)2u)))))
 #define EAI_POOL_ROTATE(block) ((uint8_t)__builtin_ctz((block) >> EAI_POOL_LINK_SHIFT))
 #define EAI_POOL_MAX_BYTES ((uint64_t)(UINT32_MAX / EA_CFG_POOL_SLABS) << EAI_POOL_LINK_SHIFT)
-/* The smallest 2^k - 1 that is larger than every link. */
+/* A link has as many bits as make all ones larger than every link. */
 #define EAI_POOL_LINKS(block, n)                                                                   \
     ((uint32_t)(n) * ((uint32_t)(block) >> EAI_POOL_LINK_SHIFT) * EA_CFG_POOL_SLABS)
-#define EAI_POOL_LINK_MASK(block, n) (UINT32_MAX >> __builtin_clz(EAI_POOL_LINKS(block, n)))
 #if EAI_POOL_ATOMICS == EAI_POOL_CAS
-#define EAI_POOL_END(block, n) EAI_POOL_LINK_MASK(block, n)
-#define EAI_POOL_MASK_FIELD(block, n) EAI_POOL_LINK_MASK(block, n),
+#define EAI_POOL_NO_LINK_BITS(block, n) ((uint8_t)__builtin_clz(EAI_POOL_LINKS(block, n)))
 #else
-#define EAI_POOL_END(block, n) UINT32_MAX
-#define EAI_POOL_MASK_FIELD(block, n)
+#define EAI_POOL_NO_LINK_BITS(block, n) 0u
 #endif
 #if EAI_POOL_LOCAL
 #define EAI_POOL_LOCAL_FIELD , NULL
+#define EAI_POOL_MASK_FIELD(block, n) UINT32_MAX >> EAI_POOL_NO_LINK_BITS(block, n),
 #else
 #define EAI_POOL_LOCAL_FIELD
+#define EAI_POOL_MASK_FIELD(block, n)
 #endif
 #if EA_CFG_POOL_STATS
 #define EAI_POOL_COUNTERS_FIELD                                                                    \
@@ -237,10 +237,9 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
  * private to the file, as its memory is in any case. n_blocks and block_size are constant
  * expressions of 1 or more.
  * Cost     nothing at run time: the pool is ready before the first instruction of the program. */
-#define EA_POOL_DEFINE(name, block_size, n_blocks)                                                 \
-    EAI_POOL_DEFINE(, name, block_size, n_blocks, EA_POOL_ALIGN)
+#define EA_POOL_DEFINE(name, block_size, n_blocks) EAI_POOL_DEFINE(, name, block_size, n_blocks, 1)
 #define EA_POOL_DEFINE_STATIC(name, block_size, n_blocks)                                          \
-    EAI_POOL_DEFINE(static, name, block_size, n_blocks, EA_POOL_ALIGN)
+    EAI_POOL_DEFINE(static, name, block_size, n_blocks, 1)
 
 /* As EA_POOL_DEFINE(), every block aligned to alignment bytes and padded to a multiple of it: a
  * power of two, e.g. the length of a cache line for blocks that a device transfers. */
@@ -253,7 +252,6 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
     enum {                                                                                         \
         name##_eai_align = (alignment) > EA_POOL_ALIGN ? (alignment) : EA_POOL_ALIGN,              \
         name##_eai_block = EAI_POOL_BLOCK(block_size, alignment),                                  \
-        name##_eai_odd = name##_eai_block / (name##_eai_block & -name##_eai_block),                \
         name##_eai_below = EAI_POOL_ROUND_UP(EAI_POOL_BITS_BYTES(n_blocks), name##_eai_align)      \
     };                                                                                             \
     EA_STATIC_ASSERT((n_blocks) >= 1 && ((alignment) & ((alignment)-1)) == 0,                      \
@@ -262,46 +260,41 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
                      "the blocks of a pool are no more than a link can number");                   \
     static unsigned char name##_eai_memory[name##_eai_below + (size_t)(n_blocks)*name##_eai_block] \
         __attribute__((aligned(name##_eai_align)));                                                \
-    storage ea_pool_t name = {                                                                     \
-        EAI_POOL_END(name##_eai_block, n_blocks),                                                  \
-        name##_eai_memory + name##_eai_below,                                                      \
-        EAI_POOL_INVERSE(name##_eai_odd),                                                          \
-        (n_blocks),                                                                                \
-        0,                                                                                         \
-        name##_eai_block,                                                                          \
-        EAI_POOL_ROTATE((uint32_t)name##_eai_block),                                               \
-        (uint8_t)__builtin_ctz(name##_eai_align),                                                  \
-        0,                                                                                         \
-        0,                                                                                         \
-        EAI_POOL_MASK_FIELD(name##_eai_block, n_blocks)                                            \
-            NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD}
+    storage ea_pool_t name = EAI_POOL_WITH(name##_eai_memory + name##_eai_below, name##_eai_block, \
+                                           n_blocks, name##_eai_align)
 
-/* What a component that lays pools side by side needs: the bytes of a pool's memory when its
- * address is aligned as its blocks are, and the initializer of a pool that has such memory. */
-#define EAI_POOL_BELOW(n_blocks, alignment)                                                        \
-    EAI_POOL_ROUND_UP(EAI_POOL_BITS_BYTES(n_blocks), (size_t)(alignment))
-#define EAI_POOL_MEMORY_BYTES(block_size, n_blocks, alignment)                                     \
-    (EAI_POOL_BELOW(n_blocks, alignment) + (size_t)(n_blocks)*EAI_POOL_BLOCK(block_size, alignment))
+/* The initializer of a pool whose first block is at base. */
 #define EAI_POOL_ODD(block) ((block) / ((block) & (0u - (block))))
-#define EAI_POOL_INITIALIZER(memory, block_size, n_blocks, alignment)                              \
+#define EAI_POOL_WITH(base, block, n_blocks, align)                                                \
     {                                                                                              \
-        EAI_POOL_END((uint32_t)EAI_POOL_BLOCK(block_size, alignment), n_blocks),                   \
-            (memory) + EAI_POOL_BELOW(n_blocks, alignment),                                        \
-            EAI_POOL_INVERSE(EAI_POOL_ODD((uint32_t)EAI_POOL_BLOCK(block_size, alignment))),       \
-            (n_blocks), 0, (uint32_t)EAI_POOL_BLOCK(block_size, alignment),                        \
-            EAI_POOL_ROTATE((uint32_t)EAI_POOL_BLOCK(block_size, alignment)),                      \
-            (uint8_t)__builtin_ctz((unsigned)(alignment)), 0, 0,                                   \
-            EAI_POOL_MASK_FIELD((uint32_t)EAI_POOL_BLOCK(block_size, alignment), n_blocks)         \
+        UINT32_MAX >> EAI_POOL_NO_LINK_BITS(block, n_blocks), (base),                              \
+            EAI_POOL_INVERSE(EAI_POOL_ODD((uint32_t)(block))), (n_blocks), 0, (block),             \
+            EAI_POOL_ROTATE((uint32_t)(block)), EAI_POOL_NO_LINK_BITS(block, n_blocks),            \
+            (uint8_t)__builtin_ctz((unsigned)(align)), 0, 0,                                       \
+            EAI_POOL_MASK_FIELD(block, n_blocks)                                                   \
                 NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD           \
     }
+
+/* What a component that lays pools side by side needs: the bytes of a pool's memory when its
+ * address is aligned as its blocks are, and the initializer of a pool that has such memory. Up to
+ * EA_POOL_ALIGN the alignment is the memory's, not each block's. */
+#define EAI_POOL_BELOW(n_blocks, alignment)                                                        \
+    EAI_POOL_ROUND_UP(EAI_POOL_BITS_BYTES(n_blocks), (size_t)(alignment))
+#define EAI_POOL_SIDE_BLOCK(block_size, alignment)                                                 \
+    EAI_POOL_BLOCK(block_size, ((alignment) > EA_POOL_ALIGN ? (alignment) : 1u))
+#define EAI_POOL_MEMORY_BYTES(block_size, n_blocks, alignment)                                     \
+    (EAI_POOL_BELOW(n_blocks, alignment) +                                                         \
+     (size_t)(n_blocks)*EAI_POOL_SIDE_BLOCK(block_size, alignment))
+#define EAI_POOL_INITIALIZER(memory, block_size, n_blocks, alignment)                              \
+    EAI_POOL_WITH((memory) + EAI_POOL_BELOW(n_blocks, alignment),                                  \
+                  (uint32_t)EAI_POOL_SIDE_BLOCK(block_size, alignment), n_blocks, alignment)
 
 /* Declare a pool that another file defines. */
 #define EA_POOL_DECLARE(name) extern ea_pool_t name
 
 /* Bytes ea_pool_init() needs, wherever they begin, for n_blocks blocks of block_size bytes; and
  * ea_pool_init_aligned(). Constant expressions if their arguments are. */
-#define EA_POOL_BYTES(block_size, n_blocks)                                                        \
-    EA_POOL_BYTES_ALIGNED(block_size, n_blocks, EA_POOL_ALIGN)
+#define EA_POOL_BYTES(block_size, n_blocks) EA_POOL_BYTES_ALIGNED(block_size, n_blocks, 1)
 #define EA_POOL_BYTES_ALIGNED(block_size, n_blocks, alignment)                                     \
     (((alignment) > EA_POOL_ALIGN ? (alignment) : EA_POOL_ALIGN) - 1u +                            \
      EAI_POOL_BITS_BYTES((size_t)(n_blocks)) +                                                     \
@@ -317,10 +310,12 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
 /* --- life ------------------------------------------------------------------------------------- */
 
 /* Make a pool of as many blocks of block_size_bytes (rounded up to a multiple of a pointer's size)
- * as fit in mem. No alignment is asked of mem.
- * Returns  EA_OK; EA_ERR_INVALID if pool or mem is NULL or block_size_bytes is 0; EA_ERR_NO_MEMORY
- *          if not one block fits; EA_ERR_TOO_LARGE if the blocks are more than a link can number
- *          (4 GB / EA_CFG_POOL_SLABS).
+ * as fit in mem; with _aligned every block is aligned to alignment_bytes, a power of two, and
+ * padded to a multiple of it. No alignment is asked of mem.
+ * Returns  EA_OK; EA_ERR_INVALID if pool or mem is NULL, block_size_bytes is 0 or
+ *          alignment_bytes no power of two; EA_ERR_NO_MEMORY if not one block fits;
+ *          EA_ERR_TOO_LARGE if the blocks are more than a link can number (4 GB /
+ *          EA_CFG_POOL_SLABS).
  * Owns     the pool uses mem until ea_pool_deinit().
  * Context  any, alone: before the pool is known to another context.
  * Cost     O(1), whatever the number of blocks, but for clearing a bit per block. */
@@ -329,7 +324,7 @@ EA_NODISCARD ea_status_t ea_pool_init_aligned(ea_pool_t *pool, void *mem, size_t
 EA_INLINE EA_NODISCARD ea_status_t ea_pool_init(ea_pool_t *pool, void *mem, size_t size_bytes,
                                                 size_t block_size_bytes)
 {
-    return ea_pool_init_aligned(pool, mem, size_bytes, block_size_bytes, EA_POOL_ALIGN);
+    return ea_pool_init_aligned(pool, mem, size_bytes, block_size_bytes, 1);
 }
 
 /* Give the pool up; the memory of every slab returns to the caller. Afterwards alloc returns NULL
@@ -344,7 +339,8 @@ ea_status_t ea_pool_deinit(ea_pool_t *pool, size_t *n_live);
 
 /* Take a block.
  * Returns  a block, contents indeterminate; NULL if at some moment during the call no block was
- *          free, or if the free list is found damaged (counted in n_refused; nothing is changed).
+ *          free, or if the list is found damaged (counted in n_refused; a block that is live is
+ *          never handed out, what lies behind the damage may be lost).
  * Owns     the caller, until ea_pool_free() on this pool.
  * Cost     O(1) (bench/wcet: pool alloc); repeats when another context's call came in between.
  * Checks   EA_CFG_POOL_VALIDATE: that the list leads to a block of this pool that is not live. */
@@ -464,7 +460,7 @@ EA_INLINE void eai_pool_put_first(ea_pool_t *pool, unsigned char *block)
 #else /* the list of all: of the head, which may hold a tag, only the link */
 
 #if EAI_POOL_ATOMICS == EAI_POOL_CAS
-#define EAI_POOL_END_OF(pool) ((pool)->eai_mask)
+#define EAI_POOL_END_OF(pool) (UINT32_MAX >> (pool)->eai_no_link_bits)
 #else
 #define EAI_POOL_END_OF(pool) UINT32_MAX
 #endif

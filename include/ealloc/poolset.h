@@ -76,6 +76,7 @@ typedef struct ea_poolset {
     unsigned char *eai_begin; /* the blocks of all of them lie from here up to              */
     unsigned char *eai_end;   /* here                                                       */
     uint32_t eai_n_classes;
+    uint32_t eai_max_bytes; /* of a block of the last class; 0: the set was given up         */
     uint32_t eai_strategy;
     uint64_t eai_wait_us;
     const ea_poolset_heap_t *eai_heap;
@@ -136,6 +137,7 @@ typedef struct {
 #define EA_POOLSET_DEFINE_CLASSES_STATIC(name, classes, strategy, wait_us, heap)                   \
     EAI_POOLSET_DEFINE(static, name, classes, strategy, wait_us, heap)
 #define EAI_POOLSET_DEFINE(storage, name, classes, strategy, wait_us, heap)                        \
+    enum { classes(EAI_POOLSET_SIZE, name) name##_eai_behind_last };                               \
     static struct {                                                                                \
         classes(EAI_POOLSET_MEMORY, name)                                                          \
     } name##_eai_memory;                                                                           \
@@ -145,6 +147,7 @@ typedef struct {
                                  (unsigned char *)&name##_eai_memory,                              \
                                  (unsigned char *)&name##_eai_memory + sizeof name##_eai_memory,   \
                                  EAI_POOLSET_COUNT(name),                                          \
+                                 name##_eai_behind_last - 1,                                       \
                                  (strategy),                                                       \
                                  (wait_us),                                                        \
                                  (heap),                                                           \
@@ -154,6 +157,9 @@ typedef struct {
 #define EA_POOLSET_DECLARE(name) extern ea_poolset_t name
 
 #define EAI_POOLSET_COUNT(name) (sizeof name##_eai_pools / sizeof name##_eai_pools[0])
+/* An enumerator without a value is one more than the one before it. */
+#define EAI_POOLSET_SIZE(name, label, size, n)                                                     \
+    name##_eai_##label = EAI_POOL_BLOCK(size, EA_POOL_ALIGN),
 #define EAI_POOLSET_MEMORY(name, label, size, n)                                                   \
     unsigned char label[EAI_POOL_MEMORY_BYTES(size, n, EA_POOL_ALIGN)]                             \
         __attribute__((aligned(EA_POOL_ALIGN)));
@@ -194,7 +200,7 @@ ea_status_t ea_poolset_deinit(ea_poolset_t *set, size_t *n_live);
  * Owns     the caller, until ea_poolset_free() on this set.
  * Context  any, unless the strategy waits or asks the heap: then tasks; in an interrupt or masked
  *          section such a set does not wait, and the heap must be fit for it.
- * Cost     O(log classes) (bench/wcet: poolset_alloc), with EA_POOLSET_NEXT_LARGER O(classes). */
+ * Cost     O(classes), however many blocks (bench/wcet: poolset alloc). */
 EA_NODISCARD void *ea_poolset_alloc(ea_poolset_t *set, size_t size_bytes);
 
 /* As ea_poolset_alloc(), from the pools only: neither waits nor asks the heap. Context: any. */

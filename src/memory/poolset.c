@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * Pool sets. The pools stand in an array by size of their blocks, and their blocks in one piece of
- * memory in the same order, so that a binary search finds a request's class by size and a block's
- * by address:
+ * memory in the same order, so that a block's class is found by its address in a binary search:
  *
  *     pools   [tiny][small][medium] ...
  *     memory  [bits|tiny blocks][bits|small blocks][bits|medium blocks] ...
  *             ^ begin                                                     end ^
  *
  * S1  n_classes is 1 to EA_POOLSET_MAX_CLASSES, pools is aligned and pools_end = pools + n_classes.
- * S2  Block sizes ascend.
+ * S2  Block sizes ascend up to max_bytes: the search by size needs no other end.
  * S3  The pools' blocks lie between begin and end, in order, and do not overlap; a set has no slabs
  *     added.
  * S4  The strategy is one that init accepts.
@@ -45,43 +44,36 @@ typedef ea_poolset_t set_t;
 
 /* --- finding ---------------------------------------------------------------------------------- */
 
-/* The smallest class whose blocks hold size_bytes; n_classes if there is none. At most 5 steps. */
-static uint32_t class_of_size(const set_t *set, size_t size_bytes)
+/* The smallest class whose blocks hold size_bytes; NULL if there is none, or for 0 bytes. At most
+ * EA_POOLSET_MAX_CLASSES steps of four instructions: most requests are small, and a binary search
+ * takes twice as many a step. */
+EA_INLINE ea_pool_t *pool_of_size(const set_t *set, size_t size_bytes)
 {
-    uint32_t first = 0, n = set->eai_n_classes;
+    ea_pool_t *pool = set->eai_pools;
 
-    while (n > 0) {
-        uint32_t half = n / 2;
-        if (ea_pool_block_bytes(&set->eai_pools[first + half]) < size_bytes) {
-            first += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
-    }
-    return first;
+    if (EA_UNLIKELY(size_bytes - 1u >= set->eai_max_bytes))
+        return NULL; /* 0 is the largest of all */
+    while (ea_pool_block_bytes(pool) < size_bytes) pool++;
+    return pool;
 }
 
 /* The class whose blocks ptr may point at: the last that begins at or below it. Whether a block
- * begins there its pool finds out. n_classes if there is none. At most 5 steps. */
-static uint32_t class_of_address(const set_t *set, const void *ptr)
+ * begins there its pool finds out. NULL if there is none. At most 4 steps. */
+EA_INLINE ea_pool_t *pool_of_address(const set_t *set, const void *ptr)
 {
-    uint32_t first = 0, n = set->eai_n_classes;
+    ea_pool_t *pool = set->eai_pools;
+    uint32_t n = set->eai_n_classes;
 
-    if ((uintptr_t)ptr - (uintptr_t)set->eai_begin >=
-        (uintptr_t)set->eai_end - (uintptr_t)set->eai_begin) {
-        return n;
+    if (EA_UNLIKELY((uintptr_t)ptr - (uintptr_t)set->eai_begin >=
+                    (uintptr_t)set->eai_end - (uintptr_t)set->eai_begin)) {
+        return NULL;
     }
     while (n > 1) {
         uint32_t half = n / 2;
-        if ((uintptr_t)set->eai_pools[first + half].eai_base <= (uintptr_t)ptr) {
-            first += half;
-            n -= half;
-        } else {
-            n = half;
-        }
+        if ((uintptr_t)pool[half].eai_base <= (uintptr_t)ptr) pool += half;
+        n -= half;
     }
-    return first;
+    return pool;
 }
 
 /* --- life ------------------------------------------------------------------------------------- */
@@ -171,6 +163,7 @@ ea_status_t ea_poolset_init(set_t *set, void *mem, size_t size_bytes,
     set->eai_wait_us = options->wait_us;
     set->eai_heap = options->heap;
     set->eai_n_classes = (uint32_t)n_classes;
+    set->eai_max_bytes = pools[n_classes - 1].eai_block_bytes;
     return EA_OK;
 }
 
@@ -207,6 +200,7 @@ ea_status_t ea_poolset_deinit(set_t *set, size_t *n_live)
         (void)ea_pool_deinit(&set->eai_pools[i], NULL);
     }
     set->eai_n_classes = 0;
+    set->eai_max_bytes = 0;
     set->eai_strategy = EA_POOLSET_STRICT;
     set->eai_end = set->eai_begin;
     return EA_OK;
@@ -214,123 +208,152 @@ ea_status_t ea_poolset_deinit(set_t *set, size_t *n_live)
 
 /* --- alloc ------------------------------------------------------------------------------------ */
 
-/* A block of class c or, if the strategy says so, of a larger one. */
-static void *take(set_t *set, uint32_t c)
+static bool takes_larger(const set_t *set)
 {
-    void *block = ea_pool_alloc(&set->eai_pools[c]);
-
-    if (EA_LIKELY(block != NULL) || (set->eai_strategy & EA_POOLSET_NEXT_LARGER) == 0) return block;
-    while (++c < set->eai_n_classes) { /* at most EA_POOLSET_MAX_CLASSES steps */
-        block = ea_pool_alloc(&set->eai_pools[c]);
-        if (block == NULL) continue;
-        COUNT(set, eai_n_larger);
-        break;
-    }
-    return block;
+    return (set->eai_strategy & EA_POOLSET_NEXT_LARGER) != 0;
 }
 
 #if EA_CFG_POOL_WAIT
 
-/* Hand a block of class k to the first that waits in class c. Returns whether it was done. */
-static bool serve(set_t *set, uint32_t k, uint32_t c)
+/* Hand a block of `from` to the first that waits for one of `to`. Returns whether it was done. */
+static bool serve(set_t *set, ea_pool_t *from, ea_pool_t *to)
 {
     bool served = false;
     ea_port_irq_t irq = ea_port_irq_mask();
-    ea_waiter_t *waiter = ea_waitq_first_locked(&set->eai_pools[c].eai_waiting);
+    ea_waiter_t *waiter = ea_waitq_first_locked(&to->eai_waiting);
     if (waiter != NULL) {
-        void *block = eai_pool_take(&set->eai_pools[k]);
+        void *block = eai_pool_take(from);
         if (block != NULL) {
             ea_waitq_hand_locked(waiter, block);
             served = true;
         }
     }
     ea_port_irq_restore(irq);
-    if (served && k != c) COUNT(set, eai_n_larger);
+    if (served && from != to) COUNT(set, eai_n_larger);
     return served;
 }
 
-/* A block of class k was freed; its own class has been served. */
-static void serve_smaller(set_t *set, uint32_t k)
+/* A block of pool was freed; its own class has been served. */
+static void serve_smaller(set_t *set, ea_pool_t *pool)
 {
-    for (uint32_t c = k; c-- > 0;) { /* at most EA_POOLSET_MAX_CLASSES steps */
-        if (!ea_waitq_is_empty(&set->eai_pools[c].eai_waiting) && serve(set, k, c)) return;
+    ea_pool_t *to = pool;
+    while (to-- != set->eai_pools) { /* at most EA_POOLSET_MAX_CLASSES steps */
+        if (is_waited_for(to) && serve(set, pool, to)) return;
     }
 }
 
-static void *wait_for(set_t *set, uint32_t c, uint64_t timeout_us)
+static void *wait_for(set_t *set, ea_pool_t *own, uint64_t timeout_us)
 {
-    uint32_t k = c, end = c + 1;
+    ea_pool_t *from = own, *end = takes_larger(set) ? set->eai_pools_end : own + 1;
     ea_waiter_t waiter;
 
-    if ((set->eai_strategy & EA_POOLSET_NEXT_LARGER) != 0) end = set->eai_n_classes;
     COUNT(set, eai_n_waits);
     ea_waiter_init(&waiter, ea_port_task_priority());
     ea_port_irq_t irq = ea_port_irq_mask();
-    ea_waitq_enter_locked(&set->eai_pools[c].eai_waiting, &waiter);
+    ea_waitq_enter_locked(&own->eai_waiting, &waiter);
     ea_port_irq_restore(irq);
-    while (k < end && !serve(set, k, c)) k++; /* at most EA_POOLSET_MAX_CLASSES steps */
+    while (from != end && !serve(set, from, own)) from++; /* at most EA_POOLSET_MAX_CLASSES steps */
     return ea_waitq_sleep(&waiter, timeout_us) == EA_OK ? waiter.result : NULL;
-}
-
-/* From the pools, waiting if need be. Who wants to wait does not overtake those who do. */
-static void *take_or_wait(set_t *set, uint32_t c, uint64_t timeout_us)
-{
-    void *block = NULL;
-
-    if (timeout_us == 0) return take(set, c);
-    if (ea_waitq_is_empty(&set->eai_pools[c].eai_waiting)) block = take(set, c);
-    return block != NULL ? block : wait_for(set, c, timeout_us);
 }
 
 #else
 
-static void *take_or_wait(set_t *set, uint32_t c, uint64_t timeout_us)
+static void serve_smaller(set_t *set, ea_pool_t *pool)
 {
-    (void)timeout_us;
-    return take(set, c);
+    (void)set, (void)pool;
+}
+
+static void *wait_for(set_t *set, ea_pool_t *own, uint64_t timeout_us)
+{
+    (void)set, (void)own, (void)timeout_us;
+    return NULL;
 }
 
 #endif
 
-static EA_NOINLINE void *ask_heap(set_t *set, size_t size_bytes)
+/* A block of pool, or, if the strategy says so, of a class above. */
+static void *take_from(set_t *set, ea_pool_t *pool, const ea_pool_t *own)
 {
-    void *block = set->eai_heap->alloc(set->eai_heap->context, size_bytes);
-
-    if (block != NULL) COUNT(set, eai_n_heap_allocs);
-    return block;
+    for (; pool <= own || (pool < set->eai_pools_end && takes_larger(set)); pool++) {
+        void *block = ea_pool_alloc(pool); /* at most EA_POOLSET_MAX_CLASSES steps */
+        if (block == NULL) continue;
+        if (pool != own) COUNT(set, eai_n_larger);
+        return block;
+    }
+    return NULL;
 }
 
-static void *alloc(set_t *set, size_t size_bytes, uint64_t timeout_us, bool may_ask_heap)
+/* What alloc_slowly() is told. */
+#define MAY_ASK_HEAP 1u
+#define OWN_IS_EMPTY 2u /* the class was asked already */
+
+static EA_NOINLINE void *alloc_slowly(set_t *set, ea_pool_t *own, size_t size_bytes, uint32_t how,
+                                      uint64_t timeout_us)
 {
     void *block = NULL;
 
-    if (EA_LIKELY(size_bytes != 0)) {
-        uint32_t c = class_of_size(set, size_bytes);
-        if (EA_LIKELY(c < set->eai_n_classes)) block = take_or_wait(set, c, timeout_us);
-        if (EA_LIKELY(block != NULL)) return block;
-        if (may_ask_heap) block = ask_heap(set, size_bytes);
+    if (own != NULL) {
+        /* Who is willing to wait does not overtake those who do. */
+        if ((how & OWN_IS_EMPTY) != 0) {
+            block = take_from(set, own + 1, own);
+        } else if (timeout_us == 0) {
+            block = take_from(set, own, own);
+        }
+        if (block == NULL && timeout_us != 0) block = wait_for(set, own, timeout_us);
+    }
+    if (block == NULL && (how & MAY_ASK_HEAP) != 0 && size_bytes != 0) {
+        block = set->eai_heap->alloc(set->eai_heap->context, size_bytes);
+        if (block != NULL) COUNT(set, eai_n_heap_allocs);
     }
     if (block == NULL) COUNT(set, eai_n_failures);
     return block;
 }
 
+/* The usual case: nobody waits for a block of the own class, and there is one. Else NULL, and *how
+ * is what alloc_slowly() must know. */
+EA_INLINE void *alloc_quickly(ea_pool_t *own, uint32_t *how)
+{
+    *how = 0;
+    if (EA_UNLIKELY(own == NULL || is_waited_for(own))) return NULL;
+    *how = OWN_IS_EMPTY;
+    return ea_pool_alloc(own);
+}
+
+static uint32_t heap_flag(const set_t *set)
+{
+    return (set->eai_strategy & EA_POOLSET_HEAP) != 0 ? MAY_ASK_HEAP : 0;
+}
+
 void *ea_poolset_alloc(set_t *set, size_t size_bytes)
 {
-    uint32_t strategy = set->eai_strategy;
+    ea_pool_t *own = pool_of_size(set, size_bytes);
+    uint32_t how;
+    void *block = alloc_quickly(own, &how);
 
-    return alloc(set, size_bytes, (strategy & EA_POOLSET_WAIT) != 0 ? set->eai_wait_us : 0,
-                 (strategy & EA_POOLSET_HEAP) != 0);
+    if (EA_LIKELY(block != NULL)) return block;
+    bool waits = (set->eai_strategy & EA_POOLSET_WAIT) != 0;
+    return alloc_slowly(set, own, size_bytes, how | heap_flag(set), waits ? set->eai_wait_us : 0);
 }
 
 void *ea_poolset_alloc_isr(set_t *set, size_t size_bytes)
 {
-    return alloc(set, size_bytes, 0, false);
+    ea_pool_t *own = pool_of_size(set, size_bytes);
+    uint32_t how;
+    void *block = alloc_quickly(own, &how);
+
+    if (EA_LIKELY(block != NULL)) return block;
+    return alloc_slowly(set, own, size_bytes, how, 0);
 }
 
 #if EA_CFG_POOL_WAIT
 void *ea_poolset_alloc_wait(set_t *set, size_t size_bytes, uint64_t timeout_us)
 {
-    return alloc(set, size_bytes, timeout_us, (set->eai_strategy & EA_POOLSET_HEAP) != 0);
+    ea_pool_t *own = pool_of_size(set, size_bytes);
+    uint32_t how;
+    void *block = alloc_quickly(own, &how);
+
+    if (EA_LIKELY(block != NULL)) return block;
+    return alloc_slowly(set, own, size_bytes, how | heap_flag(set), timeout_us);
 }
 #endif
 
@@ -345,52 +368,54 @@ static EA_NOINLINE ea_status_t free_to_heap(set_t *set, void *ptr)
     return status;
 }
 
-static ea_status_t free_to_class(set_t *set, uint32_t c, void *ptr)
+/* pool: by the address; NULL: none. */
+EA_INLINE ea_status_t free_to(set_t *set, ea_pool_t *pool, void *ptr)
 {
-    ea_status_t status = ea_pool_free(&set->eai_pools[c], ptr);
-#if EA_CFG_POOL_WAIT
-    if ((set->eai_strategy & EA_POOLSET_NEXT_LARGER) != 0 && status == EA_OK) serve_smaller(set, c);
-#endif
+    if (EA_UNLIKELY(pool == NULL)) return free_to_heap(set, ptr);
+    if (!takes_larger(set)) return ea_pool_free(pool, ptr);
+    ea_status_t status = ea_pool_free(pool, ptr);
+    if (status == EA_OK) serve_smaller(set, pool);
     return status;
 }
 
 ea_status_t ea_poolset_free(set_t *set, void *ptr)
 {
-    uint32_t c = class_of_address(set, ptr);
-
-    if (EA_UNLIKELY(c >= set->eai_n_classes)) return free_to_heap(set, ptr);
-    return free_to_class(set, c, ptr);
+    return free_to(set, pool_of_address(set, ptr), ptr);
 }
 
 ea_status_t ea_poolset_free_sized(set_t *set, void *ptr, size_t size_bytes)
 {
-    uint32_t c = class_of_address(set, ptr);
+    ea_pool_t *pool = pool_of_address(set, ptr), *own;
 
-    if (EA_UNLIKELY(c >= set->eai_n_classes)) return free_to_heap(set, ptr);
-    uint32_t own = class_of_size(set, size_bytes);
-    bool may_be_larger = (set->eai_strategy & EA_POOLSET_NEXT_LARGER) != 0;
-    if (size_bytes == 0 || own > c || (own < c && !may_be_larger)) return EA_ERR_INVALID;
-    return free_to_class(set, c, ptr);
+    if (EA_LIKELY(pool != NULL)) {
+        own = pool_of_size(set, size_bytes);
+        if (own == NULL || own > pool || (own < pool && !takes_larger(set))) return EA_ERR_INVALID;
+    }
+    return free_to(set, pool, ptr);
 }
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
 bool ea_poolset_owns(const set_t *set, const void *ptr)
 {
-    uint32_t c = class_of_address(set, ptr);
+    const ea_pool_t *pool = pool_of_address(set, ptr);
 
-    return c < set->eai_n_classes && ea_pool_owns(&set->eai_pools[c], ptr);
+    return pool != NULL && ea_pool_owns(pool, ptr);
 }
 
 size_t ea_poolset_usable_bytes(const set_t *set, const void *ptr)
 {
-    if (!ea_poolset_owns(set, ptr)) return 0;
-    return ea_pool_block_bytes(&set->eai_pools[class_of_address(set, ptr)]);
+    const ea_pool_t *pool = pool_of_address(set, ptr);
+
+    return pool != NULL && ea_pool_owns(pool, ptr) ? ea_pool_block_bytes(pool) : 0;
 }
 
+/* Without a division of 64 bits; part is at most whole. */
 static uint32_t permille(size_t part, size_t whole)
 {
-    return whole == 0 ? 0 : (uint32_t)((uint64_t)part * 1000u / whole);
+    if (whole == 0) return 0;
+    if (whole <= SIZE_MAX / 1000u) return (uint32_t)(part * 1000u / whole);
+    return (uint32_t)(part / (whole / 1000u));
 }
 
 void ea_poolset_stats(const set_t *set, ea_poolset_stats_t *stats)
@@ -459,8 +484,9 @@ ea_status_t ea_poolset_check(const set_t *set, ea_pool_report_t *report)
     for (uint32_t i = 0; i < n; i++) { /* at most EA_POOLSET_MAX_CLASSES steps */
         const ea_pool_t *pool = &set->eai_pools[i];
         uintptr_t base = (uintptr_t)pool->eai_base, end = (uintptr_t)set->eai_end;
-        if (pool->eai_block_bytes <= below) {
-            return report_broken(report, "S2 block sizes ascend", pool);
+        if (pool->eai_block_bytes <= below ||
+            (i == n - 1 && pool->eai_block_bytes != set->eai_max_bytes)) {
+            return report_broken(report, "S2 block sizes ascend to the largest", pool);
         }
         if (base < at || base > end || base % EA_POOL_ALIGN != 0 ||
             (uint64_t)pool->eai_n_blocks * pool->eai_block_bytes > end - base ||

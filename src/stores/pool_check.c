@@ -60,10 +60,12 @@ static bool constants_agree(const pool_t *pool)
     if (pool->eai_rotate != EAI_POOL_ROTATE(block)) return false;
     if (pool->eai_inverse * (link_at(pool, 1) >> pool->eai_rotate) != 1u) return false;
     if ((uint64_t)block * pool->eai_n_blocks > EAI_POOL_MAX_BYTES) return false;
-#if EAI_POOL_ATOMICS == EAI_POOL_CAS
-    if (pool->eai_mask != EAI_POOL_LINK_MASK(block, pool->eai_n_blocks)) return false;
+    if (pool->eai_no_link_bits != EAI_POOL_NO_LINK_BITS(block, pool->eai_n_blocks)) return false;
+#if EAI_POOL_LOCAL
+    if (pool->eai_mask != UINT32_MAX >> pool->eai_no_link_bits) return false;
 #endif
-    return pool->eai_seal == 0 || pool->eai_seal == eai_pool_seal(pool);
+    if (pool->eai_seal == 0) return pool->eai_slabs == NULL; /* as EA_POOL_DEFINE() made it */
+    return pool->eai_seal == eai_pool_seal(pool);
 }
 
 /* P2: the slabs number their blocks without gaps. */
@@ -74,6 +76,7 @@ static bool slabs_are_sound(const pool_t *pool, const void **where)
     for (const eai_pool_slab_t *slab = pool->eai_slabs; slab != NULL; slab = slab->next) {
         *where = slab;
         if ((uintptr_t)slab % sizeof(void *) != 0 || ++n_slabs > EA_CFG_POOL_SLABS) return false;
+        if (slab->seal != eai_pool_slab_seal(slab)) return false;
         if (slab->first != first || slab->n_blocks == 0) return false;
         if ((uintptr_t)slab->base % align != 0) return false;
         first += slab->n_blocks;

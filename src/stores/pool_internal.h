@@ -24,6 +24,7 @@ struct eai_pool_slab {
     unsigned char *base;
     index_t first; /* index of its first block: those of the slabs before it are smaller */
     uint32_t n_blocks;
+    uint32_t seal; /* of the fields above */
 };
 
 /* Where a block is. */
@@ -38,7 +39,11 @@ typedef struct {
 
 EA_INLINE link_t link_mask(const pool_t *pool)
 {
+#if EAI_POOL_LOCAL
     return pool->eai_mask;
+#else
+    return UINT32_MAX >> pool->eai_no_link_bits;
+#endif
 }
 /* The head after the block it leads to was taken: another tag, the link to what follows. */
 EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t next)
@@ -243,6 +248,7 @@ EA_INLINE place_t place_of(const pool_t *pool, uintptr_t index)
     return place;
 }
 
-uint8_t eai_pool_seal(const pool_t *pool);
+uint32_t eai_pool_seal(const pool_t *pool);
+uint32_t eai_pool_slab_seal(const eai_pool_slab_t *slab);
 
 #endif

@@ -18,14 +18,19 @@ void eai_pool_count_failure(pool_t *pool)
 #endif
 }
 
+static bool is_empty(const pool_t *pool)
+{
+#if EAI_POOL_LOCAL
+    if (EAI_LOAD(&pool->eai_local, EAI_ACQUIRE) != NULL) return false;
+#endif
+    /* Fresh never sinks: if none is left now, the list alone can hold a block a moment later. */
+    return EAI_LOAD(&pool->eai_fresh, EAI_SEQ_CST) >= eai_pool_total(pool) &&
+           is_end(pool, link_of(pool, EAI_LOAD(&pool->eai_head, EAI_SEQ_CST)));
+}
+
 void *eai_pool_take(pool_t *pool)
 {
-    /* Fresh never sinks: if none is left now, the list alone can hold a block a moment later. */
-    if (EAI_LOAD(&pool->eai_fresh, EAI_SEQ_CST) >= eai_pool_total(pool) &&
-        is_end(pool, link_of(pool, EAI_LOAD(&pool->eai_head, EAI_SEQ_CST)))) {
-        return NULL;
-    }
-    return ea_pool_alloc(pool);
+    return is_empty(pool) ? NULL : ea_pool_alloc(pool);
 }
 
 bool eai_pool_serve(pool_t *pool)

@@ -93,15 +93,42 @@ static void clear_bits(unsigned char *base, uintptr_t n_blocks)
     memset(base - bytes, 0, bytes);
 }
 
-/* 8 bits of everything that must not change; never 0. */
-uint8_t eai_pool_seal(const pool_t *pool)
+/* A seal with one more word in it. A multiplication by an odd number and an exclusive or with
+ * its own upper bits can be undone, so whichever single word changes, the seal does. */
+static uint32_t seal_in(uint32_t seal, uintptr_t word)
 {
-    uintptr_t x = (uintptr_t)pool->eai_base + eai_pool_rotate(pool->eai_n_blocks, 8) +
-                  eai_pool_rotate(pool->eai_block_bytes, 16) + pool->eai_align_log2;
-    x ^= x >> (sizeof x * 4u);
-    x ^= x >> 16;
-    x ^= x >> 8;
-    return (uint8_t)((x & 0xFFu) == 0 ? 0xA5u : x & 0xFFu);
+    seal = (seal ^ (uint32_t)word) * 0x9E3779B1u;
+    seal ^= seal >> 16;
+    if (sizeof word == 8) {
+        seal = (seal ^ (uint32_t)(word >> (sizeof word * 4u))) * 0x85EBCA6Bu;
+        seal ^= seal >> 13;
+    }
+    return seal;
+}
+
+uint32_t eai_pool_seal(const pool_t *pool)
+{
+    uint32_t seal = seal_in(pool->eai_n_blocks, (uintptr_t)pool->eai_base);
+    seal = seal_in(seal, (uintptr_t)pool->eai_slabs);
+    seal = seal_in(seal, pool->eai_block_bytes);
+    seal = seal_in(seal, pool->eai_align_log2);
+    return seal != 0 ? seal : 1u;
+}
+
+uint32_t eai_pool_slab_seal(const eai_pool_slab_t *slab)
+{
+    uint32_t seal = seal_in(slab->n_blocks, (uintptr_t)slab->next);
+    seal = seal_in(seal, (uintptr_t)slab->memory);
+    seal = seal_in(seal, (uintptr_t)slab->base);
+    return seal_in(seal, slab->first);
+}
+
+/* The slabs changed. */
+static void seal_all(pool_t *pool)
+{
+    eai_pool_slab_t *slab = pool->eai_slabs;
+    for (; slab != NULL; slab = slab->next) slab->seal = eai_pool_slab_seal(slab);
+    pool->eai_seal = eai_pool_seal(pool);
 }
 
 static uintptr_t inverse_of(uintptr_t odd)
@@ -120,7 +147,7 @@ ea_status_t ea_pool_init_aligned(pool_t *pool, void *mem, size_t size_bytes,
         return EA_ERR_INVALID;
     }
     if (block_size_bytes > size_bytes || alignment_bytes > size_bytes) return EA_ERR_NO_MEMORY;
-    size_t quantum = alignment_bytes > EA_POOL_ALIGN ? alignment_bytes : EAI_POOL_GRANULE;
+    size_t quantum = alignment_bytes > EAI_POOL_GRANULE ? alignment_bytes : EAI_POOL_GRANULE;
     size_t block_bytes = align_up(block_size_bytes, quantum);
     size_t alignment = alignment_bytes > EA_POOL_ALIGN ? alignment_bytes : EA_POOL_ALIGN;
     if (block_bytes > size_bytes) return EA_ERR_NO_MEMORY;
@@ -137,11 +164,12 @@ ea_status_t ea_pool_init_aligned(pool_t *pool, void *mem, size_t size_bytes,
     pool->eai_rotate = EAI_POOL_ROTATE((uint32_t)block_bytes);
     pool->eai_align_log2 = (uint8_t)__builtin_ctz((unsigned)alignment);
     pool->eai_inverse = inverse_of(block_bytes >> (LINK_SHIFT + pool->eai_rotate));
-#if EAI_POOL_ATOMICS == EAI_POOL_CAS
-    pool->eai_mask = EAI_POOL_LINK_MASK(block_bytes, span.n_blocks);
+    pool->eai_no_link_bits = EAI_POOL_NO_LINK_BITS(block_bytes, span.n_blocks);
+#if EAI_POOL_LOCAL
+    pool->eai_mask = UINT32_MAX >> pool->eai_no_link_bits;
 #endif
     pool->eai_head = link_mask(pool);
-    pool->eai_seal = eai_pool_seal(pool);
+    seal_all(pool);
     return EA_OK;
 }
 
@@ -224,6 +252,7 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
     slab->n_blocks = (uint32_t)span.n_blocks;
     clear_bits(span.base, span.n_blocks);
     EAI_STORE(last, slab, EAI_RELEASE); /* pairs with acquire in the finding functions */
+    seal_all(pool);
     /* Those who wait get of the new blocks what there is; at most n_blocks steps. */
     for (uintptr_t i = 0; i < span.n_blocks && eai_pool_serve(pool); i++) continue;
     return EA_OK;
@@ -278,5 +307,6 @@ ea_status_t ea_pool_remove_slab(pool_t *pool, void *mem, size_t *n_live)
         later->first -= slab->n_blocks;
     }
     *at = slab->next;
+    seal_all(pool);
     return EA_OK;
 }

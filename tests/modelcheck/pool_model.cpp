@@ -55,8 +55,8 @@ struct pool_suite : rl::test_suite<pool_suite, N_THREADS> {
         pool.eai_inverse = EAI_POOL_INVERSE((uintptr_t)links >> pool.eai_rotate);
         pool.eai_n_blocks = N_BLOCKS;
         pool.eai_block_bytes = block_bytes;
-        pool.eai_mask = EAI_POOL_LINK_MASK(block_bytes, N_BLOCKS);
-        pool.eai_head($) = pool.eai_mask;
+        pool.eai_no_link_bits = EAI_POOL_NO_LINK_BITS(block_bytes, N_BLOCKS);
+        pool.eai_head($) = link_mask(&pool);
         pool.eai_fresh($) = 0;
         pool.eai_n_refused($) = 0;
         pool.eai_slabs($) = NULL;
@@ -142,7 +142,7 @@ int main(int argc, char **argv)
     bool broken = argc > 1;
     unsigned n = argc > 2 ? (unsigned)std::strtoul(argv[2], NULL, 10) : 100000;
     if (broken && std::strcmp(argv[1], "tagless") == 0) {
-        model_keep_bits = EAI_POOL_LINK_MASK((uint32_t)sizeof(block_t), N_BLOCKS);
+        model_keep_bits = UINT32_MAX >> EAI_POOL_NO_LINK_BITS(sizeof(block_t), N_BLOCKS);
     } else if (broken && std::strcmp(argv[1], "unordered") == 0) {
         model_release = rl::mo_relaxed;
     } else if (broken && std::strcmp(argv[1], "sound") != 0) {

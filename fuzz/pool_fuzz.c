@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * libFuzzer target: the input is read as the shape of a pool and operations on it, also wrong ones,
+ * which must agree with the model of tests/model.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "pool_model.h"
+
+typedef struct {
+    const uint8_t *at, *end;
+} input_t;
+
+/* One byte for a small choice, two for a larger one; 0 when the input is used up. */
+static uint32_t draw_from_input(void *context, uint32_t limit)
+{
+    input_t *input = context;
+    uint32_t value = 0;
+    for (uint32_t reach = 1; reach < limit; reach <<= 8) {
+        if (input->at == input->end) return 0;
+        value = value << 8 | *input->at++;
+    }
+    return value % limit;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    input_t input = {data, data + size};
+    pool_model_t *model = pool_model_new(draw_from_input, &input);
+    if (model == NULL) return 0;
+    bool ok = pool_model_complaint(model)[0] == '\0';
+    for (unsigned step = 1; ok && input.at < input.end; step++) {
+        ok = pool_model_step(model);
+        if (ok && step % 16 == 0) ok = pool_model_verify(model);
+    }
+    if (ok && pool_model_end(model)) return 0;
+    fprintf(stderr, "pool: %s\n", pool_model_complaint(model));
+    abort();
+}
