@@ -196,12 +196,15 @@ EA_NODISCARD void *ea_arena_alloc_high_aligned(ea_arena_t *arena, size_t alignme
 EA_NODISCARD void *ea_arena_alloc_array(ea_arena_t *arena, size_t alignment_bytes, size_t n,
                                         size_t size_bytes);
 
-/* Room for one object, or n of them, of a type, at the type's own alignment. */
+/* Room for one object of a type at the type's own alignment. */
 #define EA_ARENA_NEW(arena, type)                                                                  \
     ((type *)ea_arena_alloc_aligned((arena), EAI_ALIGNOF(type), sizeof(type)))
+
+/* Room for n of them. */
 #define EA_ARENA_NEW_ARRAY(arena, type, n)                                                         \
     ((type *)ea_arena_alloc_array((arena), EAI_ALIGNOF(type), (n), sizeof(type)))
-#ifdef __cplusplus
+
+#if defined(__cplusplus)
 #define EAI_ALIGNOF(type) alignof(type)
 #else
 #define EAI_ALIGNOF(type) _Alignof(type)
@@ -281,8 +284,8 @@ EA_NODISCARD bool ea_arena_owns(const ea_arena_t *arena, const void *ptr);
  * Cost     O(chunks + guards). */
 EA_NODISCARD ea_status_t ea_arena_check(const ea_arena_t *arena, ea_arena_fault_t *fault);
 
-/* --- what scopes are made of; private ----------------------------------------------------------*/
-
+#if !defined(DOXYGEN)
+/* What scopes are made of; private. */
 typedef struct {
     ea_arena_t *eai_arena; /* NULL: the scope has been left */
     ea_arena_mark_t eai_mark;
@@ -305,6 +308,7 @@ EA_INLINE void eai_arena_scope_end(eai_arena_scope_t *scope)
     for (EAI_CLEANUP(eai_arena_scope_end)                                                          \
              eai_arena_scope_t eai_scope_##number = eai_arena_scope_begin((arena), (end));         \
          eai_scope_##number.eai_arena; eai_arena_scope_end(&eai_scope_##number))
+#endif
 
 #ifdef __cplusplus
 }

@@ -31,7 +31,7 @@
 extern "C" {
 #endif
 
-/* A pointer of any type, looked at as a pointer. */
+/* A pointer of any type, looked at as a pointer; private. */
 typedef void *EA_MAY_ALIAS eai_any_ptr_t;
 
 /* Who frees what a variable points to; private. */
@@ -69,6 +69,10 @@ void ea_scoped_end(const ea_scoped_t *scoped);
     type name
 #endif
 
+/* The pointer in a variable, which becomes NULL: the scope no longer owns the block. */
+#define ea_release(name) ((__typeof__(name))eai_release((eai_any_ptr_t *)(void *)&(name)))
+
+#if !defined(DOXYGEN)
 /* A further allocator joins here. */
 #define EAI_SCOPED_FREE(allocator)                                                                 \
     _Generic((allocator), ea_heap_t *                                                              \
@@ -76,9 +80,6 @@ void ea_scoped_end(const ea_scoped_t *scoped);
              : eai_scoped_free_pool, ea_poolset_t *                                                \
              : eai_scoped_free_poolset, ea_arena_t *                                               \
              : NULL)
-
-/* The pointer in a variable, which becomes NULL: the scope no longer owns the block. */
-#define ea_release(name) ((__typeof__(name))eai_release((eai_any_ptr_t *)(void *)&(name)))
 
 EA_INLINE ea_status_t eai_scoped_free_heap(void *allocator, void *ptr)
 {
@@ -101,6 +102,7 @@ EA_NODISCARD EA_INLINE void *eai_release(eai_any_ptr_t *variable)
     *variable = NULL;
     return ptr;
 }
+#endif
 
 #endif
 
