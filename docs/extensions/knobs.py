@@ -11,14 +11,18 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 
 CONFIG = Path(__file__).resolve().parents[2] / "include/ealloc/config.h"
-KNOB = re.compile(r"/\* ((?:(?!\*/).)*?)\s*\*/\n#ifndef (EA_CFG_\w+)\n#define \2 (\S+)", re.DOTALL)
+KNOB = re.compile(r"(?:/\* ((?:(?!\*/).)*?)\s*\*/|#endif)\n#ifndef (EA_CFG_\w+)\n#define \2 (\S+)",
+                  re.DOTALL)
 
 
 def knobs():
-    """[(name, default, text)] in the order of the header."""
+    """[(name, default, text)] in the order of the header. Knobs that follow one another without a
+    blank line share the comment before the first."""
     source = CONFIG.read_text(encoding="utf-8")
-    found = [(name, default, re.sub(r"\s*\n \* ?", " ", text).strip())
-             for text, name, default in KNOB.findall(source)]
+    found = []
+    for text, name, default in KNOB.findall(source):
+        text = re.sub(r"\s*\n \* ?", " ", text).strip() or (found[-1][2] if found else "")
+        found.append((name, default, text))
     defined = re.findall(r"^#ifndef (EA_CFG_\w+)", source, re.MULTILINE)
     if [name for name, _, _ in found] != defined:
         raise ValueError(f"{CONFIG.name}: a knob without a comment before it")

@@ -144,7 +144,7 @@ TEST(heap_cuts_small_blocks_from_the_lower_of_two_holes, ROOM)
  * larger one: is that the one that a request for the least block cuts? */
 static bool cuts_the_larger(int n, size_t larger)
 {
-    size_t sizes[MAX_HOLES];
+    size_t sizes[MAX_HOLES] = {0};
     for (int i = 0; i <= n; i++) {
         sizes[i] =
             (i < n ? EA_HEAP_MIN_BLOCK_BYTES + EA_HEAP_ALIGN : larger) - EA_HEAP_OVERHEAD_BYTES;
