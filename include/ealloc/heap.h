@@ -161,6 +161,12 @@ EA_NODISCARD void *ea_heap_calloc(ea_heap_t *heap, size_t n, size_t size_bytes);
 EA_NODISCARD void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes,
                                          size_t size_bytes);
 
+/* As ea_heap_aligned_alloc(), but it is the address offset_bytes into the block that is aligned: for
+ * a layer that keeps something of its own in front of what it hands out.
+ * Returns  NULL also if offset_bytes is no multiple of EA_HEAP_ALIGN. Cost O(1). */
+EA_NODISCARD void *ea_heap_aligned_alloc_at(ea_heap_t *heap, size_t alignment_bytes,
+                                            size_t offset_bytes, size_t size_bytes);
+
 /* Change a block's size; contents are kept up to the smaller of both sizes. Shrinks in place; grows
  * forward, backward or both into free neighbours before it moves elsewhere.
  * Returns  the block, perhaps at a new address; NULL if it cannot be done, and then the old block
@@ -192,6 +198,11 @@ EA_NODISCARD size_t ea_heap_usable_size_bytes(const ea_heap_t *heap, const void 
  * Cost     O(1). */
 EA_NODISCARD ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_bytes,
                                                size_t size_bytes, ea_heap_move_t *move);
+/* The same, with the address offset_bytes into the block aligned (EA_ERR_INVALID if that is no
+ * multiple of EA_HEAP_ALIGN). */
+EA_NODISCARD ea_status_t ea_heap_realloc_begin_at(ea_heap_t *heap, void *ptr,
+                                                  size_t alignment_bytes, size_t offset_bytes,
+                                                  size_t size_bytes, ea_heap_move_t *move);
 /* Part 2, no lock needed: other threads may use the heap, none may touch the block. Cost
  * O(bytes). */
 void ea_heap_realloc_move(const ea_heap_move_t *move);

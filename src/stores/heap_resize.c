@@ -39,10 +39,11 @@ EA_INLINE bool is_power_of_two(size_t x)
     return x != 0 && (x & (x - 1u)) == 0;
 }
 
-/* Bytes from payload to the next aligned address whose gap is nothing or can be a block. */
-static uint32_t aligned_gap(const char *payload, uint32_t alignment)
+/* Bytes from payload to the next address that is aligned offset bytes further on, and whose gap is
+ * nothing or can be a block. */
+static uint32_t aligned_gap(const char *payload, uint32_t alignment, size_t offset)
 {
-    uint32_t gap = (uint32_t)(-(uintptr_t)payload) & (alignment - 1u);
+    uint32_t gap = (uint32_t)(-((uintptr_t)payload + offset)) & (alignment - 1u);
     return gap != 0 && gap < EAI_MIN_BLOCK ? gap + alignment : gap;
 }
 
@@ -59,7 +60,13 @@ static void *refuse(ea_heap_t *heap, size_t size_bytes)
 
 void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size_bytes)
 {
-    if (!is_power_of_two(alignment_bytes)) return NULL;
+    return ea_heap_aligned_alloc_at(heap, alignment_bytes, 0, size_bytes);
+}
+
+void *ea_heap_aligned_alloc_at(ea_heap_t *heap, size_t alignment_bytes, size_t offset_bytes,
+                               size_t size_bytes)
+{
+    if (!is_power_of_two(alignment_bytes) || offset_bytes & EAI_MASK) return NULL;
     /* Where that is not the shorter way in bytes: every block has the smallest alignment. */
     if (alignment_bytes <= EA_HEAP_ALIGN && !EAI_TINY_CODE) return ea_heap_alloc(heap, size_bytes);
     uint32_t size = eai_heap_size_for(heap, size_bytes), wide = size, gap;
@@ -70,7 +77,7 @@ void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size
     for (;;) { /* at most twice */
         block = eai_heap_take(heap, wide);
         if (!block) return refuse(heap, size_bytes);
-        gap = aligned_gap(block, (uint32_t)alignment_bytes);
+        gap = aligned_gap(block, (uint32_t)alignment_bytes, offset_bytes);
         if (gap <= *header(block) - size) break;
         eai_heap_release(heap, block);
         if (alignment_bytes > heap->span_bytes - size) return refuse(heap, size_bytes);
@@ -115,9 +122,16 @@ static void settle(ea_heap_t *heap, char *payload, uint32_t size)
 ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_bytes,
                                   size_t size_bytes, ea_heap_move_t *move)
 {
+    return ea_heap_realloc_begin_at(heap, ptr, alignment_bytes, 0, size_bytes, move);
+}
+
+ea_status_t ea_heap_realloc_begin_at(ea_heap_t *heap, void *ptr, size_t alignment_bytes,
+                                     size_t offset_bytes, size_t size_bytes, ea_heap_move_t *move)
+{
     char *payload = ptr;
     if (alignment_bytes == 0) alignment_bytes = 1;
-    if (!payload || size_bytes == 0 || !is_power_of_two(alignment_bytes)) return EA_ERR_INVALID;
+    if (!payload || size_bytes == 0 || !is_power_of_two(alignment_bytes) || offset_bytes & EAI_MASK)
+        return EA_ERR_INVALID;
     ea_status_t status = eai_heap_admit(heap, payload);
     if (status != EA_OK) return status;
     uint32_t size = eai_heap_size_for(heap, size_bytes);
@@ -134,7 +148,7 @@ ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_b
     }
     *move = (ea_heap_move_t){payload, payload, 0, size};
 
-    if (((uintptr_t)payload & (alignment_bytes - 1u)) == 0 && size <= with_above) {
+    if ((((uintptr_t)payload + offset_bytes) & (alignment_bytes - 1u)) == 0 && size <= with_above) {
         if (!EAI_TINY_CODE && size > old) absorb_above(heap, payload);
         return EA_OK;
     }
@@ -143,7 +157,8 @@ ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_b
     if (head & EAI_PREV_FREE) {
         uint32_t below = *header(payload - 4);
         char *start = payload - below;
-        if (size <= below + with_above && ((uintptr_t)start & (alignment_bytes - 1u)) == 0) {
+        if (size <= below + with_above &&
+            (((uintptr_t)start + offset_bytes) & (alignment_bytes - 1u)) == 0) {
             if (!EAI_TINY_CODE && size > below + old) absorb_above(heap, payload);
 #if EA_CFG_HEAP_STEPWISE
             if (!EAI_WALK_MARKS || head & EAI_MARK) eai_heap_move_cursor(heap, payload);
@@ -157,7 +172,7 @@ ea_status_t ea_heap_realloc_begin(ea_heap_t *heap, void *ptr, size_t alignment_b
     }
     if (EAI_TINY_CODE) settle(heap, payload, old);
     move->eai_size = 0; /* it moves away */
-    move->to = ea_heap_aligned_alloc(heap, alignment_bytes, size_bytes);
+    move->to = ea_heap_aligned_alloc_at(heap, alignment_bytes, offset_bytes, size_bytes);
     return move->to ? EA_OK : EA_ERR_NO_MEMORY;
 }
 

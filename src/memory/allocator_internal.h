@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the allocator's sources share; allocator.c tells the story.
+ */
+#ifndef EALLOC_MEMORY_ALLOCATOR_INTERNAL_H
+#define EALLOC_MEMORY_ALLOCATOR_INTERNAL_H
+
+#include "base/mem.h"
+#include "ealloc/allocator.h"
+#include "memory/guard.h"
+
+typedef ea_allocator_t alloc_t;
+typedef eai_region_slot_t slot_t;
+
+/* The place of a block that is no region's but the pool set's, and of none. */
+#define EAI_POOL_PLACE 0xFEu
+#define EAI_NO_PLACE 0xFFu
+
+/* --- a request and what serves it ------------------------------------------------------------- */
+
+typedef struct {
+    size_t size_bytes; /* as asked */
+    size_t raw_bytes;  /* what the heap is asked for */
+    size_t alignment_bytes;
+    uint64_t timeout_us;
+    const void *caller;
+#if EA_CFG_ALLOC_OWNERS
+    ea_account_t *owner;
+    ea_account_t *limiter; /* who refused the charge */
+    size_t charged;
+#endif
+    uint32_t capabilities;
+    uint8_t policy;
+    uint8_t priority;
+    bool critical;
+    bool isr;
+    bool long_lived;
+    uint8_t place;       /* of the block: a slot, or EAI_POOL_PLACE */
+    size_t usable_bytes; /* of the block, from its payload on */
+    size_t gross_bytes;  /* what the block costs */
+} eai_want_t;
+
+/* A live block, found by its address. */
+typedef struct {
+    char *payload;
+    eai_tag_t *tag; /* NULL: blocks have none */
+    size_t usable_bytes;
+    size_t gross_bytes;
+    uint8_t place;
+} eai_block_t;
+
+/* --- locks ------------------------------------------------------------------------------------ */
+
+/* A slot's lock guards its heap; the allocator's guards the chain's lists, the order of slots and
+ * the quarantine. They may be one and the same, so nobody holds two. In an interrupt only try. */
+#if EA_CFG_ALLOC_LOCKING == 0
+#define EAI_ISR_AWARE 0
+EA_INLINE bool eai_lock_slot(alloc_t *a, slot_t *slot, bool isr)
+{
+    (void)a, (void)slot, (void)isr;
+    return true;
+}
+EA_INLINE void eai_unlock_slot(alloc_t *a, slot_t *slot)
+{
+    (void)a, (void)slot;
+}
+EA_INLINE void eai_lock(alloc_t *a)
+{
+    (void)a;
+}
+EA_INLINE void eai_unlock(alloc_t *a)
+{
+    (void)a;
+}
+#else
+#define EAI_ISR_AWARE 1
+#if EA_CFG_ALLOC_LOCKING == 3
+EA_INLINE bool eai_lock_slot(alloc_t *a, slot_t *slot, bool isr)
+{
+    if (EA_UNLIKELY(isr)) return a->eai_lock_ops->try_acquire(slot->eai_lock);
+    a->eai_lock_ops->acquire(slot->eai_lock);
+    return true;
+}
+EA_INLINE void eai_unlock_slot(alloc_t *a, slot_t *slot)
+{
+    a->eai_lock_ops->release(slot->eai_lock);
+}
+EA_INLINE void eai_lock(alloc_t *a)
+{
+    a->eai_lock_ops->acquire(a->eai_lock);
+}
+EA_INLINE void eai_unlock(alloc_t *a)
+{
+    a->eai_lock_ops->release(a->eai_lock);
+}
+#else
+EA_INLINE ea_port_lock_t *eai_lock_of(alloc_t *a, slot_t *slot)
+{
+#if EA_CFG_ALLOC_LOCKING == 2
+    (void)a;
+    return &slot->eai_lock;
+#else
+    (void)slot;
+    return &a->eai_lock;
+#endif
+}
+EA_INLINE bool eai_lock_slot(alloc_t *a, slot_t *slot, bool isr)
+{
+    if (EA_UNLIKELY(isr)) return ea_port_lock_try_acquire(eai_lock_of(a, slot));
+    ea_port_lock_acquire(eai_lock_of(a, slot));
+    return true;
+}
+EA_INLINE void eai_unlock_slot(alloc_t *a, slot_t *slot)
+{
+    ea_port_lock_release(eai_lock_of(a, slot));
+}
+EA_INLINE void eai_lock(alloc_t *a)
+{
+    ea_port_lock_acquire(&a->eai_lock);
+}
+EA_INLINE void eai_unlock(alloc_t *a)
+{
+    ea_port_lock_release(&a->eai_lock);
+}
+#endif
+#endif
+
+/* Is this an interrupt? Without locks the caller says so by the function it calls. */
+EA_INLINE bool eai_in_isr(void)
+{
+#if EAI_ISR_AWARE && EA_CFG_ALLOC_ISR
+    return ea_port_in_isr();
+#else
+    return false;
+#endif
+}
+
+/* --- words that are read without the lock under which they change ----------------------------- */
+
+#define EAI_PEEK(word) __atomic_load_n(word, __ATOMIC_RELAXED)
+#define EAI_POKE(word, value) __atomic_store_n(word, value, __ATOMIC_RELAXED)
+
+/* The slot ptr lies in; EAI_NO_PLACE. A block keeps its region where it is, so the answer is right
+ * for a live block whatever others do. Bound: EA_CFG_ALLOC_REGIONS. */
+EA_INLINE uint8_t eai_slot_of(const alloc_t *a, const void *ptr)
+{
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        const slot_t *slot = &a->eai_slots[i];
+        uintptr_t begin = (uintptr_t)EAI_PEEK(&slot->eai_begin);
+        if ((uintptr_t)ptr - begin < (uintptr_t)EAI_PEEK(&slot->eai_end) - begin) return i;
+    }
+    return EAI_NO_PLACE;
+}
+
+/* --- counters and events ---------------------------------------------------------------------- */
+
+typedef enum {
+    EAI_N_RECLAIMS,
+    EAI_N_RECLAIMED,
+    EAI_N_COMPACTIONS,
+    EAI_N_COMPACTED,
+    EAI_N_RESERVES,
+    EAI_N_WAITS,
+    EAI_N_WAITED,
+    EAI_N_HANDLER_CALLS,
+    EAI_N_HANDLED,
+    EAI_N_CHAIN
+} eai_chain_counter_t;
+
+#if EA_CFG_ALLOC_REPORT
+/* Not atomic: a count may be lost where two tasks meet. */
+EA_INLINE void eai_count(alloc_t *a, eai_chain_counter_t which)
+{
+    EAI_POKE(&a->eai_n_chain[which], EAI_PEEK(&a->eai_n_chain[which]) + 1u);
+}
+void eai_emit(alloc_t *a, bool isr, const ea_event_t *event);
+/* What needs no more than these. */
+void eai_tell(alloc_t *a, bool isr, ea_event_kind_t kind, ea_reason_t reason, uint16_t owner,
+              size_t size_bytes, const void *where, const void *caller);
+#else
+#define eai_count(a, which) ((void)(a))
+#define eai_tell(a, isr, kind, reason, owner, size, where, caller) ((void)(a), (void)(isr))
+#endif
+
+/* --- across the sources ----------------------------------------------------------------------- */
+
+/* Fill want from a request (NULL: none). false: it is not valid, and has been refused. */
+bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_t *request,
+              const void *caller);
+/* Charge and take a block, without the chain; NULL: nothing changed. The result is the raw block. */
+void *eai_try(alloc_t *a, eai_want_t *want);
+/* The chain, after eai_try() found nothing. NULL: refused, counted and reported. */
+void *eai_rescue(alloc_t *a, eai_want_t *want);
+void eai_refuse(alloc_t *a, const eai_want_t *want, ea_reason_t reason);
+/* Make a block of what eai_try() or eai_rescue() brought. */
+void *eai_dress(alloc_t *a, const eai_want_t *want, void *raw);
+/* Give back what eai_try() brought, undressed, with its charge. */
+void eai_untake(alloc_t *a, const eai_want_t *want, void *raw);
+
+/* Find and test the live block at ptr. Returns EA_OK, or what is wrong with it, reported. */
+ea_status_t eai_find(alloc_t *a, void *ptr, bool isr, eai_block_t *block, const void *caller);
+/* Return a raw block to its region or pool; only that. */
+ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr);
+/* What is due when memory has come back: waiters, the reserve, pressure. Task only. */
+void eai_after_free(alloc_t *a);
+/* Merge at most max_steps deferred blocks. */
+size_t eai_drain(alloc_t *a, size_t max_steps);
+/* Report damage and do as the policy says; returns status. */
+ea_status_t eai_damaged(alloc_t *a, bool isr, ea_guard_report_t *report, ea_status_t status,
+                        const void *caller);
+
+EA_INLINE void *eai_raw_of(const eai_block_t *block)
+{
+    return block->place == EAI_POOL_PLACE ? block->payload : block->payload - EAI_FRONT_BYTES;
+}
+
+EA_INLINE bool eai_is_power_of_two(size_t x)
+{
+    return x != 0 && (x & (x - 1u)) == 0;
+}
+
+#endif
