@@ -88,6 +88,49 @@ void ea_port_wake(ea_port_waiter_t *waiter);
  * there is only one task. Context: task. */
 uint32_t ea_port_task_priority(void);
 
+/* Whether the running context is an interrupt's. A signal handler is part of the thread it runs on.
+ */
+EA_NODISCARD bool ea_port_in_isr(void);
+
+/* --- one pointer for each context ------------------------------------------------------------- */
+
+/* Where the running context keeps one pointer of the library's: each task has its own, NULL when
+ * the task begins; in an interrupt it is ea_port_isr_slot(). Only the context itself uses it, and
+ * an interrupt that comes in between leaves it as it found it.
+ * Returns  never NULL. Before the scheduler runs: that of the one context there is.
+ * Cost     O(1). */
+EA_NODISCARD void **ea_port_task_slot(void);
+
+/* The same pointer for all interrupts, which a task may set before they run. Interrupts that
+ * interrupt each other share it: each puts back what it found before it returns.
+ * Returns  never NULL; where there are no interrupts, a pointer that nobody reads. */
+EA_NODISCARD void **ea_port_isr_slot(void);
+
+/* --- locks ------------------------------------------------------------------------------------ */
+
+/* Words a port may use for a lock. */
+#define EA_PORT_LOCK_WORDS 8
+
+/* A lock that tasks sleep for. Its content is the port's own; it must not be moved or copied. */
+typedef struct {
+    EA_MAY_ALIAS uintptr_t eai_words[EA_PORT_LOCK_WORDS];
+} ea_port_lock_t;
+
+/* Make lock ready, not taken. Context: task. */
+void ea_port_lock_init(ea_port_lock_t *lock);
+
+/* Give back whatever init took of the system. Nobody may hold lock. Context: task. */
+void ea_port_lock_deinit(ea_port_lock_t *lock);
+
+/* Take lock, and sleep until that is possible; it need not be fair. Where the system can, a holder
+ * inherits the urgency of those that wait.
+ * Context  task, outside masked sections, not holding lock. */
+void ea_port_lock_acquire(ea_port_lock_t *lock);
+
+/* Let lock go. What the holder wrote is visible to the next one. Context: the task that holds it.
+ */
+void ea_port_lock_release(ea_port_lock_t *lock);
+
 /* --- the end ---------------------------------------------------------------------------------- */
 
 /* Stop: the program's own data can no longer be trusted. Shows reason (may be NULL) where there is

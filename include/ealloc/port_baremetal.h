@@ -22,6 +22,12 @@ void ea_baremetal_tick(uint32_t elapsed_us);
  * interrupts masked. The port's own, weak, definition returns 0. */
 uint32_t ea_baremetal_since_tick_us(void);
 
+/* Say that an interrupt's handler begins and ends, so that ea_port_in_isr() can tell: for RISC-V,
+ * whose cores do not say. Call them first and last in every handler that uses the library, masked
+ * as the trap came. On Cortex-M, which does say, they do nothing. Cost: a few instructions. */
+void ea_baremetal_isr_enter(void);
+void ea_baremetal_isr_leave(void);
+
 #ifdef __cplusplus
 }
 #endif

@@ -23,7 +23,10 @@ typedef enum {
     EA_ERR_FOREIGN = -9,     /* the pointer does not belong to this store                  */
     EA_ERR_NOT_FOUND = -10,  /* no such region, block or name                              */
     EA_ERR_TIMEOUT = -11,    /* waited as long as it was to, and got nothing               */
-    EA_ERR_CANCELLED = -12   /* was waiting when somebody ended that                       */
+    EA_ERR_CANCELLED = -12,  /* was waiting when somebody ended that                       */
+    EA_ERR_LIMIT = -13,      /* an account's limit does not allow it                       */
+    EA_ERR_CAPABILITY = -14, /* no region has every property that was asked for            */
+    EA_ERR_NOT_OWNER = -15   /* the block belongs to somebody else: refused                */
 } ea_status_t;
 
 /* The constant's name, e.g. "EA_ERR_BUSY"; "EA_ERR_?" for a number that is none. Never NULL, static

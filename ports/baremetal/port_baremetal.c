@@ -30,13 +30,29 @@ void ea_port_irq_restore(ea_port_irq_t state)
     __asm volatile("msr primask, %0" : : "r"(state.eai_state) : "memory");
 }
 
+bool ea_port_in_isr(void)
+{
+    uint32_t exception;
+
+    __asm volatile("mrs %0, ipsr" : "=r"(exception));
+    return exception != 0;
+}
+
+void ea_baremetal_isr_enter(void)
+{
+}
+
+void ea_baremetal_isr_leave(void)
+{
+}
+
 /* In a handler, or with interrupts masked, nobody could end a sleep. */
 static bool can_sleep(void)
 {
-    uint32_t primask, exception;
+    uint32_t primask;
 
-    __asm volatile("mrs %0, primask\n\tmrs %1, ipsr" : "=r"(primask), "=r"(exception));
-    return ((primask & 1u) | exception) == 0;
+    __asm volatile("mrs %0, primask" : "=r"(primask));
+    return (primask & 1u) == 0 && !ea_port_in_isr();
 }
 
 #elif defined(__riscv)
@@ -68,6 +84,23 @@ void ea_port_irq_restore(ea_port_irq_t state)
                    :
                    : "r"(state.eai_state)
                    : "memory");
+}
+
+static volatile uint32_t n_handlers; /* that began and did not end; masked whenever it changes */
+
+bool ea_port_in_isr(void)
+{
+    return n_handlers != 0;
+}
+
+void ea_baremetal_isr_enter(void)
+{
+    n_handlers = n_handlers + 1;
+}
+
+void ea_baremetal_isr_leave(void)
+{
+    n_handlers = n_handlers - 1;
 }
 
 /* Traps mask interrupts as they are taken: in a handler, or masked, nobody could end a sleep. */
@@ -166,6 +199,51 @@ void ea_port_wake(ea_port_waiter_t *waiter)
 uint32_t ea_port_task_priority(void)
 {
     return 0;
+}
+
+/* --- one pointer for each context ------------------------------------------------------------- */
+
+static void *task_slot; /* of the one task */
+static void *isr_slot;
+
+void **ea_port_isr_slot(void)
+{
+    return &isr_slot;
+}
+
+void **ea_port_task_slot(void)
+{
+    return ea_port_in_isr() ? &isr_slot : &task_slot;
+}
+
+/* --- locks ------------------------------------------------------------------------------------ */
+
+/* One task has nobody to wait for: the first word says whether it holds the lock. Whoever takes it
+ * twice, or in an interrupt, would wait for ever. */
+#define IS_HELD(lock) (*(volatile uintptr_t *)(lock)->eai_words)
+
+void ea_port_lock_init(ea_port_lock_t *lock)
+{
+    IS_HELD(lock) = 0;
+}
+
+void ea_port_lock_deinit(ea_port_lock_t *lock)
+{
+    (void)lock;
+}
+
+void ea_port_lock_acquire(ea_port_lock_t *lock)
+{
+    if (ea_port_in_isr()) ea_port_panic("a lock was taken in an interrupt");
+    if (IS_HELD(lock) != 0) ea_port_panic("a lock was taken twice");
+    IS_HELD(lock) = 1;
+    __asm volatile("" : : : "memory");
+}
+
+void ea_port_lock_release(ea_port_lock_t *lock)
+{
+    __asm volatile("" : : : "memory");
+    IS_HELD(lock) = 0;
 }
 
 /* --- the end ---------------------------------------------------------------------------------- */

@@ -163,6 +163,63 @@ EA_WEAK uint32_t ea_port_task_priority(void)
            (levels > 0);
 }
 
+/* --- one pointer for each context ------------------------------------------------------------- */
+
+static _Thread_local void *task_slot;
+static void *isr_slot; /* there are no interrupts: nobody reads it */
+
+bool ea_port_in_isr(void)
+{
+    return false;
+}
+
+void **ea_port_task_slot(void)
+{
+    return &task_slot;
+}
+
+void **ea_port_isr_slot(void)
+{
+    return &isr_slot;
+}
+
+/* --- locks ------------------------------------------------------------------------------------ */
+
+_Static_assert(sizeof(pthread_mutex_t) <= sizeof(ea_port_lock_t), "a lock has room for a mutex");
+_Static_assert(_Alignof(pthread_mutex_t) <= _Alignof(ea_port_lock_t), "and lies where one may");
+
+static pthread_mutex_t *mutex_of(ea_port_lock_t *port_lock)
+{
+    return (pthread_mutex_t *)(void *)port_lock->eai_words;
+}
+
+void ea_port_lock_init(ea_port_lock_t *port_lock)
+{
+    pthread_mutexattr_t attributes;
+
+    (void)pthread_mutexattr_init(&attributes);
+    /* Where the system cannot, the mutex is an ordinary one. */
+    (void)pthread_mutexattr_setprotocol(&attributes, PTHREAD_PRIO_INHERIT);
+    (void)pthread_mutex_init(mutex_of(port_lock), &attributes);
+    (void)pthread_mutexattr_destroy(&attributes);
+}
+
+void ea_port_lock_deinit(ea_port_lock_t *port_lock)
+{
+    (void)pthread_mutex_destroy(mutex_of(port_lock));
+}
+
+/* Neither can fail for a lock that was made and is used as port.h says. */
+void ea_port_lock_acquire(ea_port_lock_t *port_lock)
+{
+    (void)pthread_mutex_lock(mutex_of(port_lock));
+}
+
+void ea_port_lock_release(ea_port_lock_t *port_lock)
+{
+    (void)pthread_mutex_unlock(mutex_of(port_lock));
+}
+
 /* --- the end ---------------------------------------------------------------------------------- */
 
 static void write_stderr(const char *text)

@@ -21,6 +21,9 @@ const char *ea_status_name(ea_status_t status)
     case EA_ERR_NOT_FOUND: return "EA_ERR_NOT_FOUND";
     case EA_ERR_TIMEOUT: return "EA_ERR_TIMEOUT";
     case EA_ERR_CANCELLED: return "EA_ERR_CANCELLED";
+    case EA_ERR_LIMIT: return "EA_ERR_LIMIT";
+    case EA_ERR_CAPABILITY: return "EA_ERR_CAPABILITY";
+    case EA_ERR_NOT_OWNER: return "EA_ERR_NOT_OWNER";
     }
     return "EA_ERR_?";
 }

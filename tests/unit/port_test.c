@@ -88,10 +88,42 @@ TEST(port_task_priority_is_a_level, 0)
     EXPECT(ea_port_task_priority() < EA_CFG_WAIT_LEVELS);
 }
 
+TEST(port_task_is_not_an_interrupt_and_has_a_slot_of_its_own, 0)
+{
+    int mine;
+
+    EXPECT(!ea_port_in_isr());
+    REQUIRE(ea_port_task_slot() != NULL && ea_port_isr_slot() != NULL);
+    EXPECT(ea_port_task_slot() != ea_port_isr_slot());
+    EXPECT(*ea_port_task_slot() == NULL);
+    *ea_port_task_slot() = &mine;
+    EXPECT(*ea_port_task_slot() == &mine);
+    EXPECT(*ea_port_isr_slot() == NULL);
+    *ea_port_task_slot() = NULL;
+}
+
+TEST(port_lock_can_be_taken_again_after_it_was_let_go, 0)
+{
+    ea_port_lock_t lock[2];
+
+    ea_port_lock_init(&lock[0]);
+    ea_port_lock_init(&lock[1]);
+    for (int i = 0; i < 3; i++) {
+        ea_port_lock_acquire(&lock[0]);
+        ea_port_lock_acquire(&lock[1]); /* another one */
+        ea_port_lock_release(&lock[0]);
+        ea_port_lock_release(&lock[1]);
+    }
+    ea_port_lock_deinit(&lock[0]);
+    ea_port_lock_deinit(&lock[1]);
+}
+
 #define TESTS_OF_EVERY_PORT                                                                        \
     &port_clocks_never_go_backwards, &port_coarse_clock_is_never_ahead_of_the_precise_one,         \
         &port_wait_takes_a_token_that_is_there_already, &port_waiter_is_ready_again_after_init,    \
-        &port_wait_inside_a_masked_section_only_looks, &port_task_priority_is_a_level
+        &port_wait_inside_a_masked_section_only_looks, &port_task_priority_is_a_level,             \
+        &port_task_is_not_an_interrupt_and_has_a_slot_of_its_own,                                  \
+        &port_lock_can_be_taken_again_after_it_was_let_go
 
 #if defined(__unix__)
 
@@ -252,6 +284,42 @@ TEST(port_wait_goes_on_after_a_signal_and_ends_when_a_handler_wakes_it, 0)
     (void)sigaction(SIGUSR1, &before, NULL);
 }
 
+static ea_port_lock_t counting_lock;
+static void **slots[N_THREADS];
+
+static void *count_under_lock(void *number)
+{
+    void ***slot = &slots[*(int *)number];
+
+    *slot = ea_port_task_slot();
+    if (**slot != NULL) return NULL; /* as every thread begins; the sum will be wrong */
+    **slot = number;
+    for (int i = 0; i < INCREMENTS; i++) {
+        ea_port_lock_acquire(&counting_lock);
+        shared_count = shared_count + 1;
+        ea_port_lock_release(&counting_lock);
+        if (*ea_port_task_slot() != number) return NULL;
+    }
+    return NULL;
+}
+
+TEST(port_lock_shuts_out_other_threads_and_each_has_its_slot, 0)
+{
+    pthread_t threads[N_THREADS];
+    int numbers[N_THREADS];
+
+    shared_count = 0;
+    ea_port_lock_init(&counting_lock);
+    for (int i = 0; i < N_THREADS; i++) {
+        numbers[i] = i;
+        REQUIRE(pthread_create(&threads[i], NULL, count_under_lock, &numbers[i]) == 0);
+    }
+    for (int i = 0; i < N_THREADS; i++) EXPECT_EQ(pthread_join(threads[i], NULL), 0);
+    EXPECT_EQ(shared_count, (long)N_THREADS * INCREMENTS);
+    EXPECT(*ea_port_task_slot() == NULL);
+    ea_port_lock_deinit(&counting_lock);
+}
+
 TEST(port_panic_shows_its_reason_and_aborts, 0)
 {
     char text[128] = {0};
@@ -283,6 +351,7 @@ TEST_MAIN(TESTS_OF_EVERY_PORT, &port_clocks_advance_with_real_time,
           &port_mask_holds_signals_until_the_outermost_restore, &port_mask_shuts_out_other_threads,
           &port_wait_ends_when_another_thread_wakes_it, &port_wait_never_ends_before_its_time,
           &port_wait_goes_on_after_a_signal_and_ends_when_a_handler_wakes_it,
+          &port_lock_shuts_out_other_threads_and_each_has_its_slot,
           &port_panic_shows_its_reason_and_aborts)
 
 #else
@@ -430,9 +499,34 @@ TEST(port_wait_in_an_interrupt_only_looks, 0)
     EXPECT(n_looks_in_handler > 0);
 }
 
-TEST_MAIN(TESTS_OF_EVERY_PORT, &port_wait_sleeps_until_an_interrupt_wakes_it,
-          &port_wait_never_ends_before_its_time, &port_wait_in_an_interrupt_only_looks,
-          &port_clocks_advance_by_what_the_tick_reports,
+static bool was_in_isr;
+static void **slot_in_isr;
+
+static void look_in_handler(void)
+{
+    ea_baremetal_isr_enter();
+    was_in_isr = ea_port_in_isr();
+    slot_in_isr = ea_port_task_slot();
+    ea_port_wake(&tick_waiter);
+    ea_baremetal_isr_leave();
+}
+
+TEST(port_interrupt_is_known_and_has_the_interrupts_slot, 0)
+{
+    was_in_isr = false;
+    ea_port_waiter_init(&tick_waiter);
+    board_tick_start(TICK_US, look_in_handler);
+    EXPECT(ea_port_wait(&tick_waiter, EA_WAIT_FOREVER));
+    board_tick_stop();
+    EXPECT(was_in_isr);
+    EXPECT(slot_in_isr == ea_port_isr_slot());
+    EXPECT(!ea_port_in_isr());
+    EXPECT(ea_port_task_slot() != slot_in_isr);
+}
+
+TEST_MAIN(TESTS_OF_EVERY_PORT, &port_interrupt_is_known_and_has_the_interrupts_slot,
+          &port_wait_sleeps_until_an_interrupt_wakes_it, &port_wait_never_ends_before_its_time,
+          &port_wait_in_an_interrupt_only_looks, &port_clocks_advance_by_what_the_tick_reports,
           &port_precise_clock_counts_between_ticks_and_survives_a_late_tick,
           &port_mask_nests_and_restores_what_it_found)
 
