@@ -63,7 +63,7 @@ TEST(pool_check_notices_every_flipped_bit, 0)
     REQUIRE(make_pool());
     unsigned head_bits = sizeof pool.eai_head * 8;
     FLIP(pool.eai_no_link_bits);
-    if (EAI_POOL_ATOMICS == EAI_POOL_CAS) head_bits = 32u - pool.eai_no_link_bits;
+    if (EAI_ATOMICS == EAI_ATOMICS_CAS) head_bits = 32u - pool.eai_no_link_bits;
     flip("head", &pool.eai_head, head_bits); /* little-endian, as every machine this runs on */
     FLIP(pool.eai_base);
     FLIP(pool.eai_inverse);
