@@ -105,11 +105,11 @@ typedef struct ea_pool {
     uint8_t eai_no_link_bits;       /* 32 minus the bits of a link                            */
     uint8_t eai_align_log2;         /* of every base                                          */
     EAI_SHARED(uint8_t) eai_n_refused;
-    uint32_t eai_seal; /* of what changes only with the slabs; 0: as EA_POOL_DEFINE() made it */
 #if EAI_POOL_LOCAL
-    uint32_t eai_mask; /* the bits of the head that are the link; there is room for it */
+    uint32_t eai_mask; /* the bits of the head that are the link */
 #endif
     EAI_SHARED(eai_pool_slab_t *) eai_slabs; /* further ones, in the order they were added */
+    const unsigned char *eai_seal;           /* of what changes only with the slabs */
 #if EAI_POOL_LOCAL
     unsigned char *eai_local; /* the unlocked calls' list: blocks of the first slab */
 #endif
@@ -238,16 +238,18 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
     storage ea_pool_t name = EAI_POOL_WITH(name##_eai_memory + name##_eai_below, name##_eai_block, \
                                            n_blocks, name##_eai_align)
 
-/* The initializer of a pool whose first block is at base. */
+/* The initializer of a pool whose first block is at base. The linker can add to an address, no
+ * more: the first seal is the blocks' end less the binary logarithm of their alignment. */
 #define EAI_POOL_ODD(block) ((block) / ((block) & (0u - (block))))
+#define EAI_POOL_LOG2(align) ((uint8_t)__builtin_ctz((unsigned)(align)))
 #define EAI_POOL_WITH(base, block, n_blocks, align)                                                \
     {                                                                                              \
         UINT32_MAX >> EAI_POOL_NO_LINK_BITS(block, n_blocks), (base),                              \
             EAI_POOL_INVERSE(EAI_POOL_ODD((uint32_t)(block))), (n_blocks), 0, (block),             \
             EAI_POOL_ROTATE((uint32_t)(block)), EAI_POOL_NO_LINK_BITS(block, n_blocks),            \
-            (uint8_t)__builtin_ctz((unsigned)(align)), 0, 0,                                       \
-            EAI_POOL_MASK_FIELD(block, n_blocks)                                                   \
-                NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD           \
+            EAI_POOL_LOG2(align), 0, EAI_POOL_MASK_FIELD(block, n_blocks) NULL,                    \
+            (base) + ((size_t)(n_blocks) * (block)-EAI_POOL_LOG2(align))                           \
+                         EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD       \
     }
 
 /* What a component that lays pools side by side needs: the bytes of a pool's memory when its
@@ -372,7 +374,8 @@ EA_NODISCARD ea_status_t ea_pool_walk(const ea_pool_t *pool, ea_pool_cursor_t *c
                                       size_t max_steps, ea_pool_visit_t visit, void *context);
 
 /* Check every invariant. Changes nothing and survives garbage: what is read is tested before it is
- * followed. (A pool of EA_POOL_DEFINE has no seal: the address of its memory is taken for granted.)
+ * followed, addresses against a seal. (That of EA_POOL_DEFINE is a sum, until the pool gets a slab:
+ * any one damaged field breaks it, several could be damaged so that it holds.)
  * Returns  EA_OK, or EA_ERR_CORRUPT with *report (may be NULL) filled in.
  * Context  any, alone. Cost O(blocks). */
 EA_NODISCARD ea_status_t ea_pool_check(const ea_pool_t *pool, ea_pool_report_t *report);
