@@ -74,6 +74,12 @@ extern "C" {
                      EA_CFG_TAGS, EA_CFG_GUARD, EA_CFG_GUARD_SAMPLED)
 #endif
 
+/* Is there nothing between a request and its region: no lock, owner, tag, guard, pool or count? */
+#define EAI_PLAIN                                                                                  \
+    (!EA_CFG_ALLOC_LOCKING && !EA_CFG_ALLOC_OWNERS && !EA_CFG_TAGS && EA_CFG_GUARD == 0 &&         \
+     !EA_CFG_ALLOC_POOLS && !EA_CFG_ALLOC_ISR && !EA_CFG_ALLOC_WAIT && !EA_CFG_ALLOC_RESERVE &&    \
+     !EA_CFG_ALLOC_PRESSURE)
+
 /* --- what a region is, and what a request wants ----------------------------------------------- */
 
 /* Capabilities. A request names those it needs; 0 is ordinary memory. Those marked scarce are spent
@@ -132,6 +138,8 @@ typedef struct {
 
 #define EA_ALLOCATOR_HANDLER_CALLS 4u
 
+#define EAI_N_REASONS ((unsigned)EA_REASON_DAMAGED + 1u)
+
 /* The last request that was refused. Sequence 0: none was. */
 typedef struct {
     uint32_t sequence; /* counts refusals */
@@ -159,8 +167,7 @@ struct ea_reclaimer {
     uint32_t cost;       /* the cheapest are asked first */
     ea_account_t *owner; /* whose memory it is; NULL: not known */
     ea_reclaimer_t *eai_next;
-    uint32_t eai_round;
-    uint32_t eai_n_calls;
+    uint32_t eai_serial;
     uint32_t eai_n_busy;
 };
 
@@ -173,9 +180,6 @@ typedef ea_handler_verdict_t (*ea_handler_t)(void *context, const ea_failure_t *
 
 /* A step of compaction for the chain. Returns whether anything was gained. */
 typedef bool (*ea_compact_t)(void *context, size_t wanted_bytes);
-
-/* What to do with damage that a guard or a store found: see ea_guard_policy_t. For EA_GUARD_CALL. */
-typedef ea_guard_policy_t (*ea_damage_t)(void *context, const ea_guard_report_t *report);
 
 /* Lock objects of the application, EA_CFG_ALLOC_LOCKING 3. try returns false instead of waiting; it
  * is what interrupts use. They are called with the region's lock object, or with options.lock. */
@@ -196,7 +200,7 @@ typedef struct {
     ea_events_t *events;      /* where events go; NULL: nowhere. EA_CFG_ALLOC_REPORT */
     uintptr_t secret;         /* random at each boot: canaries and tags are made of it */
     ea_guard_policy_t damage; /* what to do when damage is found */
-    ea_damage_t on_damage;    /* for EA_GUARD_CALL */
+    ea_guard_callback_t on_damage;    /* for EA_GUARD_CALL */
     void *damage_context;
     size_t quarantine_bytes;      /* budget of freed blocks held back; EA_CFG_GUARD 3 */
     const ea_lock_ops_t *lock_ops; /* EA_CFG_ALLOC_LOCKING 3 */
@@ -209,7 +213,7 @@ typedef struct {
     size_t n_regions;
     size_t total_bytes; /* sums over the regions: see ea_heap_stats_t */
     size_t free_bytes;
-    size_t min_free_bytes; /* least sum ever, counted from when somebody looked */
+    size_t min_free_bytes; /* of these, the least ever, summed: each region's at its own moment */
     size_t largest_free_bytes;
     size_t n_live; /* blocks handed out and not freed */
     size_t n_deferred; /* freed in an interrupt and not merged yet */
@@ -222,7 +226,7 @@ typedef struct {
     uint32_t n_waits, n_waited;
     uint32_t n_handler_calls, n_handled;
     uint32_t n_failures; /* requests refused in the end */
-    uint32_t n_failures_by[EA_N_REASONS];
+    uint32_t n_failures_by[EAI_N_REASONS];
     uint32_t n_damaged; /* calls that a guard or a store refused */
 } ea_allocator_stats_t;
 
@@ -254,8 +258,17 @@ typedef struct {
 #endif
 } eai_region_slot_t;
 
+/* A task inside a callback of the chain, on its stack; private. */
+typedef struct eai_helping {
+    struct eai_helping *eai_next;
+    const void *eai_task;
+} eai_helping_t;
+
 /* The caller's object; every field is private. Must not be moved or copied once in use. */
 typedef struct ea_allocator {
+#if EAI_PLAIN
+    ea_heap_t *eai_plain; /* of the region asked first, if an ordinary request needs only it */
+#endif
     uint8_t eai_n_regions;
     uint8_t eai_order[EA_CFG_ALLOC_REGIONS]; /* slots, the one to ask first comes first */
     eai_region_slot_t eai_slots[EA_CFG_ALLOC_REGIONS];
@@ -265,11 +278,11 @@ typedef struct ea_allocator {
     void *eai_pool_tags; /* one for each block of the set, in a block of a region */
 #endif
 #endif
-#if EAI_GUARDED
-    eai_guard_t eai_guard;
     ea_guard_policy_t eai_damage;
-    ea_damage_t eai_on_damage;
+    ea_guard_callback_t eai_on_damage;
     void *eai_damage_context;
+#if EAI_TAGGED
+    eai_guard_t eai_guard;
 #endif
 #if EA_CFG_GUARD >= 3
     eai_quarantine_t eai_quarantine;
@@ -282,11 +295,10 @@ typedef struct ea_allocator {
 #endif
 #if EA_CFG_ALLOC_ISR
     uintptr_t eai_deferred; /* blocks freed in interrupts: a list through them */
-    size_t eai_n_deferred;
 #endif
 #if EA_CFG_ALLOC_RECLAIM
     ea_reclaimer_t *eai_reclaimers; /* by cost */
-    uint32_t eai_round;
+    uint32_t eai_reclaimer_serial;
     ea_compact_t eai_compact;
     void *eai_compact_context;
 #endif
@@ -298,7 +310,7 @@ typedef struct ea_allocator {
     void *eai_reserve;
     size_t eai_reserve_bytes; /* what it should be */
     size_t eai_reserve_held;  /* what it is        */
-    uint8_t eai_reserve_slot;
+    uint8_t eai_reserve_slot; /* its region; 0xFF: none */
 #endif
 #if EA_CFG_ALLOC_HANDLER
     ea_handler_t eai_handler;
@@ -307,15 +319,18 @@ typedef struct ea_allocator {
 #if EA_CFG_ALLOC_REPORT
     ea_events_t *eai_events;
     ea_failure_t eai_failure;
-    uint32_t eai_n_failures_by[EA_N_REASONS];
+    uint32_t eai_n_failures_by[EAI_N_REASONS];
     uint32_t eai_n_damaged;
-    uint32_t eai_n_chain[10];
+    uint32_t eai_n_chain[9];
 #endif
 #if EA_CFG_ALLOC_PRESSURE
     ea_pressure_t eai_pressure;
+    uintptr_t eai_used_bytes; /* in blocks handed out */
+    size_t eai_total_bytes; /* of all regions */
 #endif
-    size_t eai_min_free;
-    void *eai_helper; /* the task that is inside a callback of the chain */
+#if EA_CFG_ALLOC_RECLAIM || EA_CFG_ALLOC_HANDLER
+    eai_helping_t *eai_helping; /* tasks inside a callback of the chain */
+#endif
 #if EA_CFG_ALLOC_LOCKING == 1 || EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_t eai_lock;
 #elif EA_CFG_ALLOC_LOCKING == 3

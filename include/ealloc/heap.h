@@ -188,6 +188,15 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr);
 /* Bytes the caller may use in ptr: at least what was asked for. 0 for NULL. Cost O(1). */
 EA_NODISCARD size_t ea_heap_usable_size_bytes(const ea_heap_t *heap, const void *ptr);
 
+/* Test a pointer as ea_heap_free() would, and free nothing.
+ * Returns  EA_OK: as far as the checks can tell a live block, *usable_bytes (may be NULL) as
+ *          ea_heap_usable_size_bytes(); else what ea_heap_free() would say, counted. Cost O(1). */
+EA_NODISCARD ea_status_t ea_heap_probe(ea_heap_t *heap, void *ptr, size_t *usable_bytes);
+
+/* What a block for such a request costs at most, its overhead included: what it needs, and what is
+ * too little to be a block of its own. 0 if no state of this heap could grant it. Cost O(1). */
+EA_NODISCARD size_t ea_heap_cost_bytes(const ea_heap_t *heap, size_t size_bytes);
+
 /* --- realloc in three parts, so that the copy can happen outside a lock ----------------------- */
 
 /* Part 1, under the caller's lock: find room for size_bytes aligned to alignment_bytes (0: any).
@@ -239,6 +248,9 @@ void ea_heap_stats(const ea_heap_t *heap, ea_heap_stats_t *stats);
 
 /* Start a new watermark: min_free_bytes becomes free_bytes. Cost O(1). */
 void ea_heap_reset_min_free(ea_heap_t *heap);
+
+/* Bytes in free blocks, their overhead included; 0 where EA_CFG_HEAP_STATS is 0. Cost O(1). */
+EA_NODISCARD size_t ea_heap_free_bytes(const ea_heap_t *heap);
 
 /* The largest request ea_heap_alloc() would grant now: exact, in O(1); tiny: a look at each bin. 0:
  * none. With quick lists (throughput) the lists are not searched and the answer is a lower

@@ -127,7 +127,12 @@ void ea_port_lock_deinit(ea_port_lock_t *lock);
  * Context  task, outside masked sections, not holding lock. */
 void ea_port_lock_acquire(ea_port_lock_t *lock);
 
-/* Let lock go. What the holder wrote is visible to the next one. Context: the task that holds it.
+/* Take lock if that is possible at once. For interrupts, and for tasks that will not sleep.
+ * Returns  false: somebody holds it, also if that is the interrupted task.
+ * Context  any, outside masked sections. Whoever took it lets it go before it returns. */
+EA_NODISCARD bool ea_port_lock_try_acquire(ea_port_lock_t *lock);
+
+/* Let lock go. What the holder wrote is visible to the next one. Context: the one that holds it.
  */
 void ea_port_lock_release(ea_port_lock_t *lock);
 

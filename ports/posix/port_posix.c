@@ -215,6 +215,11 @@ void ea_port_lock_acquire(ea_port_lock_t *port_lock)
     (void)pthread_mutex_lock(mutex_of(port_lock));
 }
 
+bool ea_port_lock_try_acquire(ea_port_lock_t *port_lock)
+{
+    return pthread_mutex_trylock(mutex_of(port_lock)) == 0;
+}
+
 void ea_port_lock_release(ea_port_lock_t *port_lock)
 {
     (void)pthread_mutex_unlock(mutex_of(port_lock));

@@ -35,6 +35,8 @@ typedef struct {
     bool critical;
     bool isr;
     bool long_lived;
+    bool is_guarded;
+    bool is_internal; /* the library's own */
     uint8_t place;       /* of the block: a slot, or EAI_POOL_PLACE */
     size_t usable_bytes; /* of the block, from its payload on */
     size_t gross_bytes;  /* what the block costs */
@@ -189,6 +191,13 @@ bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_
               const void *caller);
 /* Charge and take a block, without the chain; NULL: nothing changed. The result is the raw block. */
 void *eai_try(alloc_t *a, eai_want_t *want);
+/* Its parts: charge what the block will cost; take it out of a slot whose lock is held; charge or
+ * give back the difference. raw NULL: give the charge back. */
+bool eai_charge(eai_want_t *want);
+void *eai_take_locked(slot_t *slot, eai_want_t *want);
+void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *raw);
+/* The live block changes hands: who wants it pays, and its owner gets its own back. */
+bool eai_pay_for(alloc_t *a, eai_want_t *want, const eai_block_t *block);
 /* The chain, after eai_try() found nothing. NULL: refused, counted and reported. */
 void *eai_rescue(alloc_t *a, eai_want_t *want);
 void eai_refuse(alloc_t *a, const eai_want_t *want, ea_reason_t reason);
@@ -197,21 +206,106 @@ void *eai_dress(alloc_t *a, const eai_want_t *want, void *raw);
 /* Give back what eai_try() brought, undressed, with its charge. */
 void eai_untake(alloc_t *a, const eai_want_t *want, void *raw);
 
+/* ea_malloc() and its kin. */
+void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, const void *caller);
 /* Find and test the live block at ptr. Returns EA_OK, or what is wrong with it, reported. */
 ea_status_t eai_find(alloc_t *a, void *ptr, bool isr, eai_block_t *block, const void *caller);
-/* Return a raw block to its region or pool; only that. */
+/* The found block is no longer wanted: undress it, give it back and pay its owner back. */
+ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, bool aside, const void *caller);
+/* Return a raw block to its region or pool; only that. EA_ERR_BUSY: an interrupt found the region
+ * locked. */
 ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr);
+/* The same for an undressed block of a region, by way of the quarantine. Task only. */
+ea_status_t eai_settle(alloc_t *a, uint8_t place, void *raw);
 /* What is due when memory has come back: waiters, the reserve, pressure. Task only. */
 void eai_after_free(alloc_t *a);
+/* Is there anything for eai_after_free() to do but pressure? */
+EA_INLINE bool eai_is_awaited(const alloc_t *a)
+{
+    (void)a;
+    bool awaited = false;
+#if EA_CFG_ALLOC_WAIT
+    awaited |= !ea_waitq_is_empty(&a->eai_waiting);
+#endif
+#if EA_CFG_ALLOC_RESERVE
+    awaited |= EAI_PEEK(&a->eai_reserve_held) < EAI_PEEK(&a->eai_reserve_bytes);
+#endif
+    return awaited;
+}
+/* What a task does on its way out of a call: merge, serve, refill, watch, as far as is due. */
+void eai_look_around(alloc_t *a);
 /* Merge at most max_steps deferred blocks. */
 size_t eai_drain(alloc_t *a, size_t max_steps);
+#if EA_CFG_ALLOC_ISR
+size_t eai_count_deferred(alloc_t *a);
+#endif
+#if EA_CFG_ALLOC_PRESSURE
+/* So many bytes more (modulo the word size) are in blocks handed out. */
+void eai_add_used(alloc_t *a, size_t bytes);
+/* The level of pressure may have changed. Task only. */
+void eai_watch(alloc_t *a);
+#else
+EA_INLINE void eai_add_used(alloc_t *a, size_t bytes)
+{
+    (void)a, (void)bytes;
+}
+EA_INLINE void eai_watch(alloc_t *a)
+{
+    (void)a;
+}
+#endif
+#if EAI_TAGGED
+/* The tag of the block at payload: in front of it, or in the pools' array. */
+eai_tag_t *eai_pool_tag(const alloc_t *a, const void *payload);
+EA_INLINE eai_tag_t *eai_tag_of(const alloc_t *a, void *payload, uint8_t place)
+{
+#if EA_CFG_ALLOC_POOLS
+    if (place == EAI_POOL_PLACE) return eai_pool_tag(a, payload);
+#endif
+    (void)a, (void)place;
+    return eai_guard_front_tag(payload);
+}
+#endif
+#if EA_CFG_GUARD >= 3
+/* Hold a poisoned block back, and let go what the budget does not allow any more. false: the block
+ * is too large for that. Task only. */
+bool eai_detain(alloc_t *a, void *payload, size_t usable_bytes);
+/* Let go of everything. Returns whether there was anything. */
+bool eai_discharge(alloc_t *a);
+#endif
+/* Usable bytes of a raw block that is in use, read under its slot's lock. */
+size_t eai_usable_locked(alloc_t *a, uint8_t place, void *raw);
+/* Fill in the neighbours of a report. Cold: walks the region. */
+void eai_name_neighbours(alloc_t *a, const eai_block_t *block, ea_guard_report_t *report);
 /* Report damage and do as the policy says; returns status. */
 ea_status_t eai_damaged(alloc_t *a, bool isr, ea_guard_report_t *report, ea_status_t status,
                         const void *caller);
 
+/* What a store's refusal of a block is called. */
+EA_INLINE ea_guard_kind_t eai_kind_of(ea_status_t status)
+{
+    return status == EA_ERR_DOUBLE_FREE ? EA_GUARD_DOUBLE_FREE
+           : status == EA_ERR_FOREIGN   ? EA_GUARD_FOREIGN
+                                        : EA_GUARD_STORE;
+}
+
+/* What the heap makes of a request, if it is good fit and no hole is a granule too large. */
+EA_INLINE size_t eai_gross_of(size_t raw_bytes)
+{
+    size_t gross =
+        (raw_bytes + EA_HEAP_OVERHEAD_BYTES + EA_HEAP_ALIGN - 1u) & ~(size_t)(EA_HEAP_ALIGN - 1u);
+    return gross < EA_HEAP_MIN_BLOCK_BYTES ? EA_HEAP_MIN_BLOCK_BYTES : gross;
+}
+
 EA_INLINE void *eai_raw_of(const eai_block_t *block)
 {
     return block->place == EAI_POOL_PLACE ? block->payload : block->payload - EAI_FRONT_BYTES;
+}
+
+/* Ticks of about four seconds: what a tag keeps of the time. */
+EA_INLINE uint32_t eai_birth_now(void)
+{
+    return (uint32_t)(ea_port_time_coarse_us() >> 22);
 }
 
 EA_INLINE bool eai_is_power_of_two(size_t x)

@@ -32,6 +32,37 @@ size_t ea_heap_usable_size_bytes(const ea_heap_t *heap, const void *ptr)
     return ptr ? size_of(*header(ptr)) - EA_HEAP_OVERHEAD_BYTES : 0;
 }
 
+ea_status_t ea_heap_probe(ea_heap_t *heap, void *ptr, size_t *usable_bytes)
+{
+    char *payload = ptr;
+    const eai_region_t *r = &heap->region;
+    /* The region it lies in, and room for what its header says, before anything behind it is read. */
+    while (r && (payload < region_first(heap, r) || payload >= region_end(heap, r)))
+        r = region_next(heap, r); /* bound: regions */
+    if (!r || ((uintptr_t)payload & EAI_MASK)) return EA_ERR_FOREIGN;
+    uint32_t size = size_of(*header(payload));
+    if (size > (uint32_t)(region_end(heap, r) - payload)) return EA_ERR_CORRUPT;
+    ea_status_t status = eai_heap_admit(heap, payload);
+    if (status == EA_OK && usable_bytes) *usable_bytes = size - EA_HEAP_OVERHEAD_BYTES;
+    return status;
+}
+
+size_t ea_heap_cost_bytes(const ea_heap_t *heap, size_t size_bytes)
+{
+    uint32_t size = eai_heap_size_for(heap, size_bytes);
+    return size && eai_heap_can_serve(heap, size) ? size + (EAI_MIN_BLOCK - EA_HEAP_ALIGN) : 0;
+}
+
+size_t ea_heap_free_bytes(const ea_heap_t *heap)
+{
+    (void)heap;
+#if EA_CFG_HEAP_STATS
+    return heap->usage.free_bytes;
+#else
+    return 0;
+#endif
+}
+
 /* --- aligned ---------------------------------------------------------------------------------- */
 
 EA_INLINE bool is_power_of_two(size_t x)

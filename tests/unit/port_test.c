@@ -110,7 +110,10 @@ TEST(port_lock_can_be_taken_again_after_it_was_let_go, 0)
     ea_port_lock_init(&lock[1]);
     for (int i = 0; i < 3; i++) {
         ea_port_lock_acquire(&lock[0]);
-        ea_port_lock_acquire(&lock[1]); /* another one */
+        EXPECT(!ea_port_lock_try_acquire(&lock[0]));
+        EXPECT(ea_port_lock_try_acquire(&lock[1])); /* another one */
+        ea_port_lock_release(&lock[1]);
+        ea_port_lock_acquire(&lock[1]);
         ea_port_lock_release(&lock[0]);
         ea_port_lock_release(&lock[1]);
     }

@@ -1,0 +1,733 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The allocator: requests and what serves them. allocator_regions.c holds its life, regions and
+ * pools, allocator_resize.c the rest of the malloc family, allocator_rescue.c the chain for when
+ * memory ends, allocator_blocks.c what looks at blocks and owners.
+ *
+ *     request -> owner charged -> pool set or region -> block dressed -> pointer
+ *     pointer -> region or pool found by address -> guards tested -> undressed -> owner paid back
+ *             -> quarantine -> region -> whoever waits, the reserve, pressure
+ *
+ * Invariants
+ *   A1 a slot's heap changes only under the slot's lock; its begin, end, heap and attributes are
+ *      whole words that may be read without it, and are read again under it before they are used
+ *   A2 while a block lives in a region the region stays in its slot and covers the block
+ *   A3 nobody holds two locks, and no lock is held over a callback, a copy or a loop
+ *   A4 an owner is charged what its live blocks cost (gross bytes), and what its requests under way
+ *      may cost; the charge comes before the block and goes back after it
+ *   A5 a block freed in an interrupt is in the deferred list, in its region, or not freed: the list
+ *      runs through the blocks themselves, so it is never full
+ *   A6 from the moment a task waits until it is served or gives up, whoever frees tries to serve the
+ *      first that waits: nobody sleeps beside memory that would do (serve_first() in
+ *      allocator_rescue.c)
+ *
+ * The deferred list is pushed to by any context and taken as a whole by a task, so a push that finds
+ * the head it read is right whatever happened in between.
+ *
+ * Rejected: one heap over all regions (attributes, locks and spans differ); a queue of fixed length
+ * for what interrupts free (it can be full); handing each region its own copy of the chain.
+ */
+#include "memory/allocator_internal.h"
+
+#include "base/atomic.h"
+#if EA_CFG_ALLOC_OWNERS
+#include "ealloc/owner.h"
+#endif
+
+/* --- what a request needs --------------------------------------------------------------------- */
+
+/* What cannot be a size once dressed: half the address space is more than any heap has. */
+#define MOST_BYTES (SIZE_MAX / 2u)
+
+#if EA_CFG_ALLOC_OWNERS
+EA_INLINE ea_account_t *owner_of_call(const alloc_t *a, bool isr)
+{
+    ea_account_t *owner = isr ? a->eai_isr_owner : ea_owner_current();
+    return owner ? owner : a->eai_owner;
+}
+#endif
+
+EA_INLINE void want_ordinary(alloc_t *a, eai_want_t *want, size_t size_bytes, const void *caller)
+{
+    (void)a;
+    want->size_bytes = size_bytes;
+#if EAI_TAGGED
+    want->is_guarded = eai_guard_picks(&a->eai_guard);
+    want->raw_bytes = size_bytes + eai_guard_extra_bytes(want->is_guarded);
+#else
+    want->raw_bytes = size_bytes;
+#endif
+    want->alignment_bytes = 0;
+    want->timeout_us = 0;
+    want->caller = caller;
+    want->isr = eai_in_isr();
+#if EA_CFG_ALLOC_OWNERS
+    want->owner = owner_of_call(a, want->isr);
+    want->limiter = NULL;
+    want->charged = 0;
+    want->priority = want->owner ? ea_account_priority(want->owner) : 0;
+#else
+    want->priority = 0;
+#endif
+    want->capabilities = 0;
+    want->policy = EA_POLICY_DEFAULT;
+    want->critical = want->priority >= EA_PRIORITY_CRITICAL;
+    want->long_lived = false;
+    want->is_internal = false;
+}
+
+bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_t *request,
+              const void *caller)
+{
+    want_ordinary(a, want, size_bytes, caller);
+    if (request) {
+        want->alignment_bytes = request->alignment_bytes;
+        want->timeout_us = want->isr ? 0 : request->timeout_us;
+        want->capabilities = request->capabilities;
+        want->policy = (uint8_t)request->policy;
+        want->long_lived = request->lifetime == EA_LIFETIME_LONG;
+        if (request->priority) want->priority = request->priority;
+#if EA_CFG_ALLOC_OWNERS
+        if (request->owner) {
+            want->owner = request->owner;
+            if (!request->priority) want->priority = ea_account_priority(request->owner);
+        }
+#endif
+        want->critical =
+            want->priority >= EA_PRIORITY_CRITICAL || want->policy == EA_POLICY_CRITICAL;
+        if ((want->alignment_bytes && !eai_is_power_of_two(want->alignment_bytes)) ||
+            want->policy > EA_POLICY_LOW_FRAGMENTATION) {
+            eai_refuse(a, want, EA_REASON_INVALID);
+            return false;
+        }
+        if (want->alignment_bytes <= EA_HEAP_ALIGN) want->alignment_bytes = 0;
+    }
+    if (size_bytes > MOST_BYTES || want->alignment_bytes > MOST_BYTES) {
+        eai_refuse(a, want, EA_REASON_TOO_LARGE);
+        return false;
+    }
+    return true;
+}
+
+/* --- regions ---------------------------------------------------------------------------------- */
+
+/* Is this region for such a request? Without the slot's lock the answer is a hint. */
+EA_INLINE bool suits(const slot_t *slot, const eai_want_t *want)
+{
+    return EAI_PEEK(&slot->eai_heap) != NULL &&
+           (want->capabilities & ~EAI_PEEK(&slot->eai_capabilities)) == 0 &&
+           (EAI_PEEK(&slot->eai_policy) != EA_POLICY_CRITICAL || want->critical);
+}
+
+void *eai_take_locked(slot_t *slot, eai_want_t *want)
+{
+    ea_heap_t *heap = slot->eai_heap;
+    size_t alignment = want->alignment_bytes, raw_bytes = want->raw_bytes;
+    void *raw;
+    if (EA_UNLIKELY(slot->eai_line_log2)) {
+        /* The payload begins and ends with a line; what is in front of it has one of its own. */
+        size_t line = (size_t)1 << slot->eai_line_log2;
+        if (alignment < line) alignment = line;
+        raw_bytes += -want->size_bytes & (line - 1u);
+    }
+    if (EA_LIKELY(alignment == 0)) raw = ea_heap_alloc(heap, raw_bytes);
+    else raw = ea_heap_aligned_alloc_at(heap, alignment, EAI_FRONT_BYTES, raw_bytes);
+    if (raw) {
+        want->gross_bytes = ea_heap_usable_size_bytes(heap, raw) + EA_HEAP_OVERHEAD_BYTES;
+        want->usable_bytes = want->gross_bytes - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES;
+    }
+    return raw;
+}
+
+/* May the request not have what is kept for those that name a capability? */
+EA_INLINE bool is_kept(const slot_t *slot, const eai_want_t *want)
+{
+    return slot->eai_reserve_bytes != 0 && (want->capabilities & slot->eai_capabilities) == 0 &&
+           ea_heap_free_bytes(slot->eai_heap) <
+               slot->eai_reserve_bytes + eai_gross_of(want->raw_bytes);
+}
+
+/* Take a block out of one region. */
+static void *take_from(alloc_t *a, uint8_t index, eai_want_t *want)
+{
+    slot_t *slot = &a->eai_slots[index];
+    void *raw = NULL;
+    if (!suits(slot, want) || !eai_lock_slot(a, slot, want->isr)) return NULL;
+    if (EA_LIKELY(suits(slot, want)) /* still */ && !EA_UNLIKELY(is_kept(slot, want)))
+        raw = eai_take_locked(slot, want);
+    eai_unlock_slot(a, slot);
+    want->place = index;
+    return raw;
+}
+
+/* The regions whose policy is policy; the one with the smallest largest block that will do, if
+ * closest. */
+static void *take_preferred(alloc_t *a, eai_want_t *want, uint8_t policy, bool closest)
+{
+    uint8_t n = EAI_PEEK(&a->eai_n_regions), best = EAI_NO_PLACE;
+    size_t least = SIZE_MAX;
+    for (uint8_t k = 0; k < n; k++) {
+        uint8_t i = EAI_PEEK(&a->eai_order[k]);
+        slot_t *slot = &a->eai_slots[i];
+        if (!suits(slot, want)) continue;
+        if (!closest) {
+            if (EAI_PEEK(&slot->eai_policy) != policy) continue;
+            void *raw = take_from(a, i, want);
+            if (raw) return raw;
+            continue;
+        }
+        if (!eai_lock_slot(a, slot, want->isr)) continue;
+        size_t largest = slot->eai_heap ? ea_heap_largest_free_bytes(slot->eai_heap) : 0;
+        eai_unlock_slot(a, slot);
+        if (largest >= want->raw_bytes && largest < least) {
+            least = largest;
+            best = i;
+        }
+    }
+    return best == EAI_NO_PLACE ? NULL : take_from(a, best, want);
+}
+
+static EA_NOINLINE void *take_by_policy(alloc_t *a, eai_want_t *want)
+{
+    uint8_t policy = want->policy;
+    if (want->long_lived && policy == EA_POLICY_DEFAULT) policy = EA_POLICY_LOW_FRAGMENTATION;
+    void *raw = take_preferred(a, want, policy, false);
+    if (!raw && want->policy == EA_POLICY_LOW_FRAGMENTATION)
+        raw = take_preferred(a, want, policy, true);
+    return raw;
+}
+
+/* A block of the regions, in the order that the header states. */
+static void *take(alloc_t *a, eai_want_t *want)
+{
+    if (EA_UNLIKELY(want->policy != EA_POLICY_DEFAULT || want->long_lived)) {
+        void *raw = take_by_policy(a, want);
+        if (raw) return raw;
+    }
+    uint8_t n = EAI_PEEK(&a->eai_n_regions);
+    for (uint8_t k = 0; k < n; k++) { /* bound: EA_CFG_ALLOC_REGIONS */
+        void *raw = take_from(a, EAI_PEEK(&a->eai_order[k]), want);
+        if (EA_LIKELY(raw != NULL)) return raw;
+    }
+    return NULL;
+}
+
+/* --- charging --------------------------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_OWNERS
+/* Charge up to bytes in all. */
+EA_INLINE bool charge_up_to(eai_want_t *want, size_t bytes)
+{
+    if (!want->owner || bytes <= want->charged) return true;
+    if (ea_account_charge(want->owner, bytes - want->charged, &want->limiter) != EA_OK)
+        return false;
+    want->charged = bytes;
+    return true;
+}
+
+EA_INLINE void charge_down_to(eai_want_t *want, size_t bytes)
+{
+    if (!want->owner || want->charged <= bytes) return;
+    (void)ea_account_return(want->owner, want->charged - bytes);
+    want->charged = bytes;
+}
+#else
+#define charge_up_to(want, bytes) ((void)(want), true)
+#define charge_down_to(want, bytes) ((void)(want))
+#endif
+
+bool eai_charge(eai_want_t *want)
+{
+    return charge_up_to(want, eai_gross_of(want->raw_bytes));
+}
+
+void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *raw)
+{
+    (void)a;
+    if (EA_UNLIKELY(!raw)) {
+        charge_down_to(want, 0);
+        return NULL;
+    }
+#if EA_CFG_ALLOC_OWNERS
+    if (EA_UNLIKELY(want->owner && want->charged != want->gross_bytes)) {
+        if (!charge_up_to(want, want->gross_bytes)) {
+            eai_untake(a, want, raw);
+            want->charged = 0;
+            return NULL;
+        }
+        charge_down_to(want, want->gross_bytes);
+    }
+#endif
+    return raw;
+}
+
+void *eai_try(alloc_t *a, eai_want_t *want)
+{
+    void *raw = NULL;
+    if (EA_UNLIKELY(!eai_charge(want))) return NULL;
+#if EA_CFG_ALLOC_POOLS
+    ea_poolset_t *pools = a->eai_pools;
+    if (pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
+        want->policy == EA_POLICY_DEFAULT) {
+        raw = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
+        if (raw) {
+            want->place = EAI_POOL_PLACE;
+            want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, raw);
+        }
+    }
+#endif
+    if (!raw) raw = take(a, want);
+    return eai_settle_charge(a, want, raw);
+}
+
+void eai_untake(alloc_t *a, const eai_want_t *want, void *raw)
+{
+    (void)eai_release(a, want->place, raw, want->isr);
+#if EA_CFG_ALLOC_OWNERS
+    if (want->owner && want->charged) (void)ea_account_return(want->owner, want->charged);
+#endif
+}
+
+/* --- used bytes ------------------------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_PRESSURE
+void eai_add_used(alloc_t *a, size_t bytes)
+{
+    EAI_ENTER(irq);
+    uintptr_t seen;
+    do seen = EAI_LOAD(&a->eai_used_bytes, EAI_RELAXED);
+    while (!EAI_CAS(&a->eai_used_bytes, seen, seen + bytes));
+    EAI_LEAVE(irq);
+}
+
+/* Has the use left the range within which the level stays? */
+EA_INLINE bool level_may_change(const alloc_t *a)
+{
+    const ea_pressure_t *p = &a->eai_pressure;
+    uintptr_t used = EAI_PEEK(&a->eai_used_bytes);
+    uint8_t level = EAI_PEEK(&p->eai_level);
+    return used >= EAI_PEEK(&p->eai_enter[level]) || used < EAI_PEEK(&p->eai_leave[level]);
+}
+#else
+#define level_may_change(a) false
+#endif
+
+/* --- public: alloc ---------------------------------------------------------------------------- */
+
+void *eai_dress(alloc_t *a, const eai_want_t *want, void *raw)
+{
+    char *payload = raw;
+    if (want->place != EAI_POOL_PLACE) payload += EAI_FRONT_BYTES;
+    eai_add_used(a, want->gross_bytes);
+#if EAI_TAGGED
+    eai_label_t label = {.site = want->caller,
+                         .birth = eai_birth_now(),
+                         .flags = (want->is_guarded ? EAI_LABEL_GUARDED : 0) |
+                                  (want->is_internal ? EAI_LABEL_INTERNAL : 0)};
+#if EA_CFG_ALLOC_OWNERS
+    label.owner = want->owner ? ea_account_id(want->owner) : 0;
+#endif
+    eai_guard_dress(&a->eai_guard, eai_tag_of(a, payload, want->place), payload, want->size_bytes,
+                    want->usable_bytes, &label);
+#endif
+    return payload;
+}
+
+/* After something was taken. */
+EA_INLINE void look_around(alloc_t *a, bool isr)
+{
+#if EA_CFG_ALLOC_ISR
+    if (!isr && EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
+#endif
+    if (!isr && EA_UNLIKELY(level_may_change(a))) eai_watch(a);
+}
+
+void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, const void *caller)
+{
+    eai_want_t want;
+    if (size_bytes == 0 || !eai_want(a, &want, size_bytes, request, caller)) return NULL;
+    void *raw = eai_try(a, &want);
+    if (EA_UNLIKELY(!raw)) raw = eai_rescue(a, &want);
+    if (EA_UNLIKELY(!raw)) return NULL;
+    void *payload = eai_dress(a, &want, raw);
+    if (request && request->zeroed) memset(payload, 0, size_bytes);
+    look_around(a, want.isr);
+    return payload;
+}
+
+void *ea_malloc(alloc_t *a, size_t size_bytes)
+{
+#if EAI_PLAIN
+    /* Nothing to do but to ask the first region, if an ordinary request may. */
+    ea_heap_t *heap = a->eai_plain;
+    if (EA_LIKELY(heap != NULL)) {
+        void *block = ea_heap_alloc(heap, size_bytes);
+        if (EA_LIKELY(block != NULL)) return block;
+    }
+#endif
+    return eai_allocate(a, size_bytes, NULL, __builtin_return_address(0));
+}
+
+void *ea_malloc_ex(alloc_t *a, size_t size_bytes, const ea_request_t *request)
+{
+    return eai_allocate(a, size_bytes, request, __builtin_return_address(0));
+}
+
+void *ea_calloc(alloc_t *a, size_t n, size_t size_bytes)
+{
+    static const ea_request_t zeroed = {.zeroed = true};
+    size_t bytes;
+    /* What overflows is too large for any region: let it be refused and counted. */
+    if (__builtin_mul_overflow(n, size_bytes, &bytes)) bytes = SIZE_MAX;
+    return eai_allocate(a, bytes, &zeroed, __builtin_return_address(0));
+}
+
+void *ea_aligned_alloc(alloc_t *a, size_t alignment_bytes, size_t size_bytes)
+{
+    const ea_request_t aligned = {.alignment_bytes = alignment_bytes ? alignment_bytes : SIZE_MAX};
+    return eai_allocate(a, size_bytes, &aligned, __builtin_return_address(0));
+}
+
+/* --- free ------------------------------------------------------------------------------------- */
+
+ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr)
+{
+#if EA_CFG_ALLOC_POOLS
+    if (place == EAI_POOL_PLACE) return ea_poolset_free(a->eai_pools, raw);
+#endif
+    slot_t *slot = &a->eai_slots[place];
+    if (!eai_lock_slot(a, slot, isr)) return EA_ERR_BUSY;
+    ea_status_t status = ea_heap_free(slot->eai_heap, raw);
+    eai_unlock_slot(a, slot);
+    return status;
+}
+
+#if EA_CFG_ALLOC_ISR
+/* A block on the deferred list: the next one, and a word that tells whether a block is on it. The
+ * list holds raw blocks; the two words are in the payload, where the guards have had their look. */
+typedef uintptr_t EA_MAY_ALIAS link_word_t;
+typedef uint32_t EA_MAY_ALIAS sign_word_t;
+EA_STATIC_ASSERT(sizeof(link_word_t) + sizeof(sign_word_t) <=
+                     EA_HEAP_MIN_BLOCK_BYTES - EA_HEAP_OVERHEAD_BYTES,
+                 "the smallest block holds what the deferred list writes");
+
+EA_INLINE link_word_t *link_in(void *raw)
+{
+    return (link_word_t *)(void *)((char *)raw + EAI_FRONT_BYTES);
+}
+
+EA_INLINE sign_word_t *sign_in(void *raw)
+{
+    return (sign_word_t *)(void *)((char *)raw + EAI_FRONT_BYTES + sizeof(link_word_t));
+}
+
+EA_INLINE uint32_t sign_of(const void *raw, uintptr_t link)
+{
+    return (uint32_t)link ^ (uint32_t)(uintptr_t)raw ^ 0xDEFE44EDu;
+}
+
+#if !EAI_TAGGED
+/* A block that bears the sign may be on the list already: look. */
+static bool is_deferred(const alloc_t *a, void *raw)
+{
+    if (*sign_in(raw) != sign_of(raw, *link_in(raw))) return false;
+    uintptr_t at = EAI_LOAD(&a->eai_deferred, EAI_ACQUIRE); /* pairs with the push */
+    while (at != 0 && at != (uintptr_t)raw) at = *link_in((void *)at); /* bound: blocks deferred */
+    return at != 0;
+}
+#endif
+
+static void defer(alloc_t *a, void *raw)
+{
+    EAI_ENTER(irq);
+    uintptr_t first;
+    do {
+        first = EAI_LOAD(&a->eai_deferred, EAI_RELAXED);
+        *link_in(raw) = first;
+        *sign_in(raw) = sign_of(raw, first);
+    } while (!EAI_CAS(&a->eai_deferred, first, (uintptr_t)raw)); /* releases; pairs with drain */
+    EAI_LEAVE(irq);
+}
+
+/* The block pushed last; NULL: none. One task at a time takes, under the allocator's lock, so the
+ * head that is read cannot go and come back: its link stays right while others push. */
+static void *take_deferred(alloc_t *a)
+{
+    eai_lock(a);
+    EAI_ENTER(irq);
+    uintptr_t first;
+    do first = EAI_LOAD(&a->eai_deferred, EAI_ACQUIRE); /* pairs with defer */
+    while (first != 0 && !EAI_CAS(&a->eai_deferred, first, *link_in((void *)first)));
+    EAI_LEAVE(irq);
+    eai_unlock(a);
+    return (void *)first;
+}
+#endif
+
+size_t eai_drain(alloc_t *a, size_t max_steps)
+{
+    size_t n = 0;
+#if EA_CFG_ALLOC_ISR
+    for (; n < max_steps; n++) {
+        void *raw = take_deferred(a);
+        if (!raw) break;
+        *sign_in(raw) = 0;
+        ea_status_t status = eai_settle(a, eai_slot_of(a, raw), raw);
+        if (EA_LIKELY(status == EA_OK)) continue;
+        ea_guard_report_t report = {.kind = eai_kind_of(status),
+                                    .block = (char *)raw + EAI_FRONT_BYTES};
+        (void)eai_damaged(a, false, &report, status, NULL);
+    }
+#else
+    (void)a, (void)max_steps;
+#endif
+    return n;
+}
+
+#if EA_CFG_ALLOC_ISR
+size_t eai_count_deferred(alloc_t *a)
+{
+    size_t n = 0;
+    eai_lock(a);
+    uintptr_t at = EAI_LOAD(&a->eai_deferred, EAI_ACQUIRE); /* pairs with defer */
+    for (; at != 0; at = *link_in((void *)at)) n++;         /* bound: blocks deferred */
+    eai_unlock(a);
+    return n;
+}
+#endif
+
+size_t ea_allocator_poll(alloc_t *a, size_t max_steps)
+{
+    size_t n = eai_drain(a, max_steps);
+    if (n != 0) eai_after_free(a);
+    return n;
+}
+
+/* A block of a region that its user has given up, undressed: into quarantine or its heap. Task. */
+ea_status_t eai_settle(alloc_t *a, uint8_t place, void *raw)
+{
+#if EA_CFG_GUARD >= 3
+    char *payload = (char *)raw + EAI_FRONT_BYTES;
+    size_t usable = eai_usable_locked(a, place, raw) - EAI_FRONT_BYTES;
+    if (eai_detain(a, payload, usable)) return EA_OK;
+#endif
+    return eai_release(a, place, raw, false);
+}
+
+/* --- finding ---------------------------------------------------------------------------------- */
+
+/* What stands in the slot's heap under payload. locked: else only what no other context can be
+ * changing is looked at, which is enough to tell a live block from most others. */
+static ea_status_t look_at(alloc_t *a, slot_t *slot, bool locked, eai_block_t *block,
+                           eai_finding_t *finding)
+{
+    char *raw = block->payload - EAI_FRONT_BYTES;
+    size_t usable = 0;
+    (void)a;
+    const char *begin = EAI_PEEK(&slot->eai_begin), *end = EAI_PEEK(&slot->eai_end);
+    if (EAI_PEEK(&slot->eai_heap) == NULL || ((uintptr_t)raw & (EA_HEAP_ALIGN - 1u)) != 0 ||
+        (uintptr_t)raw - (uintptr_t)begin >= (size_t)(end - begin))
+        return EA_ERR_FOREIGN;
+    if (locked) {
+        ea_status_t status = ea_heap_probe(slot->eai_heap, raw, &usable);
+        if (status != EA_OK) return status;
+    } else {
+        usable = ea_heap_usable_size_bytes(slot->eai_heap, raw);
+        if (usable > (size_t)(end - raw)) return EA_ERR_CORRUPT;
+    }
+    if (usable < EAI_FRONT_BYTES) return EA_ERR_CORRUPT;
+    block->gross_bytes = usable + EA_HEAP_OVERHEAD_BYTES;
+    block->usable_bytes = usable - EAI_FRONT_BYTES;
+#if EAI_TAGGED
+    block->tag = eai_guard_front_tag(block->payload);
+    finding->kind =
+        eai_guard_check(&a->eai_guard, block->tag, block->payload, block->usable_bytes, finding);
+#else
+    (void)finding;
+#endif
+    return EA_OK;
+}
+
+/* What a finding is called as a status. */
+static ea_status_t status_of(ea_guard_kind_t kind)
+{
+    return kind == EA_GUARD_NONE          ? EA_OK
+           : kind == EA_GUARD_DOUBLE_FREE ? EA_ERR_DOUBLE_FREE
+           : kind == EA_GUARD_FOREIGN     ? EA_ERR_FOREIGN
+                                          : EA_ERR_CORRUPT;
+}
+
+static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, eai_block_t *block,
+                                        eai_finding_t *finding, ea_status_t status,
+                                        const void *caller)
+{
+    ea_guard_report_t report = {.block = block->payload};
+    if (finding->kind == EA_GUARD_NONE) finding->kind = eai_kind_of(status);
+    else status = status_of(finding->kind);
+#if EAI_TAGGED
+    if (block->tag)
+        eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
+#endif
+    report.kind = finding->kind;
+    if (!isr && block->place < EA_CFG_ALLOC_REGIONS) eai_name_neighbours(a, block, &report);
+    return eai_damaged(a, isr, &report, status, caller);
+}
+
+ea_status_t eai_find(alloc_t *a, void *ptr, bool isr, eai_block_t *block, const void *caller)
+{
+    eai_finding_t finding = {0};
+    ea_status_t status = EA_ERR_FOREIGN;
+    *block = (eai_block_t){.payload = ptr, .place = eai_slot_of(a, ptr)};
+    if (EA_LIKELY(block->place != EAI_NO_PLACE)) {
+        slot_t *slot = &a->eai_slots[block->place];
+        bool locked = eai_lock_slot(a, slot, isr);
+        status = look_at(a, slot, locked, block, &finding);
+        if (locked) eai_unlock_slot(a, slot);
+    }
+#if EA_CFG_ALLOC_POOLS
+    else if (a->eai_pools && ea_poolset_owns(a->eai_pools, ptr)) {
+        block->place = EAI_POOL_PLACE;
+        block->gross_bytes = block->usable_bytes = ea_poolset_usable_bytes(a->eai_pools, ptr);
+        status = EA_OK; /* the pool knows whether it is live, when it is freed */
+#if EAI_TAGGED
+        block->tag = eai_pool_tag(a, ptr);
+        finding.kind = eai_guard_check(&a->eai_guard, block->tag, ptr, block->usable_bytes,
+                                       &finding);
+#endif
+    }
+#endif
+    if (EA_UNLIKELY(status != EA_OK || finding.kind != EA_GUARD_NONE))
+        return not_live(a, isr, block, &finding, status, caller);
+    return EA_OK;
+}
+
+/* --- public: free ----------------------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_OWNERS
+/* May who calls free a block of this owner? */
+static ea_status_t check_owner(alloc_t *a, bool isr, const eai_block_t *block, const void *caller)
+{
+    ea_account_t *current = isr ? NULL : ea_owner_current();
+    eai_label_t label;
+    if (!current || !eai_guard_label(&a->eai_guard, block->tag, block->payload, &label))
+        return EA_OK;
+    uint16_t owner = label.owner;
+    if (owner == 0 || ea_account_id(current) == owner) return EA_OK;
+    if (a->eai_strict_owner) {
+        ea_guard_report_t report = {
+            .kind = EA_GUARD_WRONG_OWNER, .block = block->payload, .owner = owner};
+        return eai_damaged(a, isr, &report, EA_ERR_NOT_OWNER, caller);
+    }
+    eai_tell(a, isr, EA_EVENT_WRONG_OWNER, EA_REASON_NONE, owner, block->usable_bytes,
+             block->payload, caller);
+    return EA_OK;
+}
+#endif
+
+/* The block may go: to its pool or region, aside, or into quarantine. aside: not into a region. */
+static ea_status_t give_up(alloc_t *a, uint8_t place, void *raw, bool isr, bool aside)
+{
+#if EA_CFG_ALLOC_ISR
+    if (EA_UNLIKELY(isr) && place != EAI_POOL_PLACE) {
+        ea_status_t status = aside ? EA_ERR_BUSY : eai_release(a, place, raw, true);
+        if (status != EA_ERR_BUSY) return status;
+#if !EAI_TAGGED
+        if (is_deferred(a, raw)) return EA_ERR_DOUBLE_FREE;
+#endif
+        defer(a, raw);
+        return EA_OK;
+    }
+#endif
+    (void)aside;
+    return place == EAI_POOL_PLACE ? eai_release(a, place, raw, isr) : eai_settle(a, place, raw);
+}
+
+static EA_NOINLINE ea_status_t not_taken(alloc_t *a, void *ptr, bool isr, ea_status_t status,
+                                         const void *caller)
+{
+    ea_guard_report_t report = {.kind = eai_kind_of(status), .block = ptr};
+    return eai_damaged(a, isr, &report, status, caller);
+}
+
+ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, bool aside, const void *caller)
+{
+    void *raw = eai_raw_of(block);
+#if EAI_TAGGED
+    eai_label_t label;
+    (void)eai_guard_label(&a->eai_guard, block->tag, block->payload, &label);
+    (void)eai_guard_undress(&a->eai_guard, block->tag, block->payload, block->usable_bytes);
+#endif
+    ea_status_t status = give_up(a, block->place, raw, isr, aside);
+    if (EA_UNLIKELY(status != EA_OK)) return not_taken(a, block->payload, isr, status, caller);
+#if EA_CFG_ALLOC_OWNERS
+    if (label.owner != 0 && a->eai_accounts) {
+        ea_account_t *owner = ea_account_by_id(a->eai_accounts, label.owner);
+        if (owner) (void)ea_account_return(owner, block->gross_bytes);
+    }
+#endif
+    eai_add_used(a, 0u - block->gross_bytes);
+    return EA_OK;
+}
+
+/* After something was given back. */
+EA_INLINE void look_around_after_free(alloc_t *a, bool isr)
+{
+    if (isr) return;
+#if EA_CFG_ALLOC_ISR
+    if (EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
+#endif
+    if (EA_UNLIKELY(eai_is_awaited(a) || level_may_change(a))) eai_after_free(a);
+}
+
+void eai_look_around(alloc_t *a)
+{
+    look_around_after_free(a, false);
+}
+
+static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool aside,
+                                          const void *caller)
+{
+#if EAI_TAGGED || EA_CFG_ALLOC_PRESSURE
+    eai_block_t block;
+    ea_status_t status = eai_find(a, ptr, isr, &block, caller);
+    if (EA_UNLIKELY(status != EA_OK)) return status;
+#if EA_CFG_ALLOC_OWNERS
+    status = check_owner(a, isr, &block, caller);
+    if (EA_UNLIKELY(status != EA_OK)) return status;
+#endif
+    status = eai_discard(a, &block, isr, aside, caller);
+    if (EA_UNLIKELY(status != EA_OK)) return status;
+#else
+    uint8_t place = eai_slot_of(a, ptr);
+#if EA_CFG_ALLOC_POOLS
+    if (place == EAI_NO_PLACE && a->eai_pools && ea_poolset_owns(a->eai_pools, ptr))
+        place = EAI_POOL_PLACE;
+#endif
+    ea_status_t status =
+        place == EAI_NO_PLACE ? EA_ERR_FOREIGN : give_up(a, place, ptr, isr, aside);
+    if (EA_UNLIKELY(status != EA_OK)) return not_taken(a, ptr, isr, status, caller);
+#endif
+    look_around_after_free(a, isr);
+    return EA_OK;
+}
+
+ea_status_t ea_free(alloc_t *a, void *ptr)
+{
+    if (!ptr) return EA_OK;
+#if EAI_PLAIN && EA_CFG_ALLOC_REGIONS == 1
+    if (EA_LIKELY(eai_slot_of(a, ptr) == 0)) {
+        ea_status_t status = ea_heap_free(a->eai_slots[0].eai_heap, ptr);
+        if (EA_LIKELY(status == EA_OK)) return EA_OK;
+        return not_taken(a, ptr, false, status, __builtin_return_address(0));
+    }
+#endif
+    return free_block(a, ptr, eai_in_isr(), false, __builtin_return_address(0));
+}
+
+#if EA_CFG_ALLOC_ISR
+ea_status_t ea_free_isr(alloc_t *a, void *ptr)
+{
+    if (!ptr) return EA_OK;
+    return free_block(a, ptr, true, true, __builtin_return_address(0));
+}
+#endif

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What looks at blocks, live ones and damaged ones: damage and its policy, information, owners,
+ * walks in steps.
+ *
+ * A walk takes a slot's lock for a handful of blocks, notes what it saw, lets the lock go and only
+ * then calls or frees anything. The heap's own cursor survives changes in between.
+ */
+#include "memory/allocator_internal.h"
+
+/* --- damage ----------------------------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_REPORT
+static ea_event_kind_t event_of(ea_guard_kind_t kind)
+{
+    switch (kind) {
+    case EA_GUARD_DOUBLE_FREE: return EA_EVENT_DOUBLE_FREE;
+    case EA_GUARD_FOREIGN:
+    case EA_GUARD_WRONG_ALLOCATOR: return EA_EVENT_FOREIGN_FREE;
+    case EA_GUARD_WRONG_OWNER: return EA_EVENT_WRONG_OWNER;
+    case EA_GUARD_HEAD:
+    case EA_GUARD_TAIL: return EA_EVENT_OVERFLOW;
+    default: return EA_EVENT_CORRUPTION;
+    }
+}
+#endif
+
+ea_status_t eai_damaged(alloc_t *a, bool isr, ea_guard_report_t *report, ea_status_t status,
+                        const void *caller)
+{
+    (void)isr, (void)caller;
+#if EA_CFG_ALLOC_REPORT
+    ea_port_irq_t irq = ea_port_irq_mask(); /* from any context: one record of constant size */
+    a->eai_last_damage = *report;
+    a->eai_n_damaged++;
+    ea_port_irq_restore(irq);
+    eai_tell(a, isr, event_of(report->kind), EA_REASON_DAMAGED, report->owner, report->size_bytes,
+             report->first_bad ? report->first_bad : report->block, caller);
+#endif
+    ea_guard_policy_t policy = a->eai_damage;
+    if (policy == EA_GUARD_CALL) policy = a->eai_on_damage(a->eai_damage_context, report);
+    if (policy == EA_GUARD_PANIC) ea_port_panic(ea_guard_kind_name(report->kind));
+    return status;
+}
+
+#if EA_CFG_ALLOC_REPORT
+void ea_allocator_last_damage(const alloc_t *a, ea_guard_report_t *report)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    *report = a->eai_last_damage;
+    ea_port_irq_restore(irq);
+}
+#endif
+
+#if EAI_TAGGED
+typedef struct {
+    const char *below; /* the last used block seen before raw */
+    const char *raw;
+    bool passed;
+} neighbour_search_t;
+
+static void look_below(void *context, const ea_heap_block_t *block)
+{
+    neighbour_search_t *search = context;
+    if ((const char *)block->payload >= search->raw) search->passed = true;
+    else if (block->used) search->below = block->payload;
+    else search->below = NULL;
+}
+
+static void name_neighbour(alloc_t *a, slot_t *slot, const char *raw,
+                           ea_guard_neighbour_t *neighbour)
+{
+    size_t usable;
+    char *payload = (char *)(uintptr_t)raw + EAI_FRONT_BYTES;
+    if (!raw || ea_heap_probe(slot->eai_heap, payload - EAI_FRONT_BYTES, &usable) != EA_OK ||
+        usable < EAI_FRONT_BYTES)
+        return;
+    eai_guard_describe_neighbour(&a->eai_guard, eai_guard_front_tag(payload), payload,
+                                 usable - EAI_FRONT_BYTES, neighbour);
+}
+#endif
+
+void eai_name_neighbours(alloc_t *a, const eai_block_t *block, ea_guard_report_t *report)
+{
+    (void)a, (void)block, (void)report;
+#if EAI_TAGGED
+    slot_t *slot = &a->eai_slots[block->place];
+    const char *raw = block->payload - EAI_FRONT_BYTES;
+    neighbour_search_t search = {.raw = raw};
+    ea_heap_cursor_t cursor = {0};
+    ea_status_t status;
+    do { /* bound: blocks of the region */
+        (void)eai_lock_slot(a, slot, false);
+        status = ea_heap_walk(slot->eai_heap, &cursor, 8, look_below, &search);
+        if (search.passed || status != EA_ERR_AGAIN) {
+            if (status != EA_ERR_BUSY) ea_heap_walk_end(slot->eai_heap);
+            if (search.passed) name_neighbour(a, slot, search.below, &report->below);
+            if (block->gross_bytes != 0)
+                name_neighbour(a, slot, raw + block->gross_bytes, &report->above);
+            status = EA_OK;
+        }
+        eai_unlock_slot(a, slot);
+    } while (status == EA_ERR_AGAIN);
+#endif
+}
+
+size_t eai_usable_locked(alloc_t *a, uint8_t place, void *raw)
+{
+    slot_t *slot = &a->eai_slots[place];
+    (void)eai_lock_slot(a, slot, false);
+    size_t usable = ea_heap_usable_size_bytes(slot->eai_heap, raw);
+    eai_unlock_slot(a, slot);
+    return usable;
+}
+
+/* --- the quarantine --------------------------------------------------------------------------- */
+
+#if EA_CFG_GUARD >= 3
+/* A block comes out of quarantine: was it written to? Then back to its region. */
+static void let_go(alloc_t *a, void *payload)
+{
+    void *raw = (char *)payload - EAI_FRONT_BYTES;
+    uint8_t place = eai_slot_of(a, raw);
+    eai_finding_t finding = {0};
+    size_t usable = eai_usable_locked(a, place, raw) - EAI_FRONT_BYTES;
+    if (eai_quarantine_verify(&a->eai_guard, payload, usable, &finding) != EA_GUARD_NONE) {
+        ea_guard_report_t report = {0};
+        eai_guard_describe(&a->eai_guard, eai_guard_front_tag(payload), payload, &finding, &report);
+        (void)eai_damaged(a, false, &report, EA_ERR_CORRUPT, NULL);
+    }
+    ea_status_t status = eai_release(a, place, raw, false);
+    if (status == EA_OK) return;
+    ea_guard_report_t report = {.kind = eai_kind_of(status), .block = payload};
+    (void)eai_damaged(a, false, &report, status, NULL);
+}
+
+bool eai_detain(alloc_t *a, void *payload, size_t usable_bytes)
+{
+    eai_lock(a);
+    bool taken = eai_quarantine_push(&a->eai_quarantine, &a->eai_guard, payload, usable_bytes);
+    eai_unlock(a);
+    if (!taken) return false;
+    for (;;) { /* bound: blocks of the budget */
+        eai_lock(a);
+        void *oldest = eai_quarantine_pop(&a->eai_quarantine, &a->eai_guard, false);
+        eai_unlock(a);
+        if (!oldest) return true;
+        let_go(a, oldest);
+    }
+}
+
+bool eai_discharge(alloc_t *a)
+{
+    bool any = false;
+    for (;;) { /* bound: blocks of the budget */
+        eai_lock(a);
+        void *oldest = eai_quarantine_pop(&a->eai_quarantine, &a->eai_guard, true);
+        eai_unlock(a);
+        if (!oldest) return any;
+        any = true;
+        let_go(a, oldest);
+    }
+}
+#endif
+
+/* --- information ------------------------------------------------------------------------------ */
+
+size_t ea_usable_size_bytes(const alloc_t *a, const void *ptr)
+{
+    ea_block_info_t info;
+    return ptr && ea_block_info(a, ptr, &info) == EA_OK ? info.size_bytes : 0;
+}
+
+/* What is known of a block that was found. */
+static void inform(const alloc_t *a, const eai_block_t *block, ea_block_info_t *info)
+{
+    *info = (ea_block_info_t){.block = block->payload,
+                              .size_bytes = block->usable_bytes,
+                              .usable_bytes = block->usable_bytes};
+    if (block->place != EAI_POOL_PLACE) info->region = EAI_PEEK(&a->eai_slots[block->place].eai_begin);
+#if EAI_TAGGED
+    eai_label_t label;
+    (void)eai_guard_label(&a->eai_guard, block->tag, block->payload, &label);
+    info->size_bytes = eai_guard_request_bytes(&a->eai_guard, block->tag, block->payload,
+                                               block->usable_bytes);
+    info->owner = label.owner;
+    info->site = label.site;
+    info->birth = label.birth;
+#endif
+}
+
+ea_status_t ea_block_info(const alloc_t *a, const void *ptr, ea_block_info_t *info)
+{
+    eai_block_t block;
+    *info = (ea_block_info_t){0};
+    ea_status_t status = eai_look(a, ptr, &block);
+    if (status == EA_OK) inform(a, &block, info);
+    return status;
+}
+
+/* --- owners ----------------------------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_OWNERS
+static ea_account_t *owner_of(const alloc_t *a, const eai_block_t *block, eai_label_t *label)
+{
+    if (!eai_guard_label(&a->eai_guard, block->tag, block->payload, label)) return NULL;
+    return label->owner && a->eai_accounts ? ea_account_by_id(a->eai_accounts, label->owner) : NULL;
+}
+
+/* From one account to another, of which either may be nobody. */
+static ea_status_t move_charge(ea_account_t *from, ea_account_t *to, size_t bytes,
+                               ea_account_t **limiter)
+{
+    if (from == to) return EA_OK;
+    if (from && to) return ea_account_transfer(from, to, bytes, limiter);
+    if (to) return ea_account_charge(to, bytes, limiter);
+    return ea_account_return(from, bytes);
+}
+
+ea_status_t ea_transfer(alloc_t *a, void *ptr, ea_account_t *to)
+{
+    eai_block_t block;
+    eai_label_t label;
+    if (!ptr) return EA_ERR_INVALID;
+    ea_status_t status = eai_find(a, ptr, false, &block, __builtin_return_address(0));
+    if (status != EA_OK) return status;
+    ea_account_t *from = owner_of(a, &block, &label);
+    status = move_charge(from, to, block.gross_bytes, NULL);
+    if (status != EA_OK) return status;
+    label.owner = to ? ea_account_id(to) : 0;
+    eai_guard_relabel(&a->eai_guard, block.tag, ptr, block.usable_bytes, &label);
+    return EA_OK;
+}
+#endif
+
+bool eai_pay_for(alloc_t *a, eai_want_t *want, const eai_block_t *block)
+{
+    (void)a, (void)want, (void)block;
+#if EA_CFG_ALLOC_OWNERS
+    eai_label_t label;
+    ea_account_t *from = owner_of(a, block, &label);
+    if (move_charge(from, want->owner, block->gross_bytes, &want->limiter) != EA_OK) return false;
+    want->charged = want->owner ? block->gross_bytes : 0;
+#endif
+    /* It is about to be dressed anew, as a block that was not there before. */
+    eai_add_used(a, 0u - block->gross_bytes);
+    return true;
+}
+
+/* --- walks ------------------------------------------------------------------------------------ */
+
+#define AT_A_TIME 8u
+
+typedef struct {
+    const alloc_t *a;
+    uint8_t place;
+    unsigned n;
+    eai_block_t blocks[AT_A_TIME];
+} note_t;
+
+static void note_block(void *context, const ea_heap_block_t *seen)
+{
+    note_t *note = context;
+    if (!seen->used || note->n == AT_A_TIME || seen->payload_bytes < EAI_FRONT_BYTES) return;
+    eai_block_t *block = &note->blocks[note->n++];
+    *block = (eai_block_t){.payload = (char *)seen->payload + EAI_FRONT_BYTES,
+                           .place = note->place,
+                           .usable_bytes = seen->payload_bytes - EAI_FRONT_BYTES,
+                           .gross_bytes = seen->payload_bytes + EA_HEAP_OVERHEAD_BYTES};
+#if EAI_TAGGED
+    block->tag = eai_guard_front_tag(block->payload);
+#endif
+}
+
+#if EA_CFG_ALLOC_POOLS
+static void note_pool_block(void *context, void *payload)
+{
+    note_t *note = context;
+    if (note->n == AT_A_TIME) return;
+    eai_block_t *block = &note->blocks[note->n++];
+    size_t bytes = ea_poolset_usable_bytes(note->a->eai_pools, payload);
+    *block = (eai_block_t){.payload = payload,
+                           .place = EAI_POOL_PLACE,
+                           .usable_bytes = bytes,
+                           .gross_bytes = bytes};
+#if EAI_TAGGED
+    block->tag = eai_pool_tag(note->a, payload);
+#endif
+}
+#endif
+
+/* Note the next few blocks. EA_ERR_AGAIN: there may be more behind them. */
+static ea_status_t note_some(alloc_t *a, ea_allocator_cursor_t *cursor, note_t *note)
+{
+    ea_status_t status = EA_OK;
+    note->a = a;
+    note->n = 0;
+    if (cursor->eai_slot < EA_CFG_ALLOC_REGIONS) {
+        slot_t *slot = &a->eai_slots[cursor->eai_slot];
+        note->place = (uint8_t)cursor->eai_slot;
+        (void)eai_lock_slot(a, slot, false);
+        if (slot->eai_heap)
+            status = ea_heap_walk(slot->eai_heap, &cursor->eai_heap, AT_A_TIME, note_block, note);
+        eai_unlock_slot(a, slot);
+        if (status == EA_ERR_AGAIN || status == EA_ERR_BUSY) return status;
+        cursor->eai_slot++;
+        cursor->eai_heap = (ea_heap_cursor_t){0};
+        return status == EA_OK ? EA_ERR_AGAIN : status;
+    }
+#if EA_CFG_ALLOC_POOLS
+    uint32_t k = cursor->eai_slot - EA_CFG_ALLOC_REGIONS;
+    if (a->eai_pools && k < a->eai_pools->eai_n_classes) {
+        ea_pool_cursor_t at = {cursor->eai_index};
+        status = ea_pool_walk(&a->eai_pools->eai_pools[k], &at, AT_A_TIME, note_pool_block, note);
+        cursor->eai_index = at.eai_index;
+        if (status == EA_ERR_AGAIN) return status;
+        cursor->eai_slot++;
+        cursor->eai_index = 0;
+        return EA_ERR_AGAIN; /* without validity bits a pool has no walk, and no block is noted */
+    }
+#endif
+    return EA_OK;
+}
+
+void ea_allocator_walk_end(alloc_t *a, ea_allocator_cursor_t *cursor)
+{
+    if (cursor->eai_slot < EA_CFG_ALLOC_REGIONS) {
+        slot_t *slot = &a->eai_slots[cursor->eai_slot];
+        (void)eai_lock_slot(a, slot, false);
+        if (slot->eai_heap && cursor->eai_heap.eai_state != 0) ea_heap_walk_end(slot->eai_heap);
+        eai_unlock_slot(a, slot);
+    }
+    *cursor = (ea_allocator_cursor_t){0};
+}
+
+/* Is it a live block of an application, and of this owner (0: any)? */
+static bool is_wanted(const alloc_t *a, const eai_block_t *block, uint16_t owner)
+{
+#if EAI_TAGGED
+    eai_label_t label;
+    if (!eai_guard_label(&a->eai_guard, block->tag, block->payload, &label)) return false;
+    return !(label.flags & EAI_LABEL_INTERNAL) && (owner == 0 || label.owner == owner);
+#else
+    (void)a, (void)block;
+    return owner == 0;
+#endif
+}
+
+ea_status_t ea_allocator_walk(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor,
+                              size_t max_steps, ea_allocator_visit_t visit, void *context)
+{
+    for (size_t steps = 0; steps < max_steps || steps == 0; steps += AT_A_TIME) {
+        note_t note;
+        ea_status_t status = note_some(a, cursor, &note);
+        for (unsigned i = 0; i < note.n; i++) {
+            ea_block_info_t info;
+            if (!is_wanted(a, &note.blocks[i], owner)) continue;
+            inform(a, &note.blocks[i], &info);
+            visit(context, &info);
+        }
+        if (status != EA_ERR_AGAIN) return status;
+    }
+    return EA_ERR_AGAIN;
+}
+
+#if EAI_TAGGED
+ea_status_t ea_free_all(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor, size_t max_steps,
+                        size_t *n_freed)
+{
+    ea_status_t status = EA_ERR_AGAIN;
+    if (owner == 0) return EA_ERR_INVALID;
+    for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
+         steps += AT_A_TIME) {
+        note_t note;
+        status = note_some(a, cursor, &note);
+        for (unsigned i = 0; i < note.n; i++) {
+            eai_block_t block;
+            if (!is_wanted(a, &note.blocks[i], owner)) continue;
+            void *ptr = note.blocks[i].payload;
+            if (eai_find(a, ptr, false, &block, NULL) != EA_OK ||
+                eai_discard(a, &block, false, false, NULL) != EA_OK)
+                status = EA_ERR_CORRUPT;
+            else
+                cursor->eai_n_freed++;
+        }
+    }
+    if (n_freed) *n_freed = cursor->eai_n_freed;
+    eai_look_around(a);
+    return status;
+}
+#endif
+
+/* --- sweep ------------------------------------------------------------------------------------ */
+
+static ea_status_t check_some(alloc_t *a, ea_allocator_cursor_t *cursor)
+{
+    slot_t *slot = &a->eai_slots[cursor->eai_slot];
+    ea_heap_fault_t fault = {0};
+    ea_status_t status = EA_OK;
+    (void)eai_lock_slot(a, slot, false);
+    if (slot->eai_heap)
+        status = ea_heap_check_step(slot->eai_heap, &cursor->eai_heap, AT_A_TIME, &fault);
+    eai_unlock_slot(a, slot);
+    if (status == EA_ERR_CORRUPT) {
+        ea_guard_report_t report = {.kind = EA_GUARD_STORE, .first_bad = fault.where};
+        (void)eai_damaged(a, false, &report, status, NULL);
+    }
+    return status;
+}
+
+ea_status_t ea_allocator_sweep(alloc_t *a, ea_allocator_cursor_t *cursor, size_t max_steps)
+{
+    ea_status_t status = EA_ERR_AGAIN;
+    bool damaged = false;
+    for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
+         steps += AT_A_TIME) {
+        note_t note;
+        note.n = 0;
+        if (cursor->eai_slot < EA_CFG_ALLOC_REGIONS && !cursor->eai_checked) {
+            /* First the heap of the slot, then its blocks. */
+            status = check_some(a, cursor);
+            if (status == EA_ERR_BUSY) return status;
+            if (status == EA_ERR_AGAIN) continue;
+            damaged |= status != EA_OK;
+            cursor->eai_checked = true;
+            cursor->eai_heap = (ea_heap_cursor_t){0};
+            /* A damaged heap is not walked. */
+            if (status != EA_OK) {
+                cursor->eai_slot++;
+                cursor->eai_checked = false;
+            }
+            status = EA_ERR_AGAIN;
+            continue;
+        }
+        uint32_t slot = cursor->eai_slot;
+        status = note_some(a, cursor, &note);
+        if (cursor->eai_slot != slot) cursor->eai_checked = false;
+        for (unsigned i = 0; i < note.n; i++) damaged |= eai_examine(a, &note.blocks[i]);
+        if (status == EA_ERR_CORRUPT) damaged = true, status = EA_ERR_AGAIN;
+    }
+#if EA_CFG_GUARD >= 3
+    if (status == EA_OK) damaged |= eai_examine_quarantine(a);
+#endif
+    return damaged ? EA_ERR_CORRUPT : status;
+}

@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The allocator's life, its regions and its pools. A slot is published under its lock and the
+ * allocator's; readers without a lock see whole words and ask again under the slot's lock.
+ */
+#include "memory/allocator_internal.h"
+#if EA_CFG_ALLOC_POOLS
+#include "stores/pool_internal.h"
+#endif
+
+/* --- order ------------------------------------------------------------------------------------ */
+
+/* How sorry we would be to spend this region on a request that asks for nothing special. */
+static uint32_t scarcity(const slot_t *slot)
+{
+    uint32_t scarce = EAI_PEEK(&slot->eai_capabilities) & EA_CAPS_SCARCE;
+    uint8_t policy = EAI_PEEK(&slot->eai_policy);
+    uint32_t n = policy == EA_POLICY_FAST || policy == EA_POLICY_LOW_FRAGMENTATION ? 1u : 0u;
+    while (scarce) { /* bound: 32 */
+        scarce &= scarce - 1u;
+        n++;
+    }
+    return n;
+}
+
+static bool comes_before(const slot_t *slot, const slot_t *other)
+{
+    uint32_t one = scarcity(slot), two = scarcity(other);
+    if (one != two) return one < two;
+    uint8_t high = EAI_PEEK(&slot->eai_priority), low = EAI_PEEK(&other->eai_priority);
+    if (high != low) return high > low;
+    return (uint8_t)(EAI_PEEK(&slot->eai_serial) - EAI_PEEK(&other->eai_serial)) >= 0x80u;
+}
+
+/* Write the order of the slots in use, and what hangs on it. The allocator's lock is held. */
+static void reorder(alloc_t *a)
+{
+    uint8_t order[EA_CFG_ALLOC_REGIONS], n = 0;
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        const slot_t *slot = &a->eai_slots[i];
+        uint8_t k = n;
+        if (!EAI_PEEK(&slot->eai_heap)) continue;
+        while (k > 0 && comes_before(slot, &a->eai_slots[order[k - 1u]])) {
+            order[k] = order[k - 1u];
+            k--;
+        }
+        order[k] = i;
+        n++;
+    }
+    for (uint8_t k = 0; k < n; k++) EAI_POKE(&a->eai_order[k], order[k]);
+    EAI_POKE(&a->eai_n_regions, n);
+#if EAI_PLAIN
+    const slot_t *first = &a->eai_slots[order[0]];
+    a->eai_plain = n != 0 && first->eai_policy != EA_POLICY_CRITICAL &&
+                           first->eai_reserve_bytes == 0 && first->eai_line_log2 == 0
+                       ? first->eai_heap
+                       : NULL;
+#endif
+}
+
+/* The sum of what can be in use has changed. */
+static void count_total(alloc_t *a)
+{
+    (void)a;
+#if EA_CFG_ALLOC_PRESSURE
+    size_t total = 0;
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        slot_t *slot = &a->eai_slots[i];
+        ea_heap_stats_t stats = {0};
+        (void)eai_lock_slot(a, slot, false);
+        if (slot->eai_heap) ea_heap_stats(slot->eai_heap, &stats);
+        eai_unlock_slot(a, slot);
+        total += stats.total_bytes;
+    }
+#if EA_CFG_ALLOC_POOLS
+    if (a->eai_pools) {
+        ea_poolset_stats_t stats;
+        ea_poolset_stats(a->eai_pools, &stats);
+        total += stats.total_bytes;
+    }
+#endif
+    EAI_POKE(&a->eai_total_bytes, total);
+    eai_watch(a);
+#endif
+}
+
+#if EA_CFG_ALLOC_PRESSURE
+void eai_watch(alloc_t *a)
+{
+    size_t used = EAI_PEEK(&a->eai_used_bytes), total = EAI_PEEK(&a->eai_total_bytes);
+    uint64_t now = ea_port_time_us();
+    if (!ea_pressure_update(&a->eai_pressure, used, total, now)) return;
+#if EA_CFG_ALLOC_REPORT
+    const ea_event_t event = {.time_us = now,
+                              .kind = EA_EVENT_PRESSURE,
+                              .level = (uint8_t)ea_pressure_level(&a->eai_pressure),
+                              .size_bytes = used,
+                              .where = &a->eai_pressure};
+    eai_emit(a, false, &event);
+#endif
+}
+
+ea_pressure_t *ea_allocator_pressure(alloc_t *a)
+{
+    return &a->eai_pressure;
+}
+#endif
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
+{
+    static const ea_allocator_options_t none = {0};
+    if (!options) options = &none;
+    if (!a || (unsigned)options->damage > EA_GUARD_CALL ||
+        (options->damage == EA_GUARD_CALL && !options->on_damage))
+        return EA_ERR_INVALID;
+    if ((!EA_CFG_ALLOC_OWNERS && (options->accounts || options->owner || options->isr_owner)) ||
+        ((options->owner || options->isr_owner || options->strict_owner) && !options->accounts) ||
+        (!EA_CFG_ALLOC_REPORT && options->events) ||
+        (EA_CFG_GUARD < 3 && options->quarantine_bytes != 0))
+        return EA_ERR_INVALID;
+#if EA_CFG_ALLOC_LOCKING == 3
+    if (!options->lock_ops || !options->lock_ops->acquire || !options->lock_ops->try_acquire ||
+        !options->lock_ops->release || !options->lock)
+        return EA_ERR_INVALID;
+#endif
+    memset(a, 0, sizeof *a);
+#if EA_CFG_ALLOC_PRESSURE
+    if (ea_pressure_init(&a->eai_pressure, options->pressure, ea_port_time_us()) != EA_OK)
+        return EA_ERR_INVALID;
+#endif
+#if EA_CFG_ALLOC_LOCKING == 3
+    a->eai_lock_ops = options->lock_ops;
+    a->eai_lock = options->lock;
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) a->eai_slots[i].eai_lock = options->lock;
+#elif EA_CFG_ALLOC_LOCKING != 0
+    ea_port_lock_init(&a->eai_lock);
+#if EA_CFG_ALLOC_LOCKING == 2
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) ea_port_lock_init(&a->eai_slots[i].eai_lock);
+#endif
+#endif
+    a->eai_damage = options->damage;
+    a->eai_on_damage = options->on_damage;
+    a->eai_damage_context = options->damage_context;
+#if EAI_TAGGED
+    eai_guard_init(&a->eai_guard, (uint32_t)options->secret, (uint32_t)(uintptr_t)a);
+#endif
+#if EA_CFG_GUARD >= 3
+    eai_quarantine_init(&a->eai_quarantine, options->quarantine_bytes);
+#endif
+#if EA_CFG_ALLOC_OWNERS
+    a->eai_accounts = options->accounts;
+    a->eai_owner = options->owner;
+    a->eai_isr_owner = options->isr_owner ? options->isr_owner : options->owner;
+    a->eai_strict_owner = options->strict_owner;
+#endif
+#if EA_CFG_ALLOC_REPORT
+    a->eai_events = options->events;
+#endif
+#if EA_CFG_ALLOC_RESERVE
+    a->eai_reserve_slot = EAI_NO_PLACE;
+#endif
+    return EA_OK;
+}
+
+/* Bring home what is on its way: deferred, quarantined. */
+static void settle_all(alloc_t *a)
+{
+    (void)eai_drain(a, SIZE_MAX);
+#if EA_CFG_GUARD >= 3
+    (void)eai_discharge(a);
+#endif
+}
+
+/* Blocks in use of a slot's heap, whose lock is held. */
+static size_t live_in(const slot_t *slot)
+{
+    size_t n = 0;
+#if EA_CFG_HEAP_STATS
+    ea_heap_stats_t stats;
+    ea_heap_stats(slot->eai_heap, &stats);
+    n = stats.n_live;
+#else
+    (void)!ea_heap_remove_region(slot->eai_heap, slot->eai_begin, &n); /* counts, and refuses */
+#endif
+    return n;
+}
+
+ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
+{
+    size_t n = 0;
+    bool waits = false;
+#if EA_CFG_ALLOC_RESERVE
+    size_t reserve = a->eai_reserve_bytes;
+    (void)ea_allocator_set_reserve(a, 0);
+#endif
+#if EA_CFG_ALLOC_POOLS
+    ea_poolset_t *pools = a->eai_pools;
+    if (ea_allocator_set_pools(a, NULL) != EA_OK) {
+        ea_poolset_stats_t stats;
+        ea_poolset_stats(pools, &stats);
+        n += stats.n_live ? stats.n_live : 1u;
+        pools = NULL;
+    }
+#endif
+    settle_all(a);
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
+        if (a->eai_slots[i].eai_heap) n += live_in(&a->eai_slots[i]);
+#if EA_CFG_ALLOC_WAIT
+    waits = !ea_waitq_is_empty(&a->eai_waiting);
+#endif
+    if (n_live) *n_live = n;
+    if (n != 0 || waits) {
+#if EA_CFG_ALLOC_POOLS
+        if (pools) (void)!ea_allocator_set_pools(a, pools);
+#endif
+#if EA_CFG_ALLOC_RESERVE
+        (void)ea_allocator_set_reserve(a, reserve);
+#endif
+        return EA_ERR_BUSY;
+    }
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        slot_t *slot = &a->eai_slots[i];
+        if (slot->eai_heap) (void)ea_heap_deinit(slot->eai_heap);
+        slot->eai_heap = NULL;
+        slot->eai_begin = slot->eai_end = NULL;
+#if EA_CFG_ALLOC_LOCKING == 2
+        ea_port_lock_deinit(&slot->eai_lock);
+#endif
+    }
+    a->eai_n_regions = 0;
+#if EAI_PLAIN
+    a->eai_plain = NULL;
+#endif
+#if EA_CFG_ALLOC_LOCKING == 1 || EA_CFG_ALLOC_LOCKING == 2
+    ea_port_lock_deinit(&a->eai_lock);
+#endif
+    return EA_OK;
+}
+
+/* --- regions ---------------------------------------------------------------------------------- */
+
+static bool is_possible(const ea_region_options_t *o, size_t size_bytes)
+{
+    if ((unsigned)o->policy > EA_POLICY_LOW_FRAGMENTATION) return false;
+    if (o->line_bytes != 0 && (!eai_is_power_of_two(o->line_bytes) || o->line_bytes > size_bytes))
+        return false;
+    if (o->reserve_bytes != 0 && (!EA_CFG_HEAP_STATS || o->capabilities == 0)) return false;
+    return EA_CFG_ALLOC_LOCKING == 3 || !o->lock;
+}
+
+ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
+                                    const ea_region_options_t *options)
+{
+    static const ea_region_options_t ordinary = {0};
+    if (!options) options = &ordinary;
+    if (!a || !mem || size_bytes > UINTPTR_MAX - (uintptr_t)mem || !is_possible(options, size_bytes))
+        return EA_ERR_INVALID;
+    char *begin = mem, *end = begin + size_bytes;
+    ea_status_t status = EA_ERR_RANGE;
+    uint8_t index = EAI_NO_PLACE, newest = 0;
+
+    /* Claim a slot first: only then is mem ours to write to. */
+    eai_lock(a);
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        const slot_t *slot = &a->eai_slots[i];
+        char *from = EAI_PEEK(&slot->eai_begin), *to = EAI_PEEK(&slot->eai_end);
+        uint8_t serial = EAI_PEEK(&slot->eai_serial);
+        if (from == to && index == EAI_NO_PLACE) index = i;
+        if (from == to) continue;
+        if (begin < to && from < end) status = EA_ERR_INVALID;
+        if ((uint8_t)(serial - newest) < 0x80u) newest = serial;
+    }
+    if (index != EAI_NO_PLACE && status == EA_ERR_RANGE) {
+        slot_t *slot = &a->eai_slots[index];
+        EAI_POKE(&slot->eai_begin, begin);
+        EAI_POKE(&slot->eai_end, end);
+        EAI_POKE(&slot->eai_serial, (uint8_t)(newest + 1u));
+        status = EA_OK;
+    }
+    eai_unlock(a);
+    if (status != EA_OK) return status;
+
+    slot_t *slot = &a->eai_slots[index];
+    const ea_heap_options_t heap_options = {.span_bytes = options->span_bytes, .fit = options->fit};
+    ea_heap_t *heap = ea_heap_init(mem, size_bytes, &heap_options);
+#if EA_CFG_ALLOC_LOCKING == 3
+    slot->eai_lock = options->lock ? options->lock : a->eai_lock;
+#endif
+    (void)eai_lock_slot(a, slot, false);
+    if (heap) {
+        EAI_POKE(&slot->eai_capabilities, options->capabilities);
+        EAI_POKE(&slot->eai_policy, (uint8_t)options->policy);
+        EAI_POKE(&slot->eai_priority, options->priority);
+        slot->eai_reserve_bytes = options->reserve_bytes;
+        slot->eai_line_log2 =
+            options->line_bytes > EA_HEAP_ALIGN ? (uint8_t)__builtin_ctzl(options->line_bytes) : 0;
+        EAI_POKE(&slot->eai_heap, heap);
+    } else {
+        EAI_POKE(&slot->eai_end, begin);
+    }
+    eai_unlock_slot(a, slot);
+    if (!heap) return EA_ERR_INVALID;
+    eai_lock(a);
+    reorder(a);
+    eai_unlock(a);
+    count_total(a);
+    eai_look_around(a);
+    return EA_OK;
+}
+
+/* The slot whose memory begins at mem. */
+static uint8_t slot_at(const alloc_t *a, const void *mem)
+{
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
+        if (EAI_PEEK(&a->eai_slots[i].eai_heap) && EAI_PEEK(&a->eai_slots[i].eai_begin) == mem)
+            return i;
+    return EAI_NO_PLACE;
+}
+
+ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
+{
+    uint8_t index = slot_at(a, mem);
+    ea_status_t status = EA_ERR_NOT_FOUND;
+    if (n_live) *n_live = 0;
+    if (index == EAI_NO_PLACE) return status;
+#if EA_CFG_ALLOC_RESERVE
+    size_t reserve = EAI_PEEK(&a->eai_reserve_bytes);
+    bool holds = EAI_PEEK(&a->eai_reserve_slot) == index;
+    if (holds) (void)ea_allocator_set_reserve(a, 0);
+#endif
+    settle_all(a);
+    slot_t *slot = &a->eai_slots[index];
+    (void)eai_lock_slot(a, slot, false);
+    if (slot->eai_heap && slot->eai_begin == mem) {
+        size_t n = live_in(slot);
+        if (n_live) *n_live = n;
+        status = EA_ERR_BUSY;
+        if (n == 0) {
+            (void)ea_heap_deinit(slot->eai_heap);
+            EAI_POKE(&slot->eai_heap, NULL);
+            EAI_POKE(&slot->eai_end, slot->eai_begin);
+            status = EA_OK;
+        }
+    }
+    eai_unlock_slot(a, slot);
+    if (status == EA_OK) {
+        eai_lock(a);
+        reorder(a);
+        eai_unlock(a);
+        count_total(a);
+    }
+#if EA_CFG_ALLOC_RESERVE
+    if (holds) (void)ea_allocator_set_reserve(a, reserve);
+#endif
+    return status;
+}
+
+static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool grows)
+{
+    uint8_t index = slot_at(a, mem);
+    ea_status_t status = EA_ERR_NOT_FOUND;
+    if (index == EAI_NO_PLACE) return status;
+    slot_t *slot = &a->eai_slots[index];
+    char *end = (char *)mem + new_size_bytes;
+    if (new_size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_INVALID;
+    eai_lock(a);
+    for (uint8_t i = 0; grows && i < EA_CFG_ALLOC_REGIONS; i++) {
+        const slot_t *other = &a->eai_slots[i];
+        if (i != index && (char *)mem < EAI_PEEK(&other->eai_end) && EAI_PEEK(&other->eai_begin) < end)
+            grows = false; /* into another region: shrinking to more is refused below */
+    }
+    eai_unlock(a);
+    (void)eai_lock_slot(a, slot, false);
+    if (slot->eai_heap && slot->eai_begin == mem) {
+        status = grows ? ea_heap_grow(slot->eai_heap, mem, new_size_bytes)
+                       : ea_heap_shrink(slot->eai_heap, mem, new_size_bytes);
+        if (status == EA_OK) EAI_POKE(&slot->eai_end, end);
+    }
+    eai_unlock_slot(a, slot);
+    if (status == EA_OK) {
+        count_total(a);
+        eai_look_around(a);
+    }
+    return status;
+}
+
+ea_status_t ea_allocator_grow_region(alloc_t *a, void *mem, size_t new_size_bytes)
+{
+    return move_end(a, mem, new_size_bytes, true);
+}
+
+ea_status_t ea_allocator_shrink_region(alloc_t *a, void *mem, size_t new_size_bytes)
+{
+    settle_all(a);
+    return move_end(a, mem, new_size_bytes, false);
+}
+
+ea_status_t ea_allocator_region_stats(const alloc_t *a, const void *mem, ea_heap_stats_t *stats)
+{
+    uint8_t index = slot_at(a, mem);
+    ea_status_t status = EA_ERR_NOT_FOUND;
+    if (index == EAI_NO_PLACE) return status;
+    /* The lock is not part of what const promises. */
+    alloc_t *mutable_a = (alloc_t *)(uintptr_t)a;
+    slot_t *slot = &mutable_a->eai_slots[index];
+    (void)eai_lock_slot(mutable_a, slot, false);
+    if (slot->eai_heap && slot->eai_begin == mem) {
+        ea_heap_stats(slot->eai_heap, stats);
+        status = EA_OK;
+    }
+    eai_unlock_slot(mutable_a, slot);
+    return status;
+}
+
+void ea_allocator_stats(const alloc_t *a, ea_allocator_stats_t *stats)
+{
+    alloc_t *mutable_a = (alloc_t *)(uintptr_t)a;
+    *stats = (ea_allocator_stats_t){0};
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        slot_t *slot = &mutable_a->eai_slots[i];
+        ea_heap_stats_t one;
+        if (!EAI_PEEK(&slot->eai_heap)) continue;
+        (void)eai_lock_slot(mutable_a, slot, false);
+        if (slot->eai_heap) {
+            ea_heap_stats(slot->eai_heap, &one);
+            stats->n_regions++;
+            stats->total_bytes += one.total_bytes;
+            stats->free_bytes += one.free_bytes;
+            stats->min_free_bytes += one.min_free_bytes;
+            stats->n_live += one.n_live;
+            if (one.largest_free_bytes > stats->largest_free_bytes)
+                stats->largest_free_bytes = one.largest_free_bytes;
+        }
+        eai_unlock_slot(mutable_a, slot);
+    }
+#if EA_CFG_ALLOC_POOLS
+    if (a->eai_pools) {
+        ea_poolset_stats_t pools;
+        ea_poolset_stats(a->eai_pools, &pools);
+        stats->total_bytes += pools.total_bytes;
+        stats->free_bytes += pools.total_bytes - pools.live_bytes;
+        stats->n_live += pools.n_live;
+    }
+#endif
+    size_t inner = 0; /* what is in use but not handed out */
+#if EA_CFG_ALLOC_POOLS && EAI_TAGGED
+    inner += a->eai_pool_tags != NULL;
+#endif
+#if EA_CFG_ALLOC_ISR
+    stats->n_deferred = eai_count_deferred(mutable_a);
+    inner += stats->n_deferred;
+#endif
+#if EA_CFG_GUARD >= 3
+    eai_lock(mutable_a);
+    stats->quarantine_bytes = eai_quarantine_bytes(&a->eai_quarantine);
+    inner += eai_quarantine_blocks(&a->eai_quarantine);
+    eai_unlock(mutable_a);
+#endif
+#if EA_CFG_ALLOC_RESERVE
+    stats->reserve_bytes = EAI_PEEK(&a->eai_reserve_held);
+    inner += stats->reserve_bytes != 0;
+#endif
+    stats->n_live = stats->n_live > inner ? stats->n_live - inner : 0;
+    size_t overhead = EAI_FRONT_BYTES + EAI_BACK_BYTES;
+    stats->largest_free_bytes =
+        stats->largest_free_bytes > overhead ? stats->largest_free_bytes - overhead : 0;
+#if EA_CFG_ALLOC_REPORT
+    const uint32_t *n = a->eai_n_chain;
+    stats->n_reclaims = EAI_PEEK(&n[EAI_N_RECLAIMS]);
+    stats->n_reclaimed = EAI_PEEK(&n[EAI_N_RECLAIMED]);
+    stats->n_compactions = EAI_PEEK(&n[EAI_N_COMPACTIONS]);
+    stats->n_compacted = EAI_PEEK(&n[EAI_N_COMPACTED]);
+    stats->n_reserves = EAI_PEEK(&n[EAI_N_RESERVES]);
+    stats->n_waits = EAI_PEEK(&n[EAI_N_WAITS]);
+    stats->n_waited = EAI_PEEK(&n[EAI_N_WAITED]);
+    stats->n_handler_calls = EAI_PEEK(&n[EAI_N_HANDLER_CALLS]);
+    stats->n_handled = EAI_PEEK(&n[EAI_N_HANDLED]);
+    stats->n_damaged = EAI_PEEK(&a->eai_n_damaged);
+    for (unsigned i = 0; i < EAI_N_REASONS; i++) {
+        stats->n_failures_by[i] = EAI_PEEK(&a->eai_n_failures_by[i]);
+        stats->n_failures += stats->n_failures_by[i];
+    }
+#endif
+}
+
+/* --- pools ------------------------------------------------------------------------------------ */
+
+#if EA_CFG_ALLOC_POOLS
+#if EAI_TAGGED
+static size_t blocks_of(const ea_poolset_t *set)
+{
+    size_t n = 0;
+    for (uint32_t k = 0; k < set->eai_n_classes; k++) n += set->eai_pools[k].eai_n_blocks;
+    return n;
+}
+
+/* Tags stand in the order of classes and blocks. payload is the beginning of a block. */
+eai_tag_t *eai_pool_tag(const alloc_t *a, const void *payload)
+{
+    const ea_pool_t *pool = a->eai_pools->eai_pools;
+    size_t before = 0;
+    uintptr_t index;
+    for (;;) { /* bound: classes */
+        index = index_at(pool, (uintptr_t)payload - (uintptr_t)pool->eai_base);
+        if (index < pool->eai_n_blocks) break;
+        before += pool->eai_n_blocks;
+        pool++;
+    }
+    return (eai_tag_t *)a->eai_pool_tags + before + index;
+}
+
+/* A block of a region for the tags of set; NULL: no room. */
+static void *make_tags(alloc_t *a, const ea_poolset_t *set)
+{
+    const ea_request_t ordinary = {0};
+    size_t bytes = blocks_of(set) * sizeof(eai_tag_t);
+    eai_want_t want;
+    if (!eai_want(a, &want, bytes, &ordinary, NULL)) return NULL;
+#if EA_CFG_ALLOC_OWNERS
+    want.owner = NULL;
+#endif
+    want.is_internal = true;
+    void *raw = eai_try(a, &want);
+    if (!raw) raw = eai_rescue(a, &want);
+    if (!raw) return NULL;
+    void *tags = eai_dress(a, &want, raw);
+    memset(tags, 0, bytes);
+    return tags;
+}
+
+static void drop_tags(alloc_t *a, void *tags)
+{
+    eai_block_t block;
+    if (tags && eai_find(a, tags, false, &block, NULL) == EA_OK)
+        (void)eai_discard(a, &block, false, false, NULL);
+}
+#endif
+
+static bool is_plain_set(const ea_poolset_t *set)
+{
+    for (uint32_t k = 0; k < set->eai_n_classes; k++)
+        if (ea_pool_block_bytes(&set->eai_pools[k]) % EA_HEAP_ALIGN != 0) return false;
+    return (set->eai_strategy & ~EA_POOLSET_NEXT_LARGER) == 0;
+}
+
+ea_status_t ea_allocator_set_pools(alloc_t *a, ea_poolset_t *set)
+{
+    ea_poolset_t *before = a->eai_pools;
+    if (set && !is_plain_set(set)) return EA_ERR_INVALID;
+    if (before) {
+        ea_poolset_stats_t stats;
+        ea_poolset_stats(before, &stats);
+        if (stats.n_live != 0) return EA_ERR_BUSY;
+    }
+#if EAI_TAGGED
+    void *old_tags = a->eai_pool_tags, *tags = NULL;
+    a->eai_pools = NULL; /* the tags do not come from a pool */
+    if (set && (tags = make_tags(a, set)) == NULL) {
+        a->eai_pools = before;
+        return EA_ERR_NO_MEMORY;
+    }
+    drop_tags(a, old_tags);
+    a->eai_pool_tags = tags;
+#endif
+    a->eai_pools = set;
+    count_total(a);
+    return EA_OK;
+}
+#endif
+
+#if EA_CFG_GUARD_SAMPLED
+void ea_allocator_set_sampling(alloc_t *a, uint32_t n)
+{
+    eai_guard_sample(&a->eai_guard, n);
+}
+#endif

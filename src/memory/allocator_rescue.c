@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * When memory ends: the chain (row A7). A request comes here when its owner's budget, the pools and
+ * the regions as they are have refused it. allocator.h states the order of the links; each is a
+ * function here that brings a block or nothing, and is compiled out with its knob.
+ *
+ * A request that fails inside a callback of the chain, in the same task, goes through the chain
+ * without callbacks and without waiting: so the chain has no recursion, and a reclaimer may
+ * allocate. Tasks inside callbacks are on a list; each node is on its task's stack.
+ *
+ * Waiting. A task joins the queue, then tries once more (serve_first()), then sleeps; whoever frees
+ * tries to serve the first after the memory is back. One of the two that meet sees the other: the
+ * queue and the heap's lock are sequentially consistent. A server copies what the first wants,
+ * takes a block for it with no section masked, and hands the block over only if the same task is
+ * still the first; else the block goes back and it looks again. The first in line is not overtaken
+ * by others in line; a request that finds memory at once does not queue.
+ *
+ * The reserve is a block of a region like any other. A critical request frees it and takes its own
+ * block in one locked section, and what is left becomes the reserve again.
+ */
+#include "memory/allocator_internal.h"
+
+/* --- why -------------------------------------------------------------------------------------- */
+
+/* What the regions that suit the request could do. */
+typedef struct {
+    bool any;
+    size_t max_bytes; /* the largest request any of them could ever grant */
+    size_t free_bytes;
+    size_t largest_bytes;
+} prospect_t;
+
+static prospect_t look_for(alloc_t *a, const eai_want_t *want)
+{
+    prospect_t p = {false, 0, 0, 0};
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        slot_t *slot = &a->eai_slots[i];
+        if (EAI_PEEK(&slot->eai_heap) == NULL ||
+            (want->capabilities & ~EAI_PEEK(&slot->eai_capabilities)) != 0 ||
+            (EAI_PEEK(&slot->eai_policy) == EA_POLICY_CRITICAL && !want->critical) ||
+            !eai_lock_slot(a, slot, want->isr))
+            continue;
+        if (slot->eai_heap) {
+            size_t largest = ea_heap_largest_free_bytes(slot->eai_heap);
+            size_t max = ea_heap_max_alloc_bytes(slot->eai_heap);
+            p.any = true;
+            p.free_bytes += ea_heap_free_bytes(slot->eai_heap);
+            if (largest > p.largest_bytes) p.largest_bytes = largest;
+            if (max > p.max_bytes) p.max_bytes = max;
+        }
+        eai_unlock_slot(a, slot);
+    }
+    return p;
+}
+
+static ea_reason_t reason_of(const eai_want_t *want, const prospect_t *p)
+{
+#if EA_CFG_ALLOC_OWNERS
+    if (want->limiter) return EA_REASON_OVER_LIMIT;
+#endif
+    if (!p->any) return EA_REASON_NO_CAPABILITY;
+    if (want->raw_bytes > p->max_bytes) return EA_REASON_TOO_LARGE;
+    return p->free_bytes > want->raw_bytes ? EA_REASON_FRAGMENTED : EA_REASON_EXHAUSTED;
+}
+
+#if EA_CFG_ALLOC_REPORT
+static void describe(alloc_t *a, const eai_want_t *want, ea_reason_t reason, ea_failure_t *f)
+{
+    prospect_t p = look_for(a, want);
+    *f = (ea_failure_t){
+        .reason = reason != EA_REASON_NONE ? reason : reason_of(want, &p),
+        .size_bytes = want->size_bytes,
+        .alignment_bytes = want->alignment_bytes ? want->alignment_bytes : EA_HEAP_ALIGN,
+        .capabilities = want->capabilities,
+        .free_bytes = p.free_bytes,
+        .largest_free_bytes = p.largest_bytes > EAI_FRONT_BYTES + EAI_BACK_BYTES
+                                  ? p.largest_bytes - EAI_FRONT_BYTES - EAI_BACK_BYTES
+                                  : 0,
+        .caller = want->caller,
+        .time_us = ea_port_time_coarse_us(),
+    };
+#if EA_CFG_ALLOC_OWNERS
+    f->owner = want->owner ? ea_account_id(want->owner) : 0;
+    f->limiter = want->limiter ? ea_account_id(want->limiter) : 0;
+#endif
+}
+#endif
+
+/* Refuse, with a reason; EA_REASON_NONE: find out. */
+void eai_refuse(alloc_t *a, const eai_want_t *want, ea_reason_t reason)
+{
+    (void)a, (void)want, (void)reason;
+#if EA_CFG_ALLOC_REPORT
+    ea_failure_t f;
+    describe(a, want, reason, &f);
+    ea_port_irq_t irq = ea_port_irq_mask(); /* from any context: one record of constant size */
+    f.sequence = a->eai_failure.sequence + 1u;
+    a->eai_failure = f;
+    a->eai_n_failures_by[f.reason]++;
+    ea_port_irq_restore(irq);
+    if (f.reason == EA_REASON_OVER_LIMIT)
+        eai_tell(a, want->isr, EA_EVENT_LIMIT, f.reason, f.limiter, f.size_bytes, NULL, f.caller);
+    eai_tell(a, want->isr, EA_EVENT_OUT_OF_MEMORY, f.reason, f.owner, f.size_bytes, NULL, f.caller);
+#endif
+}
+
+#if EA_CFG_ALLOC_REPORT
+void ea_allocator_last_failure(const alloc_t *a, ea_failure_t *failure)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    *failure = a->eai_failure;
+    ea_port_irq_restore(irq);
+}
+
+void eai_emit(alloc_t *a, bool isr, const ea_event_t *event)
+{
+    if (isr) ea_events_emit_isr(a->eai_events, event);
+    else ea_events_emit(a->eai_events, event);
+}
+
+void eai_tell(alloc_t *a, bool isr, ea_event_kind_t kind, ea_reason_t reason, uint16_t owner,
+              size_t size_bytes, const void *where, const void *caller)
+{
+    if (!ea_events_wanted(a->eai_events, (uint16_t)kind)) return;
+    const ea_event_t event = {.time_us = ea_port_time_coarse_us(),
+                              .kind = (uint16_t)kind,
+                              .owner = owner,
+                              .reason = (uint8_t)reason,
+                              .size_bytes = size_bytes,
+                              .where = where,
+                              .caller = caller};
+    eai_emit(a, isr, &event);
+}
+#endif
+
+/* --- who is inside a callback ----------------------------------------------------------------- */
+
+#define HAS_CALLBACKS (EA_CFG_ALLOC_RECLAIM || EA_CFG_ALLOC_HANDLER)
+
+#if HAS_CALLBACKS
+/* A task is told by where it keeps its pointer. */
+static bool begin_callbacks(alloc_t *a, eai_helping_t *node)
+{
+    node->eai_task = ea_port_task_slot();
+    eai_lock(a);
+    const eai_helping_t *other = a->eai_helping;
+    /* Bound: tasks inside a callback of this allocator. */
+    while (other && other->eai_task != node->eai_task) other = other->eai_next;
+    if (!other) {
+        node->eai_next = a->eai_helping;
+        a->eai_helping = node;
+    }
+    eai_unlock(a);
+    return !other;
+}
+
+static void end_callbacks(alloc_t *a, eai_helping_t *node)
+{
+    eai_lock(a);
+    eai_helping_t **at = &a->eai_helping;
+    while (*at != node) at = &(*at)->eai_next; /* bound: as above */
+    *at = node->eai_next;
+    eai_unlock(a);
+}
+#endif
+
+/* --- what was freed but is not there yet ------------------------------------------------------ */
+
+static void *gather(alloc_t *a, eai_want_t *want)
+{
+    bool any = eai_drain(a, SIZE_MAX) != 0;
+#if EA_CFG_GUARD >= 3
+    any |= eai_discharge(a);
+#endif
+    return any ? eai_try(a, want) : NULL;
+}
+
+/* --- reclaimers ------------------------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_RECLAIM
+ea_status_t ea_allocator_add_reclaimer(alloc_t *a, ea_reclaimer_t *reclaimer)
+{
+    ea_status_t status = EA_OK;
+    if (!reclaimer || !reclaimer->reclaim) return EA_ERR_INVALID;
+    eai_lock(a);
+    ea_reclaimer_t **at = &a->eai_reclaimers;
+    for (const ea_reclaimer_t *r = *at; r; r = r->eai_next)
+        if (r == reclaimer) status = EA_ERR_INVALID;
+    if (status == EA_OK) {
+        while (*at && (*at)->cost <= reclaimer->cost) at = &(*at)->eai_next;
+        reclaimer->eai_serial = ++a->eai_reclaimer_serial;
+        reclaimer->eai_n_busy = 0;
+        reclaimer->eai_next = *at;
+        *at = reclaimer;
+    }
+    eai_unlock(a);
+    return status;
+}
+
+ea_status_t ea_allocator_remove_reclaimer(alloc_t *a, ea_reclaimer_t *reclaimer)
+{
+    ea_status_t status = EA_ERR_NOT_FOUND;
+    eai_lock(a);
+    ea_reclaimer_t **at = &a->eai_reclaimers;
+    while (*at && *at != reclaimer) at = &(*at)->eai_next;
+    if (*at && reclaimer->eai_n_busy != 0) {
+        status = EA_ERR_BUSY;
+    } else if (*at) {
+        *at = reclaimer->eai_next;
+        status = EA_OK;
+    }
+    eai_unlock(a);
+    return status;
+}
+
+void ea_allocator_set_compact(alloc_t *a, ea_compact_t compact, void *context)
+{
+    eai_lock(a);
+    a->eai_compact = compact;
+    a->eai_compact_context = context;
+    eai_unlock(a);
+}
+
+/* The reclaimer after the one of such a cost and serial, kept from removal; NULL: none. */
+static ea_reclaimer_t *next_reclaimer(alloc_t *a, uint32_t cost, uint32_t serial)
+{
+    eai_lock(a);
+    ea_reclaimer_t *r = a->eai_reclaimers;
+    while (r && (r->cost < cost || (r->cost == cost && r->eai_serial <= serial))) r = r->eai_next;
+    if (r) r->eai_n_busy++;
+    eai_unlock(a);
+    return r;
+}
+
+static bool is_protected(const ea_reclaimer_t *r)
+{
+#if EA_CFG_ALLOC_OWNERS
+    return r->owner && ea_account_reclaimable(r->owner) == 0;
+#else
+    (void)r;
+    return false;
+#endif
+}
+
+/* Each reclaimer at most once, those whose owner is protected after the others. */
+static void *reclaim(alloc_t *a, eai_want_t *want)
+{
+    for (unsigned pass = 0; pass < 2; pass++) {
+        uint32_t cost = 0, serial = 0;
+        ea_reclaimer_t *r;
+        void *raw = NULL;
+        while (!raw && (r = next_reclaimer(a, cost, serial)) != NULL) { /* bound: reclaimers */
+            cost = r->cost;
+            serial = r->eai_serial;
+            size_t freed = 0;
+            if (is_protected(r) == (pass == 1) &&
+                (!r->estimate || r->estimate(r->context) != 0)) {
+                freed = r->reclaim(r->context, want->raw_bytes);
+                eai_count(a, EAI_N_RECLAIMS);
+                eai_tell(a, false, EA_EVENT_RECLAIM, EA_REASON_NONE, 0, freed, r, want->caller);
+            }
+            eai_lock(a);
+            r->eai_n_busy--;
+            eai_unlock(a);
+            if (freed != 0) {
+                raw = gather(a, want);
+                if (!raw) raw = eai_try(a, want);
+            }
+        }
+        if (raw) {
+            eai_count(a, EAI_N_RECLAIMED);
+            return raw;
+        }
+    }
+    return NULL;
+}
+
+static void *compact(alloc_t *a, eai_want_t *want)
+{
+    eai_lock(a);
+    ea_compact_t step = a->eai_compact;
+    void *context = a->eai_compact_context;
+    eai_unlock(a);
+    if (!step) return NULL;
+    eai_count(a, EAI_N_COMPACTIONS);
+    if (!step(context, want->raw_bytes)) return NULL;
+    void *raw = eai_try(a, want);
+    if (raw) eai_count(a, EAI_N_COMPACTED);
+    return raw;
+}
+#endif
+
+/* --- the reserve ------------------------------------------------------------------------------ */
+
+#if EA_CFG_ALLOC_RESERVE
+/* Take as much as there is for the reserve, up to what it should be: at once, or what is left of
+ * it, or nothing. The slot's lock is held. */
+static void fill_reserve(alloc_t *a, slot_t *slot, size_t at_most)
+{
+    void *block = ea_heap_alloc(slot->eai_heap, at_most);
+    a->eai_reserve = block;
+    EAI_POKE(&a->eai_reserve_held,
+             block ? ea_heap_usable_size_bytes(slot->eai_heap, block) : (size_t)0);
+}
+
+/* The ordinary region asked first that could ever hold the reserve. */
+static uint8_t reserve_slot(alloc_t *a, size_t bytes)
+{
+    uint8_t n = EAI_PEEK(&a->eai_n_regions);
+    for (uint8_t k = 0; k < n; k++) {
+        uint8_t i = EAI_PEEK(&a->eai_order[k]);
+        slot_t *slot = &a->eai_slots[i];
+        if (!eai_lock_slot(a, slot, false)) continue;
+        bool fits = slot->eai_heap && slot->eai_policy != EA_POLICY_CRITICAL &&
+                    bytes <= ea_heap_max_alloc_bytes(slot->eai_heap);
+        eai_unlock_slot(a, slot);
+        if (fits) return i;
+    }
+    return EAI_NO_PLACE;
+}
+
+/* Bring the reserve to what it should be, if its region can. true: it did, and had not been. */
+static bool refill_reserve(alloc_t *a)
+{
+    bool filled = false;
+    uint8_t i = EAI_PEEK(&a->eai_reserve_slot);
+    if (i == EAI_NO_PLACE) return false;
+    slot_t *slot = &a->eai_slots[i];
+    if (!eai_lock_slot(a, slot, false)) return false;
+    if (slot->eai_heap && a->eai_reserve_held < a->eai_reserve_bytes) {
+        void *old = a->eai_reserve;
+        void *block = ea_heap_alloc(slot->eai_heap, a->eai_reserve_bytes);
+        if (!block && old) {
+            /* With what is held given back, there may be room in one piece. */
+            size_t held = a->eai_reserve_held;
+            (void)ea_heap_free(slot->eai_heap, old);
+            old = NULL;
+            block = ea_heap_alloc(slot->eai_heap, a->eai_reserve_bytes);
+            if (!block) fill_reserve(a, slot, held);
+        }
+        if (block) {
+            if (old) (void)ea_heap_free(slot->eai_heap, old);
+            a->eai_reserve = block;
+            EAI_POKE(&a->eai_reserve_held, ea_heap_usable_size_bytes(slot->eai_heap, block));
+            filled = true;
+        }
+    }
+    eai_unlock_slot(a, slot);
+    return filled;
+}
+
+/* A block out of the reserve's region, the reserve given back to it for that moment. */
+static void *spend_reserve(alloc_t *a, eai_want_t *want)
+{
+    uint8_t i = EAI_PEEK(&a->eai_reserve_slot);
+    if (i == EAI_NO_PLACE || EAI_PEEK(&a->eai_reserve_held) == 0) return NULL;
+    slot_t *slot = &a->eai_slots[i];
+    if ((want->capabilities & ~EAI_PEEK(&slot->eai_capabilities)) != 0) return NULL;
+    if (!eai_charge(want)) return NULL;
+    void *raw = NULL;
+    if (eai_lock_slot(a, slot, want->isr)) {
+        if (slot->eai_heap && a->eai_reserve) {
+            size_t held = a->eai_reserve_held;
+            (void)ea_heap_free(slot->eai_heap, a->eai_reserve);
+            raw = eai_take_locked(slot, want);
+            want->place = i;
+            size_t used = raw ? want->gross_bytes : 0;
+            fill_reserve(a, slot, held);
+            if (!a->eai_reserve && held > used + EA_HEAP_MIN_BLOCK_BYTES)
+                fill_reserve(a, slot, held - used);
+        }
+        eai_unlock_slot(a, slot);
+    }
+    raw = eai_settle_charge(a, want, raw);
+    if (raw) {
+        eai_count(a, EAI_N_RESERVES);
+        eai_tell(a, want->isr, EA_EVENT_RESERVE_USED, EA_REASON_NONE, 0, want->gross_bytes, raw,
+                 want->caller);
+    }
+    return raw;
+}
+
+/* The reserve is between two states only under its slot's lock; setting it is for tasks. */
+ea_status_t ea_allocator_set_reserve(alloc_t *a, size_t reserve_bytes)
+{
+    uint8_t i = EAI_PEEK(&a->eai_reserve_slot);
+    if (i != EAI_NO_PLACE) {
+        slot_t *slot = &a->eai_slots[i];
+        (void)eai_lock_slot(a, slot, false);
+        if (a->eai_reserve) (void)ea_heap_free(slot->eai_heap, a->eai_reserve);
+        a->eai_reserve = NULL;
+        EAI_POKE(&a->eai_reserve_held, 0);
+        EAI_POKE(&a->eai_reserve_bytes, 0);
+        EAI_POKE(&a->eai_reserve_slot, EAI_NO_PLACE);
+        eai_unlock_slot(a, slot);
+    }
+    if (reserve_bytes == 0) return EA_OK;
+    i = reserve_slot(a, reserve_bytes);
+    if (i == EAI_NO_PLACE) return EA_ERR_INVALID;
+    EAI_POKE(&a->eai_reserve_bytes, reserve_bytes);
+    EAI_POKE(&a->eai_reserve_slot, i);
+    return refill_reserve(a) ? EA_OK : EA_ERR_NO_MEMORY;
+}
+#endif
+
+/* --- waiting ---------------------------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_WAIT
+typedef struct {
+    ea_waiter_t waiter; /* first: the queue knows no more */
+    eai_want_t *want;
+    uint32_t ticket; /* tells two waits on the same stack apart */
+} waiting_t;
+
+/* Serve those that wait, the first first, as long as there is something for it. Bound: each turn
+ * serves one that waits, or finds that another task did or that one gave up. */
+static void serve_first(alloc_t *a)
+{
+    for (;;) {
+        ea_port_irq_t irq = ea_port_irq_mask();
+        waiting_t *first = (waiting_t *)(void *)ea_waitq_first_locked(&a->eai_waiting);
+        eai_want_t want = {0};
+        uint32_t ticket = 0;
+        if (first) {
+            want = *first->want;
+            ticket = first->ticket;
+        }
+        ea_port_irq_restore(irq);
+        if (!first) return;
+        void *raw = eai_try(a, &want);
+        if (!raw) return;
+        irq = ea_port_irq_mask();
+        bool same = (waiting_t *)(void *)ea_waitq_first_locked(&a->eai_waiting) == first &&
+                    first->ticket == ticket;
+        if (same) {
+            *first->want = want;
+            ea_waitq_hand_locked(&first->waiter, raw);
+        }
+        ea_port_irq_restore(irq);
+        if (!same) eai_untake(a, &want, raw);
+    }
+}
+
+static void *wait_for_memory(alloc_t *a, eai_want_t *want)
+{
+    waiting_t self = {.want = want};
+    uint32_t level = want->priority >> 5; /* 0 to 7: as many levels as the queue has by default */
+    eai_count(a, EAI_N_WAITS);
+    eai_tell(a, false, EA_EVENT_WAIT, EA_REASON_NONE, 0, want->size_bytes, NULL, want->caller);
+#if EA_CFG_ALLOC_PRESSURE
+    ea_pressure_stall_begin(&a->eai_pressure, ea_port_time_us());
+#endif
+    ea_waiter_init(&self.waiter, level);
+    ea_port_irq_t irq = ea_port_irq_mask();
+    self.ticket = ++a->eai_tickets;
+    ea_waitq_enter_locked(&a->eai_waiting, &self.waiter);
+    ea_port_irq_restore(irq);
+    serve_first(a);
+    ea_status_t status = ea_waitq_sleep(&self.waiter, want->timeout_us);
+#if EA_CFG_ALLOC_PRESSURE
+    ea_pressure_stall_end(&a->eai_pressure, ea_port_time_us());
+#endif
+    if (status != EA_OK) {
+        /* The one behind may want less than this one did. */
+        if (!ea_waitq_is_empty(&a->eai_waiting)) serve_first(a);
+        return NULL;
+    }
+    eai_count(a, EAI_N_WAITED);
+    return self.waiter.result;
+}
+#endif
+
+/* --- the handler ------------------------------------------------------------------------------ */
+
+#if EA_CFG_ALLOC_HANDLER
+void ea_allocator_set_handler(alloc_t *a, ea_handler_t handler, void *context)
+{
+    eai_lock(a);
+    a->eai_handler = handler;
+    a->eai_handler_context = context;
+    eai_unlock(a);
+}
+
+/* The block that the handler gives up for the request: it must be good enough for it. */
+static void *adopt(alloc_t *a, eai_want_t *want, void *ptr)
+{
+    eai_block_t block;
+    if (!ptr || eai_find(a, ptr, false, &block, want->caller) != EA_OK) return NULL;
+    size_t alignment = want->alignment_bytes ? want->alignment_bytes : EA_HEAP_ALIGN;
+    uint32_t capabilities = block.place == EAI_POOL_PLACE
+                                ? 0
+                                : EAI_PEEK(&a->eai_slots[block.place].eai_capabilities);
+    if (block.usable_bytes < want->size_bytes + EAI_BACK_BYTES ||
+        ((uintptr_t)ptr & (alignment - 1u)) != 0 || (want->capabilities & ~capabilities) != 0) {
+        ea_guard_report_t report = {.kind = EA_GUARD_FOREIGN, .block = ptr};
+        (void)eai_damaged(a, false, &report, EA_ERR_INVALID, want->caller);
+        return NULL;
+    }
+    want->place = block.place;
+    want->gross_bytes = block.gross_bytes;
+    want->usable_bytes = block.usable_bytes;
+    if (!eai_pay_for(a, want, &block)) return NULL;
+    return eai_raw_of(&block);
+}
+
+static void *ask_handler(alloc_t *a, eai_want_t *want)
+{
+    for (unsigned i = 0; i < EA_ALLOCATOR_HANDLER_CALLS; i++) {
+        eai_lock(a);
+        ea_handler_t handler = a->eai_handler;
+        void *context = a->eai_handler_context;
+        eai_unlock(a);
+        if (!handler) return NULL;
+        ea_failure_t failure;
+        void *ptr = NULL;
+#if EA_CFG_ALLOC_REPORT
+        describe(a, want, EA_REASON_NONE, &failure);
+        failure.sequence = i;
+#else
+        failure = (ea_failure_t){.size_bytes = want->size_bytes, .caller = want->caller};
+#endif
+        eai_count(a, EAI_N_HANDLER_CALLS);
+        eai_tell(a, false, EA_EVENT_HANDLER, failure.reason, 0, want->size_bytes, NULL,
+                 want->caller);
+        ea_handler_verdict_t verdict = handler(context, &failure, &ptr);
+        void *raw = NULL;
+        if (verdict == EA_HANDLER_RETRY) {
+            raw = gather(a, want);
+            if (!raw) raw = eai_try(a, want);
+        } else if (verdict == EA_HANDLER_BLOCK) {
+            raw = adopt(a, want, ptr);
+            if (!raw) return NULL;
+        } else {
+            return NULL;
+        }
+        if (raw) {
+            eai_count(a, EAI_N_HANDLED);
+            return raw;
+        }
+    }
+    return NULL;
+}
+#endif
+
+/* --- the chain -------------------------------------------------------------------------------- */
+
+void *eai_rescue(alloc_t *a, eai_want_t *want)
+{
+    void *raw = NULL;
+    ea_reason_t reason = EA_REASON_NONE;
+    if (!want->isr) raw = gather(a, want);
+#if HAS_CALLBACKS
+    eai_helping_t helping;
+    bool may_call = !raw && !want->isr && begin_callbacks(a, &helping);
+#endif
+#if EA_CFG_ALLOC_RECLAIM
+    if (!raw && may_call) raw = reclaim(a, want);
+    if (!raw && may_call) raw = compact(a, want);
+#endif
+#if EA_CFG_ALLOC_RESERVE
+    if (!raw && want->critical) raw = spend_reserve(a, want);
+#endif
+#if HAS_CALLBACKS
+    if (may_call) end_callbacks(a, &helping);
+#endif
+#if EA_CFG_ALLOC_WAIT
+#if HAS_CALLBACKS
+    if (!may_call) want->timeout_us = 0;
+#endif
+    if (!raw && want->timeout_us != 0) {
+        raw = wait_for_memory(a, want);
+        if (!raw) reason = EA_REASON_TIMEOUT;
+    }
+#endif
+#if EA_CFG_ALLOC_HANDLER
+    if (!raw && may_call && begin_callbacks(a, &helping)) {
+        raw = ask_handler(a, want);
+        end_callbacks(a, &helping);
+    }
+#endif
+    if (!raw) eai_refuse(a, want, reason);
+    return raw;
+}
+
+void eai_after_free(alloc_t *a)
+{
+    eai_watch(a);
+#if EA_CFG_ALLOC_WAIT
+    if (!ea_waitq_is_empty(&a->eai_waiting)) {
+        serve_first(a);
+#if EA_CFG_ALLOC_PRESSURE
+        ea_pressure_progress(&a->eai_pressure, ea_port_time_us());
+#endif
+    }
+#endif
+#if EA_CFG_ALLOC_RESERVE
+    if (a->eai_reserve_held < a->eai_reserve_bytes && refill_reserve(a))
+        eai_tell(a, false, EA_EVENT_RESERVE_REFILLED, EA_REASON_NONE, 0, a->eai_reserve_bytes, NULL,
+                 NULL);
+#endif
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Changing a block's size. The heap's realloc has three parts, so that the copy in the middle runs
+ * with no lock held:
+ *
+ *     budget for what is more -> begin, under the slot's lock -> move -> finish, under it -> guards
+ *
+ * What the region cannot do another may: a new block by the whole chain, a copy, the old one freed.
+ * Nothing has happened to the old block until the new one is there.
+ */
+#include "memory/allocator_internal.h"
+
+typedef struct {
+    size_t size_bytes;
+    size_t alignment_bytes; /* 0: any */
+    size_t request_bytes;   /* what the block was asked for */
+    const void *caller;
+#if EAI_TAGGED
+    eai_label_t label;
+#endif
+} resize_t;
+
+#if EA_CFG_ALLOC_OWNERS
+static ea_account_t *owner_of(const alloc_t *a, const resize_t *r)
+{
+    return r->label.owner && a->eai_accounts ? ea_account_by_id(a->eai_accounts, r->label.owner)
+                                             : NULL;
+}
+
+/* The owner pays for what a block of so many bytes costs, instead of for so many. */
+static bool repay(const alloc_t *a, const resize_t *r, size_t had, size_t has)
+{
+    ea_account_t *owner = owner_of(a, r);
+    if (!owner || had == has) return true;
+    if (has < had) return ea_account_return(owner, had - has) == EA_OK;
+    return ea_account_charge(owner, has - had, NULL) == EA_OK;
+}
+#else
+#define repay(a, r, had, has) ((void)(a), (void)(r), (void)(had), (void)(has), true)
+#endif
+
+/* In its own region, by the heap's realloc. NULL: not there; nothing changed. */
+static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize_t *r)
+{
+    slot_t *slot = &a->eai_slots[block->place];
+    size_t line = (size_t)1 << slot->eai_line_log2;
+    size_t alignment = r->alignment_bytes > line ? r->alignment_bytes : line;
+    size_t raw_bytes = EAI_FRONT_BYTES + r->size_bytes + (-r->size_bytes & (line - 1u));
+    size_t paid = block->gross_bytes;
+    ea_heap_move_t move;
+    if (alignment <= EA_HEAP_ALIGN) alignment = 1;
+#if EAI_TAGGED
+    if (r->label.flags & EAI_LABEL_GUARDED) raw_bytes += EAI_BACK_BYTES;
+#endif
+    (void)eai_lock_slot(a, slot, false);
+    size_t cost = ea_heap_cost_bytes(slot->eai_heap, raw_bytes);
+    eai_unlock_slot(a, slot);
+    if (cost == 0) return NULL;
+    /* A block that stays or shrinks costs no more than before; else the budget comes first. */
+    bool stays = eai_gross_of(raw_bytes) <= paid &&
+                 ((uintptr_t)block->payload & (alignment - 1u)) == 0;
+    if (!stays && cost > paid) {
+        if (!repay(a, r, paid, cost)) return NULL;
+        paid = cost;
+    }
+    (void)eai_lock_slot(a, slot, false);
+    ea_status_t status = ea_heap_realloc_begin_at(slot->eai_heap, eai_raw_of(block), alignment,
+                                                  EAI_FRONT_BYTES, raw_bytes, &move);
+    eai_unlock_slot(a, slot);
+    if (status != EA_OK) {
+        (void)repay(a, r, paid, block->gross_bytes);
+        return NULL;
+    }
+    ea_heap_realloc_move(&move);
+    (void)eai_lock_slot(a, slot, false);
+    char *raw = ea_heap_realloc_finish(slot->eai_heap, &move);
+    size_t gross = ea_heap_usable_size_bytes(slot->eai_heap, raw) + EA_HEAP_OVERHEAD_BYTES;
+    eai_unlock_slot(a, slot);
+    (void)repay(a, r, paid, gross);
+    eai_add_used(a, gross - block->gross_bytes);
+    char *payload = raw + EAI_FRONT_BYTES;
+#if EAI_TAGGED
+    eai_guard_resize(&a->eai_guard, eai_guard_front_tag(payload), payload, r->request_bytes,
+                     r->size_bytes, gross - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES, &r->label);
+#endif
+    return payload;
+}
+
+/* A new block by the whole chain, a copy, and the old one goes. NULL: refused, nothing changed. */
+static void *move_elsewhere(alloc_t *a, eai_block_t *block, const resize_t *r)
+{
+    ea_request_t request = {.alignment_bytes = r->alignment_bytes};
+    eai_want_t want;
+    if (block->place != EAI_POOL_PLACE) {
+        const slot_t *slot = &a->eai_slots[block->place];
+        request.capabilities = EAI_PEEK(&slot->eai_capabilities);
+        request.policy = (ea_policy_t)EAI_PEEK(&slot->eai_policy);
+    }
+    if (!eai_want(a, &want, r->size_bytes, &request, r->caller)) return NULL;
+#if EA_CFG_ALLOC_OWNERS
+    want.owner = owner_of(a, r); /* nobody's stays nobody's */
+#endif
+    void *raw = eai_try(a, &want);
+    if (!raw) raw = eai_rescue(a, &want);
+    if (!raw) return NULL;
+    void *payload = eai_dress(a, &want, raw);
+    memcpy(payload, block->payload,
+           r->request_bytes < r->size_bytes ? r->request_bytes : r->size_bytes);
+    (void)eai_discard(a, block, false, false, r->caller);
+    return payload;
+}
+
+static void *resize(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_bytes,
+                    const void *caller)
+{
+    const ea_request_t request = {.alignment_bytes = alignment_bytes};
+    eai_block_t block;
+    eai_want_t want;
+    void *payload = NULL;
+    if (!ptr) return eai_allocate(a, size_bytes, &request, caller);
+    if (size_bytes == 0) {
+        (void)ea_free(a, ptr);
+        return NULL;
+    }
+    /* Refused for what no block could have; for what this one is. */
+    if (!eai_want(a, &want, size_bytes, &request, caller)) return NULL;
+    if (eai_find(a, ptr, false, &block, caller) != EA_OK) return NULL;
+    resize_t r = {.size_bytes = size_bytes,
+                  .alignment_bytes = want.alignment_bytes,
+                  .request_bytes = block.usable_bytes,
+                  .caller = caller};
+#if EAI_TAGGED
+    (void)eai_guard_label(&a->eai_guard, block.tag, ptr, &r.label);
+    r.request_bytes =
+        eai_guard_request_bytes(&a->eai_guard, block.tag, ptr, block.usable_bytes);
+#endif
+    if (block.place != EAI_POOL_PLACE) {
+        payload = resize_in_region(a, &block, &r);
+    } else if (size_bytes + EAI_BACK_BYTES <= block.usable_bytes && r.alignment_bytes == 0) {
+        payload = ptr;
+#if EAI_TAGGED
+        eai_guard_resize(&a->eai_guard, block.tag, ptr, r.request_bytes, size_bytes,
+                         block.usable_bytes, &r.label);
+#endif
+    }
+    if (!payload) payload = move_elsewhere(a, &block, &r);
+    if (payload) eai_look_around(a);
+    return payload;
+}
+
+void *ea_realloc(alloc_t *a, void *ptr, size_t size_bytes)
+{
+    return resize(a, ptr, 0, size_bytes, __builtin_return_address(0));
+}
+
+void *ea_aligned_realloc(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_bytes)
+{
+    return resize(a, ptr, alignment_bytes ? alignment_bytes : SIZE_MAX, size_bytes,
+                  __builtin_return_address(0));
+}
