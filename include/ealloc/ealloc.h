@@ -7,6 +7,7 @@
 
 #include "ealloc/arena.h"
 #include "ealloc/config.h"
+#include "ealloc/event.h"
 #include "ealloc/heap.h"
 #include "ealloc/pool.h"
 #include "ealloc/pool_wait.h"
