@@ -12,6 +12,7 @@
 #include "ealloc/pool.h"
 #include "ealloc/pool_wait.h"
 #include "ealloc/poolset.h"
+#include "ealloc/pressure.h"
 #include "ealloc/scoped.h"
 #include "ealloc/status.h"
 #include "ealloc/upstream.h"
