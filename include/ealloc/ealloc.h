@@ -7,11 +7,13 @@
 
 #include "ealloc/arena.h"
 #include "ealloc/config.h"
+#include "ealloc/event.h"
 #include "ealloc/guard.h"
 #include "ealloc/heap.h"
 #include "ealloc/pool.h"
 #include "ealloc/pool_wait.h"
 #include "ealloc/poolset.h"
+#include "ealloc/pressure.h"
 #include "ealloc/scoped.h"
 #include "ealloc/status.h"
 #include "ealloc/upstream.h"
