@@ -159,6 +159,17 @@
  * chosen cost no more than their tag. */
 #ifndef EA_CFG_GUARD_SAMPLED
 #define EA_CFG_GUARD_SAMPLED 0
+/* Most levels of a tree of accounts, the root's included: 2 to 16. Costs three words of stack a
+ * level in a charge that is not served from the account's own credit. */
+#ifndef EA_CFG_ACCOUNT_DEPTH
+#define EA_CFG_ACCOUNT_DEPTH 8
+#endif
+
+/* The number of charges of an account that were not returned: 0 or 1. Costs two words an account
+ * and an atomic addition (about 5 instructions) a charge and a return; without it the number reads
+ * 0. */
+#ifndef EA_CFG_ACCOUNT_COUNT
+#define EA_CFG_ACCOUNT_COUNT 0
 #endif
 
 /* Checks on every operation. 0 none. 1 double free and damaged headers, at most 6 instructions an
@@ -252,6 +263,11 @@
 #endif
 #if EA_CFG_GUARD_SAMPLED && !EA_CFG_TAGS
 #error "EA_CFG_GUARD_SAMPLED needs EA_CFG_TAGS"
+#if EA_CFG_ACCOUNT_DEPTH < 2 || EA_CFG_ACCOUNT_DEPTH > 16
+#error "EA_CFG_ACCOUNT_DEPTH is 2 to 16"
+#endif
+#if EA_CFG_ACCOUNT_COUNT != 0 && EA_CFG_ACCOUNT_COUNT != 1
+#error "EA_CFG_ACCOUNT_COUNT is 0 or 1"
 #endif
 #if EA_CFG_CHECK_LEVEL < 0 || EA_CFG_CHECK_LEVEL > 3
 #error "EA_CFG_CHECK_LEVEL is 0 to 3"

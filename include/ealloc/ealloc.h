@@ -5,11 +5,13 @@
 #ifndef EALLOC_EALLOC_H
 #define EALLOC_EALLOC_H
 
+#include "ealloc/account.h"
 #include "ealloc/arena.h"
 #include "ealloc/config.h"
 #include "ealloc/event.h"
 #include "ealloc/guard.h"
 #include "ealloc/heap.h"
+#include "ealloc/owner.h"
 #include "ealloc/pool.h"
 #include "ealloc/pool_wait.h"
 #include "ealloc/poolset.h"

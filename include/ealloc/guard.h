@@ -12,10 +12,24 @@
 #include <stdint.h>
 
 #include "ealloc/compiler.h"
+#include "ealloc/config.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Has a block a tag? Private, as what follows. */
+#define EAI_TAGGED (EA_CFG_TAGS || EA_CFG_GUARD > 0)
+
+/* One an allocator; private. */
+typedef struct {
+    uint32_t key;
+#if EA_CFG_GUARD_SAMPLED
+    uint32_t every; /* guards one allocation in so many, on average; 0: none */
+    uint32_t countdown;
+    uint32_t random;
+#endif
+} eai_guard_t;
 
 /* What was found. The numbers are stable across versions. */
 typedef enum {

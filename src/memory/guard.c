@@ -502,7 +502,7 @@ void eai_guard_relabel(const eai_guard_t *g, eai_tag_t *tag, void *payload, size
     if (guarded) write_slack(&t, veil, payload, usable, slack);
 }
 
-bool eai_guard_undress(const eai_guard_t *g, eai_tag_t *tag, void *payload, size_t usable)
+bool eai_guard_mark(const eai_guard_t *g, eai_tag_t *tag, const void *payload)
 {
     eai_tag_t t;
     uint32_t veil = veil_of(g, payload);
@@ -511,8 +511,25 @@ bool eai_guard_undress(const eai_guard_t *g, eai_tag_t *tag, void *payload, size
     t.words[LAST] |= check_of(&t, LEFT_BY_LINKS, veil);
     bool poisons = EA_CFG_GUARD >= 2 && is_guarded(&t);
     write_tag(tag, t, veil);
-    if (poisons) memset(payload, FILL_FREED, usable);
     return poisons;
+}
+
+void eai_guard_poison(void *payload, size_t usable)
+{
+    memset(payload, FILL_FREED, usable);
+}
+
+bool eai_guard_undress(const eai_guard_t *g, eai_tag_t *tag, void *payload, size_t usable)
+{
+    bool poisons = eai_guard_mark(g, tag, payload);
+    if (poisons) eai_guard_poison(payload, usable);
+    return poisons;
+}
+
+void eai_guard_freshen(void *payload, size_t old_request, size_t request)
+{
+    if (EA_CFG_GUARD >= 2 && request > old_request)
+        memset((byte_t *)payload + old_request, FILL_FRESH, request - old_request);
 }
 
 const void *eai_guard_unpoisoned(const void *payload, size_t from, size_t usable)

@@ -24,9 +24,6 @@
 
 /* --- sizes ------------------------------------------------------------------------------------ */
 
-/* Has a block a tag at all? Without one every function here does nothing and costs nothing. */
-#define EAI_TAGGED (EA_CFG_TAGS || EA_CFG_GUARD > 0)
-
 #if UINTPTR_MAX > 0xFFFFFFFFu
 #define EAI_TAG_WORDS 4u
 #define EAI_BIRTH_BITS 32u
@@ -48,16 +45,6 @@ typedef struct {
 #define EAI_BACK_BYTES (EA_CFG_GUARD > 0 ? 4u : 0u)
 
 /* --- state and label -------------------------------------------------------------------------- */
-
-/* One an allocator; private. */
-typedef struct {
-    uint32_t key;
-#if EA_CFG_GUARD_SAMPLED
-    uint32_t every; /* guards one allocation in so many, on average; 0: none */
-    uint32_t countdown;
-    uint32_t random;
-#endif
-} eai_guard_t;
 
 #define EAI_LABEL_GUARDED 1u  /* the block has more than a tag; means something where sampled */
 #define EAI_LABEL_INTERNAL 2u /* it is the library's own                                      */
@@ -117,6 +104,15 @@ void eai_guard_relabel(const eai_guard_t *g, eai_tag_t *tag, void *payload, size
  * Returns  true if it was poisoned, so that it may go into quarantine.
  * Cost     O(1) on level 1, else O(usable). */
 bool eai_guard_undress(const eai_guard_t *g, eai_tag_t *tag, void *payload, size_t usable);
+
+/* The two parts of undress, for a caller that holds a lock during the first. Mark returns whether the
+ * payload is to be poisoned. Cost of mark: O(1). */
+bool eai_guard_mark(const eai_guard_t *g, eai_tag_t *tag, const void *payload);
+void eai_guard_poison(void *payload, size_t usable);
+
+/* Write what fresh memory holds over the bytes from old_request to request: what resize leaves out
+ * if it is told that both are the same. Nothing below level 2. Cost O(bytes). */
+void eai_guard_freshen(void *payload, size_t old_request, size_t request);
 
 /* Look for the first byte from offset from to usable that is not poison any more; NULL: none. For
  * what is taken from a pool, whose blocks keep their poison but for the first word. */

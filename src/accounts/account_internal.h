@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the sources of accounts share. The scheme is explained in account.c.
+ */
+#ifndef EALLOC_ACCOUNTS_ACCOUNT_INTERNAL_H
+#define EALLOC_ACCOUNTS_ACCOUNT_INTERNAL_H
+
+#include "ealloc/account.h"
+
+/* How contexts exclude each other: one of the forms of base/atomic.h, by machine if 0. */
+#define ACCOUNT_ATOMICS EA_CFG_POOL_ATOMICS
+#if ACCOUNT_ATOMICS != 0
+#define EAI_ATOMICS ACCOUNT_ATOMICS
+#elif defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#if defined(__ARM_FEATURE_LDREX) && (__ARM_FEATURE_LDREX & 4)
+#define EAI_ATOMICS 2
+#else
+#define EAI_ATOMICS 3
+#endif
+#elif defined(__riscv) && !defined(__riscv_atomic)
+#define EAI_ATOMICS 3
+#else
+#define EAI_ATOMICS 1
+#endif
+#include "base/atomic.h"
+
+typedef ea_account_t account_t;
+typedef ea_accounts_t book_t;
+typedef uintptr_t units_t;
+
+/* States of a node. Far from each other, so that a flipped bit makes none of the others. */
+#define STATE_FREE 0u
+#define STATE_LIVE 0xACC07A11u
+#define STATE_ENDING 0x5A3D91C4u
+
+/* --- charge and return without the counters of who asked -------------------------------------- */
+
+/* NULL: n units are account's; else who refused. */
+account_t *eai_account_obtain(account_t *account, units_t n);
+/* n units that were account's go back. */
+void eai_account_give(account_t *account, units_t n);
+/* n units in the caller's hands are account's, idle. */
+void eai_account_put(account_t *account, units_t n);
+/* What account holds idle beyond keep, and may give: taken out, no longer its credit, and the
+ * caller's to give to the parent. */
+units_t eai_account_shed(account_t *account, units_t keep);
+
+/* --- walks ------------------------------------------------------------------------------------ */
+
+/* A context that looks at other nodes than those it was given announces itself, and
+ * ea_account_delete() refuses while one is inside: or a node could become another's under its eyes.
+ */
+void eai_accounts_enter(book_t *book);
+void eai_accounts_leave(book_t *book);
+
+EA_INLINE bool eai_account_is_live(const account_t *account)
+{
+    return EAI_LOAD(&((account_t *)account)->eai_state, EAI_SEQ_CST) == STATE_LIVE;
+}
+
+/* --- numbers ---------------------------------------------------------------------------------- */
+
+/* b is read after a, so it may be less. */
+EA_INLINE units_t eai_difference(units_t a, units_t b)
+{
+    return a > b ? a - b : 0;
+}
+
+/* Credit that is in use, here or below. */
+EA_INLINE units_t eai_account_used(const account_t *account)
+{
+    units_t avail = EAI_LOAD(&((account_t *)account)->eai_avail, EAI_ACQUIRE);
+    return eai_difference(EAI_LOAD(&((account_t *)account)->eai_credit, EAI_ACQUIRE), avail);
+}
+
+/* --- seals (account_check.c) ------------------------------------------------------------------ */
+
+uint32_t eai_account_seal(const account_t *account);
+uintptr_t eai_accounts_seal(const book_t *book);
+uintptr_t eai_reservation_seal(const ea_reservation_t *reservation);
+
+#define STATE_PENDING 0x9E51u
+#define STATE_CONFIRMED 0x61AEu
+#define STATE_CANCELLED 0xA57Cu
+#define STATE_EXPIRED 0x5A83u
+
+#endif
