@@ -221,6 +221,12 @@ EA_INLINE EA_NODISCARD uint16_t ea_account_id(const ea_account_t *account)
     return account->eai_id;
 }
 
+/* The priority it was made with. Cost O(1). */
+EA_INLINE EA_NODISCARD uint8_t ea_account_priority(const ea_account_t *account)
+{
+    return account->eai_priority;
+}
+
 /* The parent; NULL of the root. Cost O(1). */
 EA_INLINE EA_NODISCARD ea_account_t *ea_account_parent(const ea_account_t *account)
 {

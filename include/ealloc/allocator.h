@@ -2,8 +2,8 @@
  *
  * The allocator: what an application calls (rows A2, A3, A6 to A10, A12, C4, C9). It joins regions
  * of memory, each a heap of its own with attributes, and a pool set for small requests; it knows
- * whose each block is and keeps every owner to its budget; it guards blocks; and when memory ends it
- * goes through an ordered chain before it refuses, with a reason.
+ * whose each block is and keeps every owner to its budget; it guards blocks; and when memory ends
+ * it goes through an ordered chain before it refuses, with a reason.
  *
  *     static ea_allocator_t memory;
  *     ea_allocator_init(&memory, NULL);
@@ -32,8 +32,8 @@
  * interrupt take 1 to 3 and 7 only.
  *
  * Context. With EA_CFG_ALLOC_LOCKING any number of tasks may call everything here, and an interrupt
- * may call ea_malloc(), ea_malloc_ex(), ea_free() and the functions that only read; a region that is
- * locked by the interrupted task is passed over. Without it (0) one context at a time may use an
+ * may call ea_malloc(), ea_malloc_ex(), ea_free() and the functions that only read; a region that
+ * is locked by the interrupted task is passed over. Without it (0) one context at a time may use an
  * allocator; an interrupt then frees with ea_free_isr(). No lock is held for longer than one
  * constant-time operation of a heap, and none while a callback runs or contents are copied.
  */
@@ -60,6 +60,9 @@
 extern "C" {
 #endif
 
+/* Owners are written in tags. */
+#define EAI_ALLOC_OWNERS (EA_CFG_ALLOC_OWNERS && EA_CFG_TAGS)
+
 /* What an application built with other knobs than the library does not link with. */
 #define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q)                               \
     n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##t##t##g##g##q##q
@@ -76,7 +79,7 @@ extern "C" {
 
 /* Is there nothing between a request and its region: no lock, owner, tag, guard, pool or count? */
 #define EAI_PLAIN                                                                                  \
-    (!EA_CFG_ALLOC_LOCKING && !EA_CFG_ALLOC_OWNERS && !EA_CFG_TAGS && EA_CFG_GUARD == 0 &&         \
+    (!EA_CFG_ALLOC_LOCKING && !EAI_ALLOC_OWNERS && !EA_CFG_TAGS && EA_CFG_GUARD == 0 &&            \
      !EA_CFG_ALLOC_POOLS && !EA_CFG_ALLOC_ISR && !EA_CFG_ALLOC_WAIT && !EA_CFG_ALLOC_RESERVE &&    \
      !EA_CFG_ALLOC_PRESSURE)
 
@@ -84,10 +87,10 @@ extern "C" {
 
 /* Capabilities. A request names those it needs; 0 is ordinary memory. Those marked scarce are spent
  * last on requests that did not ask for them. Bits 16 to 31 are the application's, and scarce. */
-#define EA_CAP_DMA 1u      /* a device can reach it; scarce                          */
-#define EA_CAP_EXEC 2u     /* code can run from it; scarce                           */
-#define EA_CAP_FAST 4u     /* tightly coupled or on chip; scarce                     */
-#define EA_CAP_RETAINED 8u /* keeps its contents through sleep or reset; scarce      */
+#define EA_CAP_DMA 1u       /* a device can reach it; scarce                          */
+#define EA_CAP_EXEC 2u      /* code can run from it; scarce                           */
+#define EA_CAP_FAST 4u      /* tightly coupled or on chip; scarce                     */
+#define EA_CAP_RETAINED 8u  /* keeps its contents through sleep or reset; scarce      */
 #define EA_CAP_EXTERNAL 16u /* outside the chip: large and slow; not scarce          */
 #define EA_CAP_USER(n) (1u << (16 + (n)))
 #define EA_CAPS_SCARCE (0xFFFF0000u | EA_CAP_DMA | EA_CAP_EXEC | EA_CAP_FAST | EA_CAP_RETAINED)
@@ -144,7 +147,7 @@ typedef struct {
 typedef struct {
     uint32_t sequence; /* counts refusals */
     ea_reason_t reason;
-    uint16_t owner;  /* account id; 0: none */
+    uint16_t owner;   /* account id; 0: none */
     uint16_t limiter; /* EA_REASON_OVER_LIMIT: the account whose limit it was */
     size_t size_bytes;
     size_t alignment_bytes;
@@ -157,8 +160,8 @@ typedef struct {
 
 /* Memory that its holder can do without for a while: a cache. The caller's object, in use from add
  * to remove; fields but eai_ are set before. reclaim is called by a task whose request failed, with
- * no lock held; it frees what it can, into this allocator, and says how many bytes. It may allocate;
- * a request that fails inside it does not come here again. */
+ * no lock held; it frees what it can, into this allocator, and says how many bytes. It may
+ * allocate; a request that fails inside it does not come here again. */
 typedef struct ea_reclaimer ea_reclaimer_t;
 struct ea_reclaimer {
     size_t (*reclaim)(void *context, size_t wanted_bytes);
@@ -174,7 +177,11 @@ struct ea_reclaimer {
 /* What the application's handler makes of a refusal. A block it returns must be one of this
  * allocator's, live, large enough, aligned and of a capable region: it is handed out. Any other
  * pointer is reported and refused. */
-typedef enum { EA_HANDLER_FAIL = 0, EA_HANDLER_RETRY = 1, EA_HANDLER_BLOCK = 2 } ea_handler_verdict_t;
+typedef enum {
+    EA_HANDLER_FAIL = 0,
+    EA_HANDLER_RETRY = 1,
+    EA_HANDLER_BLOCK = 2
+} ea_handler_verdict_t;
 typedef ea_handler_verdict_t (*ea_handler_t)(void *context, const ea_failure_t *failure,
                                              void **block);
 
@@ -193,16 +200,16 @@ typedef struct {
 
 /* NULL, or all zero: no owners, no listeners, damage is reported and refused. */
 typedef struct {
-    ea_accounts_t *accounts;  /* the book of the owners; EA_CFG_ALLOC_OWNERS */
+    ea_accounts_t *accounts;  /* the book of the owners; EAI_ALLOC_OWNERS */
     ea_account_t *owner;      /* of requests by tasks that have no current owner; NULL: nobody's,
                                  which no budget limits */
     ea_account_t *isr_owner;  /* of requests by interrupts; NULL: as owner */
     ea_events_t *events;      /* where events go; NULL: nowhere. EA_CFG_ALLOC_REPORT */
     uintptr_t secret;         /* random at each boot: canaries and tags are made of it */
     ea_guard_policy_t damage; /* what to do when damage is found */
-    ea_guard_callback_t on_damage;    /* for EA_GUARD_CALL */
+    ea_guard_callback_t on_damage; /* for EA_GUARD_CALL */
     void *damage_context;
-    size_t quarantine_bytes;      /* budget of freed blocks held back; EA_CFG_GUARD 3 */
+    size_t quarantine_bytes;       /* budget of freed blocks held back; EA_CFG_GUARD 3 */
     const ea_lock_ops_t *lock_ops; /* EA_CFG_ALLOC_LOCKING 3 */
     void *lock;
     const ea_pressure_options_t *pressure; /* thresholds; NULL: the defaults */
@@ -215,7 +222,7 @@ typedef struct {
     size_t free_bytes;
     size_t min_free_bytes; /* of these, the least ever, summed: each region's at its own moment */
     size_t largest_free_bytes;
-    size_t n_live; /* blocks handed out and not freed */
+    size_t n_live;     /* blocks handed out and not freed */
     size_t n_deferred; /* freed in an interrupt and not merged yet */
     size_t quarantine_bytes;
     size_t reserve_bytes; /* what the reserve holds now */
@@ -230,14 +237,23 @@ typedef struct {
     uint32_t n_damaged; /* calls that a guard or a store refused */
 } ea_allocator_stats_t;
 
+/* A walk under way; private. All zero before the first call. */
+typedef struct {
+    uint32_t eai_slot; /* regions, then classes of the pool set */
+    uint32_t eai_index;
+    ea_heap_cursor_t eai_heap;
+    bool eai_is_checked; /* sweep: the slot's heap was, its blocks are next */
+    size_t eai_n_freed;
+} ea_allocator_cursor_t;
+
 typedef struct {
     void *block;
     size_t size_bytes;   /* requested, where guards know it; else usable */
     size_t usable_bytes; /* up to the end of the block; guards may forbid using them */
     uint16_t owner;      /* account id */
-    const void *site;    /* return address of the call that allocated it, as far as the tag keeps it */
-    uint32_t birth;      /* see ea_guard_tick_us */
-    const void *region;  /* memory of the region as given to add; NULL: the pool set's */
+    const void *site; /* return address of the call that allocated it, as far as the tag keeps it */
+    uint32_t birth;   /* see ea_guard_tick_us */
+    const void *region; /* memory of the region as given to add; NULL: the pool set's */
 } ea_block_info_t;
 
 /* One region; private. A slot that is free has begin == end. */
@@ -250,6 +266,7 @@ typedef struct {
     uint8_t eai_policy;
     uint8_t eai_line_log2; /* 0: none */
     uint8_t eai_serial;    /* order of adding */
+    uint16_t eai_n_moving; /* blocks between two parts of a realloc */
     size_t eai_reserve_bytes;
 #if EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_t eai_lock;
@@ -274,7 +291,7 @@ typedef struct ea_allocator {
     eai_region_slot_t eai_slots[EA_CFG_ALLOC_REGIONS];
 #if EA_CFG_ALLOC_POOLS
     ea_poolset_t *eai_pools;
-#if EA_CFG_TAGS
+#if EAI_TAGGED
     void *eai_pool_tags; /* one for each block of the set, in a block of a region */
 #endif
 #endif
@@ -287,7 +304,7 @@ typedef struct ea_allocator {
 #if EA_CFG_GUARD >= 3
     eai_quarantine_t eai_quarantine;
 #endif
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
     ea_accounts_t *eai_accounts;
     ea_account_t *eai_owner;
     ea_account_t *eai_isr_owner;
@@ -320,13 +337,14 @@ typedef struct ea_allocator {
     ea_events_t *eai_events;
     ea_failure_t eai_failure;
     uint32_t eai_n_failures_by[EAI_N_REASONS];
+    ea_guard_report_t eai_last_damage;
     uint32_t eai_n_damaged;
     uint32_t eai_n_chain[9];
 #endif
 #if EA_CFG_ALLOC_PRESSURE
     ea_pressure_t eai_pressure;
     uintptr_t eai_used_bytes; /* in blocks handed out */
-    size_t eai_total_bytes; /* of all regions */
+    size_t eai_total_bytes;   /* of all regions */
 #endif
 #if EA_CFG_ALLOC_RECLAIM || EA_CFG_ALLOC_HANDLER
     eai_helping_t *eai_helping; /* tasks inside a callback of the chain */
@@ -348,8 +366,8 @@ EA_NODISCARD ea_status_t ea_allocator_init(ea_allocator_t *allocator,
                                            const ea_allocator_options_t *options);
 
 /* Give it up; regions return to the caller.
- * Returns  EA_OK; EA_ERR_BUSY if blocks are live, their number in *n_live (may be NULL), or somebody
- *          waits: nothing changed but that deferred and quarantined blocks are merged.
+ * Returns  EA_OK; EA_ERR_BUSY if blocks are live, their number in *n_live (may be NULL), or
+ *          somebody waits: nothing changed but that deferred and quarantined blocks are merged.
  * Context  task, alone. Cost O(regions) and what is deferred. */
 ea_status_t ea_allocator_deinit(ea_allocator_t *allocator, size_t *n_live);
 
@@ -380,7 +398,8 @@ EA_NODISCARD ea_status_t ea_allocator_shrink_region(ea_allocator_t *allocator, v
 
 #if EA_CFG_ALLOC_POOLS
 /* Serve small requests from set, or (NULL) no longer. The set's strategy may be strict or next
- * larger; the allocator does the rest. Where blocks are tagged, their tags take a block of a region.
+ * larger; the allocator does the rest. Where blocks are tagged, their tags take a block of a
+ * region.
  * Returns  EA_OK; EA_ERR_INVALID if the set waits or has a heap; EA_ERR_NO_MEMORY if there is no
  *          room for tags; EA_ERR_BUSY if blocks of the set before are live: nothing changed.
  * Owns     the allocator uses set until another one, or NULL, is set.
@@ -391,8 +410,8 @@ EA_NODISCARD ea_status_t ea_allocator_set_pools(ea_allocator_t *allocator, ea_po
 /* --- blocks ----------------------------------------------------------------------------------- */
 
 /* Allocate at least size_bytes, going through the chain described above.
- * Returns  a block aligned to EA_HEAP_ALIGN, contents indeterminate; NULL if size_bytes is 0, or the
- *          request is refused: see ea_allocator_last_failure().
+ * Returns  a block aligned to EA_HEAP_ALIGN, contents indeterminate; NULL if size_bytes is 0, or
+ *          the request is refused: see ea_allocator_last_failure().
  * Owns     the caller, until ea_free() on this allocator.
  * Context  task or interrupt, see above. Cost O(regions) while memory is there; then the chain. */
 EA_NODISCARD void *ea_malloc(ea_allocator_t *allocator, size_t size_bytes);
@@ -411,8 +430,9 @@ EA_NODISCARD void *ea_aligned_alloc(ea_allocator_t *allocator, size_t alignment_
 
 /* Change a block's size; contents are kept up to the smaller of both sizes. Where its region cannot
  * grow it, another one that has the same capabilities may. The block's owner stays, and pays.
- * Returns  the block, perhaps at a new address; NULL if it cannot be done, and then the old block is
- *          untouched. ptr NULL: as ea_malloc(). size_bytes 0 with a block: frees it, returns NULL.
+ * Returns  the block, perhaps at a new address; NULL if it cannot be done, and then the old block
+ *          is untouched. ptr NULL: as ea_malloc(). size_bytes 0 with a block: frees it, returns
+ *          NULL.
  * Context  task. Cost O(regions) plus the copy, during which no lock is held. */
 EA_NODISCARD void *ea_realloc(ea_allocator_t *allocator, void *ptr, size_t size_bytes);
 
@@ -422,8 +442,8 @@ EA_NODISCARD void *ea_aligned_realloc(ea_allocator_t *allocator, void *ptr, size
 
 /* Free a block; ptr NULL does nothing. In an interrupt that finds the block's region locked the
  * block is put aside (nothing is lost) and merged by the next task that allocates or frees.
- * Returns  EA_OK; EA_ERR_DOUBLE_FREE, EA_ERR_CORRUPT, EA_ERR_FOREIGN as far as checks and guards can
- *          tell, EA_ERR_NOT_OWNER if options.strict_owner forbids it: nothing is freed then.
+ * Returns  EA_OK; EA_ERR_DOUBLE_FREE, EA_ERR_CORRUPT, EA_ERR_FOREIGN as far as checks and guards
+ *          can tell, EA_ERR_NOT_OWNER if options.strict_owner forbids it: nothing is freed then.
  * Context  task or interrupt, see above. Cost O(regions). */
 ea_status_t ea_free(ea_allocator_t *allocator, void *ptr);
 
@@ -442,7 +462,7 @@ EA_NODISCARD size_t ea_usable_size_bytes(const ea_allocator_t *allocator, const 
 
 /* --- owners ----------------------------------------------------------------------------------- */
 
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
 /* Hand the block over to another account, which is charged before the old one gets its own back.
  * Returns  EA_OK; EA_ERR_LIMIT if to's budget refuses; what ea_free() says of a damaged or foreign
  *          block: nothing changed. to NULL: nobody's.
@@ -453,16 +473,10 @@ EA_NODISCARD ea_status_t ea_transfer(ea_allocator_t *allocator, void *ptr, ea_ac
 #if EA_CFG_TAGS
 /* Free every block of an owner (account id), a piece at a time: looks at no more than about
  * max_steps blocks a call. All zero in cursor begins.
- * Returns  EA_ERR_AGAIN: call again with the same cursor; EA_OK: done, their number in *n_freed (may
- *          be NULL), which counts on through the calls; EA_ERR_BUSY: another walk is under way;
- *          EA_ERR_CORRUPT: damage on the way.
+ * Returns  EA_ERR_AGAIN: call again with the same cursor; EA_OK: done, their number in *n_freed
+ *          (may be NULL), which counts on through the calls; EA_ERR_BUSY: another walk is under
+ *          way; EA_ERR_CORRUPT: damage on the way.
  * Context  task; others may use the allocator meanwhile, but not that owner's blocks. */
-typedef struct {
-    uint32_t eai_slot;
-    uint32_t eai_index;
-    ea_heap_cursor_t eai_heap;
-    size_t eai_n_freed;
-} ea_allocator_cursor_t;
 EA_NODISCARD ea_status_t ea_free_all(ea_allocator_t *allocator, uint16_t owner,
                                      ea_allocator_cursor_t *cursor, size_t max_steps,
                                      size_t *n_freed);
@@ -475,13 +489,16 @@ EA_NODISCARD ea_status_t ea_block_info(const ea_allocator_t *allocator, const vo
                                        ea_block_info_t *info);
 
 /* Visit live blocks, at most about max_steps a call; owner 0 means every owner's. For reports such
- * as "owner gone": what an account that cannot be deleted still holds. The visitor is called with no
- * lock held and must not free.
+ * as "owner gone": what an account that cannot be deleted still holds. The visitor is called with
+ * no lock held and must not free.
  * Returns  as ea_free_all(). Context: task. */
 typedef void (*ea_allocator_visit_t)(void *context, const ea_block_info_t *info);
 EA_NODISCARD ea_status_t ea_allocator_walk(ea_allocator_t *allocator, uint16_t owner,
                                            ea_allocator_cursor_t *cursor, size_t max_steps,
                                            ea_allocator_visit_t visit, void *context);
+
+/* Give a walk, free_all or sweep up before it is done, so that another may begin. Context: task. */
+void ea_allocator_walk_end(ea_allocator_t *allocator, ea_allocator_cursor_t *cursor);
 
 /* Check the heaps, every block's guards and the quarantine, a piece at a time; damage is treated as
  * when it is found in a call. Returns as ea_free_all(), EA_ERR_CORRUPT if anything was damaged in
@@ -511,13 +528,20 @@ ea_status_t ea_allocator_set_reserve(ea_allocator_t *allocator, size_t reserve_b
 #endif
 
 #if EA_CFG_ALLOC_HANDLER
-/* The last link before refusal; NULL: none. Called by the task whose request fails, no lock held. */
+/* The last link before refusal; NULL: none. Called by the task whose request fails, no lock
+ * held. */
 void ea_allocator_set_handler(ea_allocator_t *allocator, ea_handler_t handler, void *context);
 #endif
 
 #if EA_CFG_ALLOC_REPORT
 /* The last refusal. Context: any but an interrupt. Cost O(1). */
 void ea_allocator_last_failure(const ea_allocator_t *allocator, ea_failure_t *failure);
+#endif
+
+#if EA_CFG_ALLOC_REPORT
+/* The last damage that was found, with what is known of the block and its neighbours; kind
+ * EA_GUARD_NONE: none was. Context: any. Cost O(1). */
+void ea_allocator_last_damage(const ea_allocator_t *allocator, ea_guard_report_t *report);
 #endif
 
 /* --- numbers and switches --------------------------------------------------------------------- */

@@ -159,6 +159,8 @@
  * chosen cost no more than their tag. */
 #ifndef EA_CFG_GUARD_SAMPLED
 #define EA_CFG_GUARD_SAMPLED 0
+#endif
+
 /* Most levels of a tree of accounts, the root's included: 2 to 16. Costs three words of stack a
  * level in a charge that is not served from the account's own credit. */
 #ifndef EA_CFG_ACCOUNT_DEPTH
@@ -170,6 +172,71 @@
  * 0. */
 #ifndef EA_CFG_ACCOUNT_COUNT
 #define EA_CFG_ACCOUNT_COUNT 0
+#endif
+
+/* Most regions of an allocator: 1 to 32. Costs 32 (64-bit: 56) bytes of RAM each and four
+ * instructions in free for each before the block's own. */
+#ifndef EA_CFG_ALLOC_REGIONS
+#define EA_CFG_ALLOC_REGIONS 4
+#endif
+
+/* Who keeps the contexts that use an allocator apart. 0 nobody: one context at a time. 1 one lock.
+ * 2 a lock for each region. 3 lock objects of the application. 1 and 2 are the port's locks. */
+#ifndef EA_CFG_ALLOC_LOCKING
+#define EA_CFG_ALLOC_LOCKING 1
+#endif
+
+/* Every block has an owner, who is charged for it: 0 or 1. Without EA_CFG_TAGS there are none.
+ * Costs a charge and a return per block, see docs/accounts.md. */
+#ifndef EA_CFG_ALLOC_OWNERS
+#define EA_CFG_ALLOC_OWNERS 1
+#endif
+
+/* Small requests from a pool set, as an option of an allocator: 0 or 1. Costs about 300 bytes of
+ * code. */
+#ifndef EA_CFG_ALLOC_POOLS
+#define EA_CFG_ALLOC_POOLS 1
+#endif
+
+/* Interrupts may free, and with locks allocate: 0 or 1. Costs about 200 bytes of code and two
+ * instructions an operation. */
+#ifndef EA_CFG_ALLOC_ISR
+#define EA_CFG_ALLOC_ISR 1
+#endif
+
+/* Reclaimers and the hook for compaction, when memory ends: 0 or 1. Costs about 400 bytes of code
+ * and no cycle while there is memory. */
+#ifndef EA_CFG_ALLOC_RECLAIM
+#define EA_CFG_ALLOC_RECLAIM 1
+#endif
+
+/* Requests may wait: 0 or 1. Costs about 400 bytes of code and three instructions in free. */
+#ifndef EA_CFG_ALLOC_WAIT
+#define EA_CFG_ALLOC_WAIT 1
+#endif
+
+/* A reserve for critical requests: 0 or 1. Costs about 400 bytes of code and four instructions in
+ * free. */
+#ifndef EA_CFG_ALLOC_RESERVE
+#define EA_CFG_ALLOC_RESERVE 1
+#endif
+
+/* A handler of the application's for when memory ends: 0 or 1. Costs about 300 bytes of code and no
+ * cycle while there is memory. */
+#ifndef EA_CFG_ALLOC_HANDLER
+#define EA_CFG_ALLOC_HANDLER 1
+#endif
+
+/* Events, the last failure and the last damage, counters by reason: 0 or 1. Costs about 200 bytes
+ * of RAM an allocator, 600 bytes of code and no cycle while all is well. */
+#ifndef EA_CFG_ALLOC_REPORT
+#define EA_CFG_ALLOC_REPORT 1
+#endif
+
+/* Pressure levels and stall times of all memory: 0 or 1. Costs about 200 bytes of RAM an allocator
+ * and 20 instructions an operation. */
+#ifndef EA_CFG_ALLOC_PRESSURE
+#define EA_CFG_ALLOC_PRESSURE 1
 #endif
 
 /* Checks on every operation. 0 none. 1 double free and damaged headers, at most 6 instructions an
@@ -263,11 +330,45 @@
 #endif
 #if EA_CFG_GUARD_SAMPLED && !EA_CFG_TAGS
 #error "EA_CFG_GUARD_SAMPLED needs EA_CFG_TAGS"
+#endif
 #if EA_CFG_ACCOUNT_DEPTH < 2 || EA_CFG_ACCOUNT_DEPTH > 16
 #error "EA_CFG_ACCOUNT_DEPTH is 2 to 16"
 #endif
 #if EA_CFG_ACCOUNT_COUNT != 0 && EA_CFG_ACCOUNT_COUNT != 1
 #error "EA_CFG_ACCOUNT_COUNT is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_REGIONS < 1 || EA_CFG_ALLOC_REGIONS > 32
+#error "EA_CFG_ALLOC_REGIONS is 1 to 32"
+#endif
+#if EA_CFG_ALLOC_LOCKING < 0 || EA_CFG_ALLOC_LOCKING > 3
+#error "EA_CFG_ALLOC_LOCKING is 0 to 3"
+#endif
+#if EA_CFG_ALLOC_OWNERS != 0 && EA_CFG_ALLOC_OWNERS != 1
+#error "EA_CFG_ALLOC_OWNERS is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_POOLS != 0 && EA_CFG_ALLOC_POOLS != 1
+#error "EA_CFG_ALLOC_POOLS is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_ISR != 0 && EA_CFG_ALLOC_ISR != 1
+#error "EA_CFG_ALLOC_ISR is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_RECLAIM != 0 && EA_CFG_ALLOC_RECLAIM != 1
+#error "EA_CFG_ALLOC_RECLAIM is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_WAIT != 0 && EA_CFG_ALLOC_WAIT != 1
+#error "EA_CFG_ALLOC_WAIT is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_RESERVE != 0 && EA_CFG_ALLOC_RESERVE != 1
+#error "EA_CFG_ALLOC_RESERVE is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_HANDLER != 0 && EA_CFG_ALLOC_HANDLER != 1
+#error "EA_CFG_ALLOC_HANDLER is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_REPORT != 0 && EA_CFG_ALLOC_REPORT != 1
+#error "EA_CFG_ALLOC_REPORT is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_PRESSURE != 0 && EA_CFG_ALLOC_PRESSURE != 1
+#error "EA_CFG_ALLOC_PRESSURE is 0 or 1"
 #endif
 #if EA_CFG_CHECK_LEVEL < 0 || EA_CFG_CHECK_LEVEL > 3
 #error "EA_CFG_CHECK_LEVEL is 0 to 3"

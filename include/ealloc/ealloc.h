@@ -6,6 +6,7 @@
 #define EALLOC_EALLOC_H
 
 #include "ealloc/account.h"
+#include "ealloc/allocator.h"
 #include "ealloc/arena.h"
 #include "ealloc/config.h"
 #include "ealloc/event.h"

@@ -161,8 +161,8 @@ EA_NODISCARD void *ea_heap_calloc(ea_heap_t *heap, size_t n, size_t size_bytes);
 EA_NODISCARD void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes,
                                          size_t size_bytes);
 
-/* As ea_heap_aligned_alloc(), but it is the address offset_bytes into the block that is aligned: for
- * a layer that keeps something of its own in front of what it hands out.
+/* As ea_heap_aligned_alloc(), but it is the address offset_bytes into the block that is aligned:
+ * for a layer that keeps something of its own in front of what it hands out.
  * Returns  NULL also if offset_bytes is no multiple of EA_HEAP_ALIGN. Cost O(1). */
 EA_NODISCARD void *ea_heap_aligned_alloc_at(ea_heap_t *heap, size_t alignment_bytes,
                                             size_t offset_bytes, size_t size_bytes);

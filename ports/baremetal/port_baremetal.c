@@ -240,7 +240,8 @@ void ea_port_lock_acquire(ea_port_lock_t *lock)
     __asm volatile("" : : : "memory");
 }
 
-/* What interrupts this one finds it taken, or has let it go again: no more is needed on one core. */
+/* What interrupts this one finds it taken, or has let it go again: no more is needed on one
+ * core. */
 bool ea_port_lock_try_acquire(ea_port_lock_t *lock)
 {
     if (IS_HELD(lock) != 0) return false;

@@ -17,12 +17,12 @@
  *      may cost; the charge comes before the block and goes back after it
  *   A5 a block freed in an interrupt is in the deferred list, in its region, or not freed: the list
  *      runs through the blocks themselves, so it is never full
- *   A6 from the moment a task waits until it is served or gives up, whoever frees tries to serve the
- *      first that waits: nobody sleeps beside memory that would do (serve_first() in
+ *   A6 from the moment a task waits until it is served or gives up, whoever frees tries to serve
+ *      the first that waits: nobody sleeps beside memory that would do (serve_first() in
  *      allocator_rescue.c)
  *
- * The deferred list is pushed to by any context and taken as a whole by a task, so a push that finds
- * the head it read is right whatever happened in between.
+ * The deferred list is pushed to by any context and taken as a whole by a task, so a push that
+ * finds the head it read is right whatever happened in between.
  *
  * Rejected: one heap over all regions (attributes, locks and spans differ); a queue of fixed length
  * for what interrupts free (it can be full); handing each region its own copy of the chain.
@@ -30,7 +30,7 @@
 #include "memory/allocator_internal.h"
 
 #include "base/atomic.h"
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
 #include "ealloc/owner.h"
 #endif
 
@@ -39,7 +39,7 @@
 /* What cannot be a size once dressed: half the address space is more than any heap has. */
 #define MOST_BYTES (SIZE_MAX / 2u)
 
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
 EA_INLINE ea_account_t *owner_of_call(const alloc_t *a, bool isr)
 {
     ea_account_t *owner = isr ? a->eai_isr_owner : ea_owner_current();
@@ -61,7 +61,7 @@ EA_INLINE void want_ordinary(alloc_t *a, eai_want_t *want, size_t size_bytes, co
     want->timeout_us = 0;
     want->caller = caller;
     want->isr = eai_in_isr();
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
     want->owner = owner_of_call(a, want->isr);
     want->limiter = NULL;
     want->charged = 0;
@@ -87,7 +87,7 @@ bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_
         want->policy = (uint8_t)request->policy;
         want->long_lived = request->lifetime == EA_LIFETIME_LONG;
         if (request->priority) want->priority = request->priority;
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
         if (request->owner) {
             want->owner = request->owner;
             if (!request->priority) want->priority = ea_account_priority(request->owner);
@@ -119,24 +119,46 @@ EA_INLINE bool suits(const slot_t *slot, const eai_want_t *want)
            (EAI_PEEK(&slot->eai_policy) != EA_POLICY_CRITICAL || want->critical);
 }
 
-void *eai_take_locked(slot_t *slot, eai_want_t *want)
+/* Whose it is, where it was asked for, when. */
+EA_INLINE void dress(const alloc_t *a, const eai_want_t *want, char *payload)
 {
+    (void)a, (void)want, (void)payload;
+#if EAI_TAGGED
+    eai_label_t label = {.site = want->caller,
+                         .birth = eai_birth_now(),
+                         .flags = (uint8_t)((want->is_guarded ? EAI_LABEL_GUARDED : 0u) |
+                                            (want->is_internal ? EAI_LABEL_INTERNAL : 0u))};
+#if EAI_ALLOC_OWNERS
+    label.owner = want->owner ? ea_account_id(want->owner) : 0;
+#endif
+    /* The payload is filled later, with no lock held: eai_hand_out(). */
+    eai_guard_resize(&a->eai_guard, eai_tag_of(a, payload, want->place), payload, want->size_bytes,
+                     want->size_bytes, want->usable_bytes, &label);
+#endif
+}
+
+void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
+{
+    const slot_t *slot = &a->eai_slots[index];
     ea_heap_t *heap = slot->eai_heap;
     size_t alignment = want->alignment_bytes, raw_bytes = want->raw_bytes;
-    void *raw;
+    char *raw;
     if (EA_UNLIKELY(slot->eai_line_log2)) {
         /* The payload begins and ends with a line; what is in front of it has one of its own. */
         size_t line = (size_t)1 << slot->eai_line_log2;
         if (alignment < line) alignment = line;
         raw_bytes += -want->size_bytes & (line - 1u);
     }
-    if (EA_LIKELY(alignment == 0)) raw = ea_heap_alloc(heap, raw_bytes);
-    else raw = ea_heap_aligned_alloc_at(heap, alignment, EAI_FRONT_BYTES, raw_bytes);
-    if (raw) {
-        want->gross_bytes = ea_heap_usable_size_bytes(heap, raw) + EA_HEAP_OVERHEAD_BYTES;
-        want->usable_bytes = want->gross_bytes - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES;
-    }
-    return raw;
+    if (EA_LIKELY(alignment == 0))
+        raw = ea_heap_alloc(heap, raw_bytes);
+    else
+        raw = ea_heap_aligned_alloc_at(heap, alignment, EAI_FRONT_BYTES, raw_bytes);
+    if (EA_UNLIKELY(!raw)) return NULL;
+    want->place = index;
+    want->gross_bytes = ea_heap_usable_size_bytes(heap, raw) + EA_HEAP_OVERHEAD_BYTES;
+    want->usable_bytes = want->gross_bytes - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES;
+    dress(a, want, raw + EAI_FRONT_BYTES);
+    return raw + EAI_FRONT_BYTES;
 }
 
 /* May the request not have what is kept for those that name a capability? */
@@ -151,13 +173,12 @@ EA_INLINE bool is_kept(const slot_t *slot, const eai_want_t *want)
 static void *take_from(alloc_t *a, uint8_t index, eai_want_t *want)
 {
     slot_t *slot = &a->eai_slots[index];
-    void *raw = NULL;
+    void *payload = NULL;
     if (!suits(slot, want) || !eai_lock_slot(a, slot, want->isr)) return NULL;
     if (EA_LIKELY(suits(slot, want)) /* still */ && !EA_UNLIKELY(is_kept(slot, want)))
-        raw = eai_take_locked(slot, want);
+        payload = eai_take_locked(a, index, want);
     eai_unlock_slot(a, slot);
-    want->place = index;
-    return raw;
+    return payload;
 }
 
 /* The regions whose policy is policy; the one with the smallest largest block that will do, if
@@ -172,8 +193,8 @@ static void *take_preferred(alloc_t *a, eai_want_t *want, uint8_t policy, bool c
         if (!suits(slot, want)) continue;
         if (!closest) {
             if (EAI_PEEK(&slot->eai_policy) != policy) continue;
-            void *raw = take_from(a, i, want);
-            if (raw) return raw;
+            void *payload = take_from(a, i, want);
+            if (payload) return payload;
             continue;
         }
         if (!eai_lock_slot(a, slot, want->isr)) continue;
@@ -191,30 +212,30 @@ static EA_NOINLINE void *take_by_policy(alloc_t *a, eai_want_t *want)
 {
     uint8_t policy = want->policy;
     if (want->long_lived && policy == EA_POLICY_DEFAULT) policy = EA_POLICY_LOW_FRAGMENTATION;
-    void *raw = take_preferred(a, want, policy, false);
-    if (!raw && want->policy == EA_POLICY_LOW_FRAGMENTATION)
-        raw = take_preferred(a, want, policy, true);
-    return raw;
+    void *payload = take_preferred(a, want, policy, false);
+    if (!payload && want->policy == EA_POLICY_LOW_FRAGMENTATION)
+        payload = take_preferred(a, want, policy, true);
+    return payload;
 }
 
 /* A block of the regions, in the order that the header states. */
 static void *take(alloc_t *a, eai_want_t *want)
 {
     if (EA_UNLIKELY(want->policy != EA_POLICY_DEFAULT || want->long_lived)) {
-        void *raw = take_by_policy(a, want);
-        if (raw) return raw;
+        void *payload = take_by_policy(a, want);
+        if (payload) return payload;
     }
     uint8_t n = EAI_PEEK(&a->eai_n_regions);
     for (uint8_t k = 0; k < n; k++) { /* bound: EA_CFG_ALLOC_REGIONS */
-        void *raw = take_from(a, EAI_PEEK(&a->eai_order[k]), want);
-        if (EA_LIKELY(raw != NULL)) return raw;
+        void *payload = take_from(a, EAI_PEEK(&a->eai_order[k]), want);
+        if (EA_LIKELY(payload != NULL)) return payload;
     }
     return NULL;
 }
 
 /* --- charging --------------------------------------------------------------------------------- */
 
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
 /* Charge up to bytes in all. */
 EA_INLINE bool charge_up_to(eai_want_t *want, size_t bytes)
 {
@@ -241,51 +262,54 @@ bool eai_charge(eai_want_t *want)
     return charge_up_to(want, eai_gross_of(want->raw_bytes));
 }
 
-void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *raw)
+void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
 {
     (void)a;
-    if (EA_UNLIKELY(!raw)) {
+    if (EA_UNLIKELY(!payload)) {
         charge_down_to(want, 0);
         return NULL;
     }
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
     if (EA_UNLIKELY(want->owner && want->charged != want->gross_bytes)) {
         if (!charge_up_to(want, want->gross_bytes)) {
-            eai_untake(a, want, raw);
-            want->charged = 0;
+            eai_untake(a, want, payload);
             return NULL;
         }
         charge_down_to(want, want->gross_bytes);
     }
 #endif
-    return raw;
+    return payload;
 }
 
 void *eai_try(alloc_t *a, eai_want_t *want)
 {
-    void *raw = NULL;
+    void *payload = NULL;
     if (EA_UNLIKELY(!eai_charge(want))) return NULL;
 #if EA_CFG_ALLOC_POOLS
     ea_poolset_t *pools = a->eai_pools;
     if (pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
         want->policy == EA_POLICY_DEFAULT) {
-        raw = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
-        if (raw) {
+        payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
+        if (payload) {
             want->place = EAI_POOL_PLACE;
-            want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, raw);
+            want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
+            dress(a, want, payload);
         }
     }
 #endif
-    if (!raw) raw = take(a, want);
-    return eai_settle_charge(a, want, raw);
+    if (!payload) payload = take(a, want);
+    return eai_settle_charge(a, want, payload);
 }
 
-void eai_untake(alloc_t *a, const eai_want_t *want, void *raw)
+void eai_untake(alloc_t *a, eai_want_t *want, void *payload)
 {
-    (void)eai_release(a, want->place, raw, want->isr);
-#if EA_CFG_ALLOC_OWNERS
-    if (want->owner && want->charged) (void)ea_account_return(want->owner, want->charged);
+    char *raw = payload;
+    if (want->place != EAI_POOL_PLACE) raw -= EAI_FRONT_BYTES;
+#if EAI_TAGGED
+    (void)eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
 #endif
+    (void)eai_release(a, want->place, raw, want->isr);
+    charge_down_to(want, 0);
 }
 
 /* --- used bytes ------------------------------------------------------------------------------- */
@@ -314,21 +338,13 @@ EA_INLINE bool level_may_change(const alloc_t *a)
 
 /* --- public: alloc ---------------------------------------------------------------------------- */
 
-void *eai_dress(alloc_t *a, const eai_want_t *want, void *raw)
+void *eai_hand_out(alloc_t *a, const eai_want_t *want, void *payload)
 {
-    char *payload = raw;
-    if (want->place != EAI_POOL_PLACE) payload += EAI_FRONT_BYTES;
     eai_add_used(a, want->gross_bytes);
 #if EAI_TAGGED
-    eai_label_t label = {.site = want->caller,
-                         .birth = eai_birth_now(),
-                         .flags = (want->is_guarded ? EAI_LABEL_GUARDED : 0) |
-                                  (want->is_internal ? EAI_LABEL_INTERNAL : 0)};
-#if EA_CFG_ALLOC_OWNERS
-    label.owner = want->owner ? ea_account_id(want->owner) : 0;
-#endif
-    eai_guard_dress(&a->eai_guard, eai_tag_of(a, payload, want->place), payload, want->size_bytes,
-                    want->usable_bytes, &label);
+    if (want->is_guarded) eai_guard_freshen(payload, 0, want->size_bytes);
+#else
+    (void)a, (void)want;
 #endif
     return payload;
 }
@@ -346,10 +362,10 @@ void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, c
 {
     eai_want_t want;
     if (size_bytes == 0 || !eai_want(a, &want, size_bytes, request, caller)) return NULL;
-    void *raw = eai_try(a, &want);
-    if (EA_UNLIKELY(!raw)) raw = eai_rescue(a, &want);
-    if (EA_UNLIKELY(!raw)) return NULL;
-    void *payload = eai_dress(a, &want, raw);
+    void *payload = eai_try(a, &want);
+    if (EA_UNLIKELY(!payload)) payload = eai_rescue(a, &want);
+    if (EA_UNLIKELY(!payload)) return NULL;
+    (void)eai_hand_out(a, &want, payload);
     if (request && request->zeroed) memset(payload, 0, size_bytes);
     look_around(a, want.isr);
     return payload;
@@ -431,7 +447,7 @@ EA_INLINE uint32_t sign_of(const void *raw, uintptr_t link)
 static bool is_deferred(const alloc_t *a, void *raw)
 {
     if (*sign_in(raw) != sign_of(raw, *link_in(raw))) return false;
-    uintptr_t at = EAI_LOAD(&a->eai_deferred, EAI_ACQUIRE); /* pairs with the push */
+    uintptr_t at = EAI_LOAD(&a->eai_deferred, EAI_ACQUIRE);            /* pairs with the push */
     while (at != 0 && at != (uintptr_t)raw) at = *link_in((void *)at); /* bound: blocks deferred */
     return at != 0;
 }
@@ -472,7 +488,7 @@ size_t eai_drain(alloc_t *a, size_t max_steps)
         void *raw = take_deferred(a);
         if (!raw) break;
         *sign_in(raw) = 0;
-        ea_status_t status = eai_settle(a, eai_slot_of(a, raw), raw);
+        ea_status_t status = eai_settle(a, eai_slot_of(a, raw), raw, false);
         if (EA_LIKELY(status == EA_OK)) continue;
         ea_guard_report_t report = {.kind = eai_kind_of(status),
                                     .block = (char *)raw + EAI_FRONT_BYTES};
@@ -503,18 +519,55 @@ size_t ea_allocator_poll(alloc_t *a, size_t max_steps)
     return n;
 }
 
-/* A block of a region that its user has given up, undressed: into quarantine or its heap. Task. */
-ea_status_t eai_settle(alloc_t *a, uint8_t place, void *raw)
+/* A block of a region that its user has given up: into quarantine or its heap. Task. */
+ea_status_t eai_settle(alloc_t *a, uint8_t place, void *raw, bool is_poisoned)
 {
+    (void)is_poisoned;
 #if EA_CFG_GUARD >= 3
-    char *payload = (char *)raw + EAI_FRONT_BYTES;
-    size_t usable = eai_usable_locked(a, place, raw) - EAI_FRONT_BYTES;
-    if (eai_detain(a, payload, usable)) return EA_OK;
+    if (is_poisoned) {
+        size_t usable = eai_usable_locked(a, place, raw) - EAI_FRONT_BYTES;
+        if (eai_detain(a, (char *)raw + EAI_FRONT_BYTES, usable)) return EA_OK;
+    }
 #endif
     return eai_release(a, place, raw, false);
 }
 
 /* --- finding ---------------------------------------------------------------------------------- */
+
+#if EAI_TAGGED
+/* May who calls free a block of this owner? */
+static bool may_free(const alloc_t *a, const eai_block_t *block)
+{
+    (void)a, (void)block;
+#if EAI_ALLOC_OWNERS
+    return !block->freer || block->label.owner == 0 || block->freer == block->label.owner ||
+           !a->eai_strict_owner;
+#else
+    return true;
+#endif
+}
+#endif
+
+/* Look at a block's tag and guards; if it is to be freed mark it, so that of two that free it one
+ * succeeds. */
+static ea_status_t inspect(alloc_t *a, eai_block_t *block, eai_finding_t *finding)
+{
+#if EAI_TAGGED
+    finding->kind =
+        eai_guard_check(&a->eai_guard, block->tag, block->payload, block->usable_bytes, finding);
+    if (EA_UNLIKELY(finding->kind != EA_GUARD_NONE)) return EA_ERR_CORRUPT;
+    (void)eai_guard_label(&a->eai_guard, block->tag, block->payload, &block->label);
+    if (!block->goes) return EA_OK;
+    if (!may_free(a, block)) {
+        finding->kind = EA_GUARD_WRONG_OWNER;
+        return EA_ERR_NOT_OWNER;
+    }
+    block->poisons = eai_guard_mark(&a->eai_guard, block->tag, block->payload);
+#else
+    (void)a, (void)block, (void)finding;
+#endif
+    return EA_OK;
+}
 
 /* What stands in the slot's heap under payload. locked: else only what no other context can be
  * changing is looked at, which is enough to tell a live block from most others. */
@@ -523,113 +576,109 @@ static ea_status_t look_at(alloc_t *a, slot_t *slot, bool locked, eai_block_t *b
 {
     char *raw = block->payload - EAI_FRONT_BYTES;
     size_t usable = 0;
-    (void)a;
     const char *begin = EAI_PEEK(&slot->eai_begin), *end = EAI_PEEK(&slot->eai_end);
-    if (EAI_PEEK(&slot->eai_heap) == NULL || ((uintptr_t)raw & (EA_HEAP_ALIGN - 1u)) != 0 ||
-        (uintptr_t)raw - (uintptr_t)begin >= (size_t)(end - begin))
+    if (EA_UNLIKELY(EAI_PEEK(&slot->eai_heap) == NULL ||
+                    ((uintptr_t)raw & (EA_HEAP_ALIGN - 1u)) != 0 ||
+                    (uintptr_t)raw - (uintptr_t)begin >= (size_t)(end - begin)))
         return EA_ERR_FOREIGN;
-    if (locked) {
+    if (EA_LIKELY(locked)) {
         ea_status_t status = ea_heap_probe(slot->eai_heap, raw, &usable);
-        if (status != EA_OK) return status;
+        if (EA_UNLIKELY(status != EA_OK)) return status;
     } else {
         usable = ea_heap_usable_size_bytes(slot->eai_heap, raw);
         if (usable > (size_t)(end - raw)) return EA_ERR_CORRUPT;
     }
-    if (usable < EAI_FRONT_BYTES) return EA_ERR_CORRUPT;
+    if (EA_UNLIKELY(usable <= EAI_FRONT_BYTES)) return EA_ERR_CORRUPT;
     block->gross_bytes = usable + EA_HEAP_OVERHEAD_BYTES;
     block->usable_bytes = usable - EAI_FRONT_BYTES;
 #if EAI_TAGGED
     block->tag = eai_guard_front_tag(block->payload);
-    finding->kind =
-        eai_guard_check(&a->eai_guard, block->tag, block->payload, block->usable_bytes, finding);
-#else
-    (void)finding;
 #endif
-    return EA_OK;
+    ea_status_t status = inspect(a, block, finding);
+    if (EA_UNLIKELY(status != EA_OK) || !block->goes || !locked || block->aside || block->poisons ||
+        EA_CFG_GUARD >= 3)
+        return status;
+    /* Nothing takes long from here on: free it while the lock is held. */
+    status = ea_heap_free(slot->eai_heap, raw);
+    block->is_free = status == EA_OK;
+    return status;
 }
 
-/* What a finding is called as a status. */
-static ea_status_t status_of(ea_guard_kind_t kind)
-{
-    return kind == EA_GUARD_NONE          ? EA_OK
-           : kind == EA_GUARD_DOUBLE_FREE ? EA_ERR_DOUBLE_FREE
-           : kind == EA_GUARD_FOREIGN     ? EA_ERR_FOREIGN
-                                          : EA_ERR_CORRUPT;
-}
-
-static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, eai_block_t *block,
+static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, const eai_block_t *block,
                                         eai_finding_t *finding, ea_status_t status,
                                         const void *caller)
 {
     ea_guard_report_t report = {.block = block->payload};
-    if (finding->kind == EA_GUARD_NONE) finding->kind = eai_kind_of(status);
-    else status = status_of(finding->kind);
+    if (finding->kind == EA_GUARD_NONE)
+        finding->kind = eai_kind_of(status);
+    else if (finding->kind == EA_GUARD_DOUBLE_FREE)
+        status = EA_ERR_DOUBLE_FREE;
 #if EAI_TAGGED
-    if (block->tag)
-        eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
+    if (block->tag) eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
 #endif
     report.kind = finding->kind;
-    if (!isr && block->place < EA_CFG_ALLOC_REGIONS) eai_name_neighbours(a, block, &report);
+    if (!isr && block->place < EA_CFG_ALLOC_REGIONS && status != EA_ERR_NOT_OWNER)
+        eai_name_neighbours(a, block, &report);
     return eai_damaged(a, isr, &report, status, caller);
 }
 
-ea_status_t eai_find(alloc_t *a, void *ptr, bool isr, eai_block_t *block, const void *caller)
+static ea_status_t locate(alloc_t *a, bool isr, eai_block_t *block, eai_finding_t *finding)
 {
-    eai_finding_t finding = {0};
     ea_status_t status = EA_ERR_FOREIGN;
-    *block = (eai_block_t){.payload = ptr, .place = eai_slot_of(a, ptr)};
+    block->place = eai_slot_of(a, block->payload);
     if (EA_LIKELY(block->place != EAI_NO_PLACE)) {
         slot_t *slot = &a->eai_slots[block->place];
-        bool locked = eai_lock_slot(a, slot, isr);
-        status = look_at(a, slot, locked, block, &finding);
+        bool locked = !block->aside && eai_lock_slot(a, slot, isr);
+        status = look_at(a, slot, locked, block, finding);
         if (locked) eai_unlock_slot(a, slot);
     }
 #if EA_CFG_ALLOC_POOLS
-    else if (a->eai_pools && ea_poolset_owns(a->eai_pools, ptr)) {
+    else if (a->eai_pools && ea_poolset_owns(a->eai_pools, block->payload)) {
         block->place = EAI_POOL_PLACE;
-        block->gross_bytes = block->usable_bytes = ea_poolset_usable_bytes(a->eai_pools, ptr);
-        status = EA_OK; /* the pool knows whether it is live, when it is freed */
+        block->gross_bytes = block->usable_bytes =
+            ea_poolset_usable_bytes(a->eai_pools, block->payload);
 #if EAI_TAGGED
-        block->tag = eai_pool_tag(a, ptr);
-        finding.kind = eai_guard_check(&a->eai_guard, block->tag, ptr, block->usable_bytes,
-                                       &finding);
+        block->tag = eai_pool_tag(a, block->payload);
 #endif
+        status = inspect(a, block, finding);
     }
 #endif
-    if (EA_UNLIKELY(status != EA_OK || finding.kind != EA_GUARD_NONE))
-        return not_live(a, isr, block, &finding, status, caller);
+    return status;
+}
+
+static ea_status_t find(alloc_t *a, bool isr, eai_block_t *block, const void *caller)
+{
+    eai_finding_t finding = {0};
+    ea_status_t status = locate(a, isr, block, &finding);
+    if (EA_UNLIKELY(status != EA_OK)) return not_live(a, isr, block, &finding, status, caller);
     return EA_OK;
+}
+
+ea_status_t eai_look(const alloc_t *a, const void *ptr, eai_block_t *block)
+{
+    eai_finding_t finding = {0};
+    *block = (eai_block_t){.payload = (char *)(uintptr_t)ptr};
+    /* The lock is not part of what const promises. */
+    ea_status_t status = locate((alloc_t *)(uintptr_t)a, eai_in_isr(), block, &finding);
+    return finding.kind == EA_GUARD_DOUBLE_FREE ? EA_ERR_DOUBLE_FREE : status;
+}
+
+ea_status_t eai_find(alloc_t *a, void *ptr, eai_block_t *block, const void *caller)
+{
+    *block = (eai_block_t){.payload = ptr};
+    return find(a, false, block, caller);
 }
 
 /* --- public: free ----------------------------------------------------------------------------- */
 
-#if EA_CFG_ALLOC_OWNERS
-/* May who calls free a block of this owner? */
-static ea_status_t check_owner(alloc_t *a, bool isr, const eai_block_t *block, const void *caller)
+/* A claimed block goes where it belongs: to its pool or region, aside, or into quarantine. */
+static ea_status_t give_up(alloc_t *a, const eai_block_t *block, bool isr)
 {
-    ea_account_t *current = isr ? NULL : ea_owner_current();
-    eai_label_t label;
-    if (!current || !eai_guard_label(&a->eai_guard, block->tag, block->payload, &label))
-        return EA_OK;
-    uint16_t owner = label.owner;
-    if (owner == 0 || ea_account_id(current) == owner) return EA_OK;
-    if (a->eai_strict_owner) {
-        ea_guard_report_t report = {
-            .kind = EA_GUARD_WRONG_OWNER, .block = block->payload, .owner = owner};
-        return eai_damaged(a, isr, &report, EA_ERR_NOT_OWNER, caller);
-    }
-    eai_tell(a, isr, EA_EVENT_WRONG_OWNER, EA_REASON_NONE, owner, block->usable_bytes,
-             block->payload, caller);
-    return EA_OK;
-}
-#endif
-
-/* The block may go: to its pool or region, aside, or into quarantine. aside: not into a region. */
-static ea_status_t give_up(alloc_t *a, uint8_t place, void *raw, bool isr, bool aside)
-{
+    void *raw = eai_raw_of(block);
+    if (block->is_free) return EA_OK;
 #if EA_CFG_ALLOC_ISR
-    if (EA_UNLIKELY(isr) && place != EAI_POOL_PLACE) {
-        ea_status_t status = aside ? EA_ERR_BUSY : eai_release(a, place, raw, true);
+    if (EA_UNLIKELY(isr) && block->place != EAI_POOL_PLACE) {
+        ea_status_t status = block->aside ? EA_ERR_BUSY : eai_release(a, block->place, raw, true);
         if (status != EA_ERR_BUSY) return status;
 #if !EAI_TAGGED
         if (is_deferred(a, raw)) return EA_ERR_DOUBLE_FREE;
@@ -638,87 +687,66 @@ static ea_status_t give_up(alloc_t *a, uint8_t place, void *raw, bool isr, bool 
         return EA_OK;
     }
 #endif
-    (void)aside;
-    return place == EAI_POOL_PLACE ? eai_release(a, place, raw, isr) : eai_settle(a, place, raw);
-}
-
-static EA_NOINLINE ea_status_t not_taken(alloc_t *a, void *ptr, bool isr, ea_status_t status,
-                                         const void *caller)
-{
-    ea_guard_report_t report = {.kind = eai_kind_of(status), .block = ptr};
-    return eai_damaged(a, isr, &report, status, caller);
-}
-
-ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, bool aside, const void *caller)
-{
-    void *raw = eai_raw_of(block);
 #if EAI_TAGGED
-    eai_label_t label;
-    (void)eai_guard_label(&a->eai_guard, block->tag, block->payload, &label);
-    (void)eai_guard_undress(&a->eai_guard, block->tag, block->payload, block->usable_bytes);
+    if (block->poisons) eai_guard_poison(block->payload, block->usable_bytes);
 #endif
-    ea_status_t status = give_up(a, block->place, raw, isr, aside);
-    if (EA_UNLIKELY(status != EA_OK)) return not_taken(a, block->payload, isr, status, caller);
-#if EA_CFG_ALLOC_OWNERS
-    if (label.owner != 0 && a->eai_accounts) {
-        ea_account_t *owner = ea_account_by_id(a->eai_accounts, label.owner);
-        if (owner) (void)ea_account_return(owner, block->gross_bytes);
+    if (block->place == EAI_POOL_PLACE) return eai_release(a, block->place, raw, isr);
+    return eai_settle(a, block->place, raw, block->poisons);
+}
+
+ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, const void *caller)
+{
+    ea_status_t status = find(a, isr, block, caller);
+    if (EA_UNLIKELY(status != EA_OK)) return status;
+    status = give_up(a, block, isr);
+    if (EA_UNLIKELY(status != EA_OK)) {
+        ea_guard_report_t report = {.kind = eai_kind_of(status), .block = block->payload};
+        return eai_damaged(a, isr, &report, status, caller);
     }
+#if EAI_ALLOC_OWNERS
+    if (block->label.owner != 0 && a->eai_accounts) {
+        ea_account_t *owner = ea_account_by_id(a->eai_accounts, block->label.owner);
+        if (EA_LIKELY(owner != NULL)) (void)ea_account_return(owner, block->gross_bytes);
+    }
+    if (EA_UNLIKELY(block->freer && block->label.owner && block->freer != block->label.owner))
+        eai_tell(a, isr, EA_EVENT_WRONG_OWNER, EA_REASON_NONE, block->label.owner,
+                 block->usable_bytes, block->payload, caller);
 #endif
     eai_add_used(a, 0u - block->gross_bytes);
     return EA_OK;
 }
 
 /* After something was given back. */
-EA_INLINE void look_around_after_free(alloc_t *a, bool isr)
+void eai_look_around(alloc_t *a)
 {
-    if (isr) return;
 #if EA_CFG_ALLOC_ISR
     if (EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
 #endif
     if (EA_UNLIKELY(eai_is_awaited(a) || level_may_change(a))) eai_after_free(a);
 }
 
-void eai_look_around(alloc_t *a)
-{
-    look_around_after_free(a, false);
-}
-
 static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool aside,
                                           const void *caller)
 {
-#if EAI_TAGGED || EA_CFG_ALLOC_PRESSURE
-    eai_block_t block;
-    ea_status_t status = eai_find(a, ptr, isr, &block, caller);
-    if (EA_UNLIKELY(status != EA_OK)) return status;
-#if EA_CFG_ALLOC_OWNERS
-    status = check_owner(a, isr, &block, caller);
-    if (EA_UNLIKELY(status != EA_OK)) return status;
+    eai_block_t block = {.payload = ptr, .goes = true, .aside = aside};
+#if EAI_ALLOC_OWNERS
+    const ea_account_t *freer = isr ? NULL : ea_owner_current();
+    block.freer = freer ? ea_account_id(freer) : 0;
 #endif
-    status = eai_discard(a, &block, isr, aside, caller);
-    if (EA_UNLIKELY(status != EA_OK)) return status;
-#else
-    uint8_t place = eai_slot_of(a, ptr);
-#if EA_CFG_ALLOC_POOLS
-    if (place == EAI_NO_PLACE && a->eai_pools && ea_poolset_owns(a->eai_pools, ptr))
-        place = EAI_POOL_PLACE;
-#endif
-    ea_status_t status =
-        place == EAI_NO_PLACE ? EA_ERR_FOREIGN : give_up(a, place, ptr, isr, aside);
-    if (EA_UNLIKELY(status != EA_OK)) return not_taken(a, ptr, isr, status, caller);
-#endif
-    look_around_after_free(a, isr);
-    return EA_OK;
+    ea_status_t status = eai_discard(a, &block, isr, caller);
+    if (status == EA_OK && !isr) eai_look_around(a);
+    return status;
 }
 
 ea_status_t ea_free(alloc_t *a, void *ptr)
 {
     if (!ptr) return EA_OK;
-#if EAI_PLAIN && EA_CFG_ALLOC_REGIONS == 1
-    if (EA_LIKELY(eai_slot_of(a, ptr) == 0)) {
-        ea_status_t status = ea_heap_free(a->eai_slots[0].eai_heap, ptr);
+#if EAI_PLAIN
+    /* Nothing to do but to find the region. */
+    uint8_t place = eai_slot_of(a, ptr);
+    if (EA_LIKELY(place != EAI_NO_PLACE && a->eai_slots[place].eai_heap != NULL)) {
+        ea_status_t status = ea_heap_free(a->eai_slots[place].eai_heap, ptr);
         if (EA_LIKELY(status == EA_OK)) return EA_OK;
-        return not_taken(a, ptr, false, status, __builtin_return_address(0));
     }
 #endif
     return free_block(a, ptr, eai_in_isr(), false, __builtin_return_address(0));

@@ -62,9 +62,12 @@ typedef struct {
 static void look_below(void *context, const ea_heap_block_t *block)
 {
     neighbour_search_t *search = context;
-    if ((const char *)block->payload >= search->raw) search->passed = true;
-    else if (block->used) search->below = block->payload;
-    else search->below = NULL;
+    if ((const char *)block->payload >= search->raw)
+        search->passed = true;
+    else if (block->used)
+        search->below = block->payload;
+    else
+        search->below = NULL;
 }
 
 static void name_neighbour(alloc_t *a, slot_t *slot, const char *raw,
@@ -73,7 +76,7 @@ static void name_neighbour(alloc_t *a, slot_t *slot, const char *raw,
     size_t usable;
     char *payload = (char *)(uintptr_t)raw + EAI_FRONT_BYTES;
     if (!raw || ea_heap_probe(slot->eai_heap, payload - EAI_FRONT_BYTES, &usable) != EA_OK ||
-        usable < EAI_FRONT_BYTES)
+        usable <= EAI_FRONT_BYTES)
         return;
     eai_guard_describe_neighbour(&a->eai_guard, eai_guard_front_tag(payload), payload,
                                  usable - EAI_FRONT_BYTES, neighbour);
@@ -177,15 +180,14 @@ static void inform(const alloc_t *a, const eai_block_t *block, ea_block_info_t *
     *info = (ea_block_info_t){.block = block->payload,
                               .size_bytes = block->usable_bytes,
                               .usable_bytes = block->usable_bytes};
-    if (block->place != EAI_POOL_PLACE) info->region = EAI_PEEK(&a->eai_slots[block->place].eai_begin);
+    if (block->place != EAI_POOL_PLACE)
+        info->region = EAI_PEEK(&a->eai_slots[block->place].eai_begin);
 #if EAI_TAGGED
-    eai_label_t label;
-    (void)eai_guard_label(&a->eai_guard, block->tag, block->payload, &label);
-    info->size_bytes = eai_guard_request_bytes(&a->eai_guard, block->tag, block->payload,
-                                               block->usable_bytes);
-    info->owner = label.owner;
-    info->site = label.site;
-    info->birth = label.birth;
+    info->size_bytes =
+        eai_guard_request_bytes(&a->eai_guard, block->tag, block->payload, block->usable_bytes);
+    info->owner = block->label.owner;
+    info->site = block->label.site;
+    info->birth = block->label.birth;
 #endif
 }
 
@@ -200,11 +202,11 @@ ea_status_t ea_block_info(const alloc_t *a, const void *ptr, ea_block_info_t *in
 
 /* --- owners ----------------------------------------------------------------------------------- */
 
-#if EA_CFG_ALLOC_OWNERS
-static ea_account_t *owner_of(const alloc_t *a, const eai_block_t *block, eai_label_t *label)
+#if EAI_ALLOC_OWNERS
+static ea_account_t *owner_of(const alloc_t *a, const eai_block_t *block)
 {
-    if (!eai_guard_label(&a->eai_guard, block->tag, block->payload, label)) return NULL;
-    return label->owner && a->eai_accounts ? ea_account_by_id(a->eai_accounts, label->owner) : NULL;
+    uint16_t owner = block->label.owner;
+    return owner && a->eai_accounts ? ea_account_by_id(a->eai_accounts, owner) : NULL;
 }
 
 /* From one account to another, of which either may be nobody. */
@@ -220,15 +222,16 @@ static ea_status_t move_charge(ea_account_t *from, ea_account_t *to, size_t byte
 ea_status_t ea_transfer(alloc_t *a, void *ptr, ea_account_t *to)
 {
     eai_block_t block;
-    eai_label_t label;
     if (!ptr) return EA_ERR_INVALID;
-    ea_status_t status = eai_find(a, ptr, false, &block, __builtin_return_address(0));
+    ea_status_t status = eai_find(a, ptr, &block, __builtin_return_address(0));
     if (status != EA_OK) return status;
-    ea_account_t *from = owner_of(a, &block, &label);
-    status = move_charge(from, to, block.gross_bytes, NULL);
+    status = move_charge(owner_of(a, &block), to, block.gross_bytes, NULL);
     if (status != EA_OK) return status;
-    label.owner = to ? ea_account_id(to) : 0;
-    eai_guard_relabel(&a->eai_guard, block.tag, ptr, block.usable_bytes, &label);
+    slot_t *slot = block.place == EAI_POOL_PLACE ? NULL : &a->eai_slots[block.place];
+    block.label.owner = to ? ea_account_id(to) : 0;
+    if (slot) (void)eai_lock_slot(a, slot, false);
+    eai_guard_relabel(&a->eai_guard, block.tag, ptr, block.usable_bytes, &block.label);
+    if (slot) eai_unlock_slot(a, slot);
     return EA_OK;
 }
 #endif
@@ -236,10 +239,9 @@ ea_status_t ea_transfer(alloc_t *a, void *ptr, ea_account_t *to)
 bool eai_pay_for(alloc_t *a, eai_want_t *want, const eai_block_t *block)
 {
     (void)a, (void)want, (void)block;
-#if EA_CFG_ALLOC_OWNERS
-    eai_label_t label;
-    ea_account_t *from = owner_of(a, block, &label);
-    if (move_charge(from, want->owner, block->gross_bytes, &want->limiter) != EA_OK) return false;
+#if EAI_ALLOC_OWNERS
+    if (move_charge(owner_of(a, block), want->owner, block->gross_bytes, &want->limiter) != EA_OK)
+        return false;
     want->charged = want->owner ? block->gross_bytes : 0;
 #endif
     /* It is about to be dressed anew, as a block that was not there before. */
@@ -251,50 +253,79 @@ bool eai_pay_for(alloc_t *a, eai_want_t *want, const eai_block_t *block)
 
 #define AT_A_TIME 8u
 
+/* What a walk saw of a few blocks while it held the lock under which their tags change. */
 typedef struct {
     const alloc_t *a;
+    bool checks; /* the guards as well */
     uint8_t place;
-    unsigned n;
+    unsigned n, n_bad;
     eai_block_t blocks[AT_A_TIME];
+    ea_guard_report_t bad[AT_A_TIME];
 } note_t;
+
+/* Note a block if it is live and an application's, or damaged. */
+static void note_live(note_t *note, eai_block_t *block)
+{
+#if EAI_TAGGED
+    const eai_guard_t *g = &note->a->eai_guard;
+    eai_finding_t finding = {0};
+    bool live = eai_guard_label(g, block->tag, block->payload, &block->label);
+    if (note->checks &&
+        (block->place == EAI_POOL_PLACE || note->a->eai_slots[block->place].eai_n_moving == 0)) {
+        ea_guard_kind_t kind =
+            eai_guard_check(g, block->tag, block->payload, block->usable_bytes, &finding);
+        if (kind != EA_GUARD_NONE && kind != EA_GUARD_DOUBLE_FREE) {
+            eai_guard_describe(g, block->tag, block->payload, &finding, &note->bad[note->n_bad++]);
+            return;
+        }
+    }
+    if (!live || block->label.flags & EAI_LABEL_INTERNAL) return;
+#endif
+    note->blocks[note->n++] = *block;
+}
 
 static void note_block(void *context, const ea_heap_block_t *seen)
 {
     note_t *note = context;
-    if (!seen->used || note->n == AT_A_TIME || seen->payload_bytes < EAI_FRONT_BYTES) return;
-    eai_block_t *block = &note->blocks[note->n++];
-    *block = (eai_block_t){.payload = (char *)seen->payload + EAI_FRONT_BYTES,
-                           .place = note->place,
-                           .usable_bytes = seen->payload_bytes - EAI_FRONT_BYTES,
-                           .gross_bytes = seen->payload_bytes + EA_HEAP_OVERHEAD_BYTES};
-#if EAI_TAGGED
-    block->tag = eai_guard_front_tag(block->payload);
+    if (!seen->used || note->n + note->n_bad == AT_A_TIME || seen->payload_bytes <= EAI_FRONT_BYTES)
+        return;
+#if EA_CFG_ALLOC_RESERVE
+    if (seen->payload == note->a->eai_reserve) return;
 #endif
+    eai_block_t block = {.payload = (char *)seen->payload + EAI_FRONT_BYTES,
+                         .place = note->place,
+                         .usable_bytes = seen->payload_bytes - EAI_FRONT_BYTES,
+                         .gross_bytes = seen->payload_bytes + EA_HEAP_OVERHEAD_BYTES};
+#if EAI_TAGGED
+    block.tag = eai_guard_front_tag(block.payload);
+#endif
+    note_live(note, &block);
 }
 
 #if EA_CFG_ALLOC_POOLS
 static void note_pool_block(void *context, void *payload)
 {
     note_t *note = context;
-    if (note->n == AT_A_TIME) return;
-    eai_block_t *block = &note->blocks[note->n++];
+    if (note->n + note->n_bad == AT_A_TIME) return;
     size_t bytes = ea_poolset_usable_bytes(note->a->eai_pools, payload);
-    *block = (eai_block_t){.payload = payload,
-                           .place = EAI_POOL_PLACE,
-                           .usable_bytes = bytes,
-                           .gross_bytes = bytes};
+    eai_block_t block = {
+        .payload = payload, .place = EAI_POOL_PLACE, .usable_bytes = bytes, .gross_bytes = bytes};
 #if EAI_TAGGED
-    block->tag = eai_pool_tag(note->a, payload);
+    block.tag = eai_pool_tag(note->a, payload);
+    const eai_tag_t before = {{0}};
+    if (memcmp(block.tag, &before, sizeof before) == 0) return; /* never handed out */
 #endif
+    note_live(note, &block);
 }
 #endif
 
 /* Note the next few blocks. EA_ERR_AGAIN: there may be more behind them. */
-static ea_status_t note_some(alloc_t *a, ea_allocator_cursor_t *cursor, note_t *note)
+static ea_status_t note_some(alloc_t *a, ea_allocator_cursor_t *cursor, bool checks, note_t *note)
 {
     ea_status_t status = EA_OK;
     note->a = a;
-    note->n = 0;
+    note->checks = checks;
+    note->n = note->n_bad = 0;
     if (cursor->eai_slot < EA_CFG_ALLOC_REGIONS) {
         slot_t *slot = &a->eai_slots[cursor->eai_slot];
         note->place = (uint8_t)cursor->eai_slot;
@@ -333,15 +364,13 @@ void ea_allocator_walk_end(alloc_t *a, ea_allocator_cursor_t *cursor)
     *cursor = (ea_allocator_cursor_t){0};
 }
 
-/* Is it a live block of an application, and of this owner (0: any)? */
-static bool is_wanted(const alloc_t *a, const eai_block_t *block, uint16_t owner)
+/* Is it this owner's (0: anybody's)? */
+static bool is_wanted(const eai_block_t *block, uint16_t owner)
 {
 #if EAI_TAGGED
-    eai_label_t label;
-    if (!eai_guard_label(&a->eai_guard, block->tag, block->payload, &label)) return false;
-    return !(label.flags & EAI_LABEL_INTERNAL) && (owner == 0 || label.owner == owner);
+    return owner == 0 || block->label.owner == owner;
 #else
-    (void)a, (void)block;
+    (void)block;
     return owner == 0;
 #endif
 }
@@ -349,44 +378,43 @@ static bool is_wanted(const alloc_t *a, const eai_block_t *block, uint16_t owner
 ea_status_t ea_allocator_walk(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor,
                               size_t max_steps, ea_allocator_visit_t visit, void *context)
 {
-    for (size_t steps = 0; steps < max_steps || steps == 0; steps += AT_A_TIME) {
-        note_t note;
-        ea_status_t status = note_some(a, cursor, &note);
-        for (unsigned i = 0; i < note.n; i++) {
-            ea_block_info_t info;
-            if (!is_wanted(a, &note.blocks[i], owner)) continue;
-            inform(a, &note.blocks[i], &info);
-            visit(context, &info);
-        }
-        if (status != EA_ERR_AGAIN) return status;
-    }
-    return EA_ERR_AGAIN;
-}
-
-#if EAI_TAGGED
-ea_status_t ea_free_all(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor, size_t max_steps,
-                        size_t *n_freed)
-{
     ea_status_t status = EA_ERR_AGAIN;
-    if (owner == 0) return EA_ERR_INVALID;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
          steps += AT_A_TIME) {
         note_t note;
-        status = note_some(a, cursor, &note);
+        status = note_some(a, cursor, false, &note);
         for (unsigned i = 0; i < note.n; i++) {
-            eai_block_t block;
-            if (!is_wanted(a, &note.blocks[i], owner)) continue;
-            void *ptr = note.blocks[i].payload;
-            if (eai_find(a, ptr, false, &block, NULL) != EA_OK ||
-                eai_discard(a, &block, false, false, NULL) != EA_OK)
-                status = EA_ERR_CORRUPT;
-            else
+            ea_block_info_t info;
+            if (!is_wanted(&note.blocks[i], owner)) continue;
+            inform(a, &note.blocks[i], &info);
+            visit(context, &info);
+        }
+    }
+    return status;
+}
+
+#if EA_CFG_TAGS
+ea_status_t ea_free_all(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor, size_t max_steps,
+                        size_t *n_freed)
+{
+    ea_status_t status = owner == 0 ? EA_ERR_INVALID : EA_ERR_AGAIN;
+    bool damaged = false;
+    for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
+         steps += AT_A_TIME) {
+        note_t note;
+        status = note_some(a, cursor, false, &note);
+        for (unsigned i = 0; i < note.n; i++) {
+            if (!is_wanted(&note.blocks[i], owner)) continue;
+            eai_block_t block = {.payload = note.blocks[i].payload, .goes = true};
+            if (eai_discard(a, &block, false, __builtin_return_address(0)) == EA_OK)
                 cursor->eai_n_freed++;
+            else
+                damaged = true;
         }
     }
     if (n_freed) *n_freed = cursor->eai_n_freed;
     eai_look_around(a);
-    return status;
+    return damaged ? EA_ERR_CORRUPT : status;
 }
 #endif
 
@@ -414,29 +442,29 @@ ea_status_t ea_allocator_sweep(alloc_t *a, ea_allocator_cursor_t *cursor, size_t
     bool damaged = false;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
          steps += AT_A_TIME) {
-        note_t note;
-        note.n = 0;
-        if (cursor->eai_slot < EA_CFG_ALLOC_REGIONS && !cursor->eai_checked) {
-            /* First the heap of the slot, then its blocks. */
-            status = check_some(a, cursor);
-            if (status == EA_ERR_BUSY) return status;
-            if (status == EA_ERR_AGAIN) continue;
-            damaged |= status != EA_OK;
-            cursor->eai_checked = true;
+        uint32_t slot = cursor->eai_slot;
+        if (slot < EA_CFG_ALLOC_REGIONS && !cursor->eai_is_checked) {
+            /* First the heap of the slot, then its blocks; a damaged heap is not walked. */
+            ea_status_t heap_status = check_some(a, cursor);
+            if (heap_status == EA_ERR_BUSY) return heap_status;
+            if (heap_status == EA_ERR_AGAIN) continue;
             cursor->eai_heap = (ea_heap_cursor_t){0};
-            /* A damaged heap is not walked. */
-            if (status != EA_OK) {
-                cursor->eai_slot++;
-                cursor->eai_checked = false;
-            }
-            status = EA_ERR_AGAIN;
+            cursor->eai_is_checked = heap_status == EA_OK;
+            if (heap_status != EA_OK) cursor->eai_slot++;
+            damaged |= heap_status != EA_OK;
             continue;
         }
-        uint32_t slot = cursor->eai_slot;
-        status = note_some(a, cursor, &note);
-        if (cursor->eai_slot != slot) cursor->eai_checked = false;
-        for (unsigned i = 0; i < note.n; i++) damaged |= eai_examine(a, &note.blocks[i]);
-        if (status == EA_ERR_CORRUPT) damaged = true, status = EA_ERR_AGAIN;
+        note_t note;
+        status = note_some(a, cursor, true, &note);
+        if (cursor->eai_slot != slot) cursor->eai_is_checked = false;
+        for (unsigned i = 0; i < note.n_bad; i++) {
+            damaged = true;
+            (void)eai_damaged(a, false, &note.bad[i], EA_ERR_CORRUPT, NULL);
+        }
+        if (status == EA_ERR_CORRUPT) {
+            damaged = true;
+            status = EA_ERR_AGAIN;
+        }
     }
 #if EA_CFG_GUARD >= 3
     if (status == EA_OK) damaged |= eai_examine_quarantine(a);

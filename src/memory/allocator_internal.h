@@ -24,7 +24,7 @@ typedef struct {
     size_t alignment_bytes;
     uint64_t timeout_us;
     const void *caller;
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
     ea_account_t *owner;
     ea_account_t *limiter; /* who refused the charge */
     size_t charged;
@@ -36,19 +36,27 @@ typedef struct {
     bool isr;
     bool long_lived;
     bool is_guarded;
-    bool is_internal; /* the library's own */
+    bool is_internal;    /* the library's own */
     uint8_t place;       /* of the block: a slot, or EAI_POOL_PLACE */
     size_t usable_bytes; /* of the block, from its payload on */
     size_t gross_bytes;  /* what the block costs */
 } eai_want_t;
 
-/* A live block, found by its address. */
+/* A block, found by its address. */
 typedef struct {
     char *payload;
-    eai_tag_t *tag; /* NULL: blocks have none */
-    size_t usable_bytes;
+    size_t usable_bytes; /* from the payload on */
     size_t gross_bytes;
+#if EAI_TAGGED
+    eai_tag_t *tag;
+    eai_label_t label;
+#endif
+    uint16_t freer; /* account id of who frees it; 0: nobody in particular */
     uint8_t place;
+    bool goes;    /* it is looked at in order to be freed */
+    bool aside;   /* no region's lock may be taken for that */
+    bool poisons; /* it is marked, and its payload shall be poisoned */
+    bool is_free; /* it is in its heap again */
 } eai_block_t;
 
 /* --- locks ------------------------------------------------------------------------------------ */
@@ -189,34 +197,36 @@ void eai_tell(alloc_t *a, bool isr, ea_event_kind_t kind, ea_reason_t reason, ui
 /* Fill want from a request (NULL: none). false: it is not valid, and has been refused. */
 bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_t *request,
               const void *caller);
-/* Charge and take a block, without the chain; NULL: nothing changed. The result is the raw block. */
+/* Charge and take a block, without the chain; NULL: nothing changed. The block is dressed. */
 void *eai_try(alloc_t *a, eai_want_t *want);
 /* Its parts: charge what the block will cost; take it out of a slot whose lock is held; charge or
- * give back the difference. raw NULL: give the charge back. */
+ * give back the difference. payload NULL: give the charge back. */
 bool eai_charge(eai_want_t *want);
-void *eai_take_locked(slot_t *slot, eai_want_t *want);
-void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *raw);
+void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want);
+void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload);
+/* Give back what eai_try() brought, with its charge. */
+void eai_untake(alloc_t *a, eai_want_t *want, void *payload);
 /* The live block changes hands: who wants it pays, and its owner gets its own back. */
 bool eai_pay_for(alloc_t *a, eai_want_t *want, const eai_block_t *block);
 /* The chain, after eai_try() found nothing. NULL: refused, counted and reported. */
 void *eai_rescue(alloc_t *a, eai_want_t *want);
 void eai_refuse(alloc_t *a, const eai_want_t *want, ea_reason_t reason);
-/* Make a block of what eai_try() or eai_rescue() brought. */
-void *eai_dress(alloc_t *a, const eai_want_t *want, void *raw);
-/* Give back what eai_try() brought, undressed, with its charge. */
-void eai_untake(alloc_t *a, const eai_want_t *want, void *raw);
+/* What eai_try() or eai_rescue() brought goes to the user. Returns payload. */
+void *eai_hand_out(alloc_t *a, const eai_want_t *want, void *payload);
 
 /* ea_malloc() and its kin. */
 void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, const void *caller);
-/* Find and test the live block at ptr. Returns EA_OK, or what is wrong with it, reported. */
-ea_status_t eai_find(alloc_t *a, void *ptr, bool isr, eai_block_t *block, const void *caller);
-/* The found block is no longer wanted: undress it, give it back and pay its owner back. */
-ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, bool aside, const void *caller);
+/* Find and test the live block at ptr. Returns EA_OK, or what is wrong with it, reported. Task. */
+ea_status_t eai_find(alloc_t *a, void *ptr, eai_block_t *block, const void *caller);
+/* The same without a report, from any context. */
+ea_status_t eai_look(const alloc_t *a, const void *ptr, eai_block_t *block);
+/* Find it, test it and free it: block says what and how (payload, goes, aside, freer). */
+ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, const void *caller);
 /* Return a raw block to its region or pool; only that. EA_ERR_BUSY: an interrupt found the region
  * locked. */
 ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr);
-/* The same for an undressed block of a region, by way of the quarantine. Task only. */
-ea_status_t eai_settle(alloc_t *a, uint8_t place, void *raw);
+/* The same for a block of a region, by way of the quarantine if it is poisoned. Task only. */
+ea_status_t eai_settle(alloc_t *a, uint8_t place, void *raw, bool is_poisoned);
 /* What is due when memory has come back: waiters, the reserve, pressure. Task only. */
 void eai_after_free(alloc_t *a);
 /* Is there anything for eai_after_free() to do but pressure? */

@@ -115,7 +115,7 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
     if (!a || (unsigned)options->damage > EA_GUARD_CALL ||
         (options->damage == EA_GUARD_CALL && !options->on_damage))
         return EA_ERR_INVALID;
-    if ((!EA_CFG_ALLOC_OWNERS && (options->accounts || options->owner || options->isr_owner)) ||
+    if ((!EAI_ALLOC_OWNERS && (options->accounts || options->owner || options->isr_owner)) ||
         ((options->owner || options->isr_owner || options->strict_owner) && !options->accounts) ||
         (!EA_CFG_ALLOC_REPORT && options->events) ||
         (EA_CFG_GUARD < 3 && options->quarantine_bytes != 0))
@@ -149,7 +149,7 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
 #if EA_CFG_GUARD >= 3
     eai_quarantine_init(&a->eai_quarantine, options->quarantine_bytes);
 #endif
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
     a->eai_accounts = options->accounts;
     a->eai_owner = options->owner;
     a->eai_isr_owner = options->isr_owner ? options->isr_owner : options->owner;
@@ -255,7 +255,8 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
 {
     static const ea_region_options_t ordinary = {0};
     if (!options) options = &ordinary;
-    if (!a || !mem || size_bytes > UINTPTR_MAX - (uintptr_t)mem || !is_possible(options, size_bytes))
+    if (!a || !mem || size_bytes > UINTPTR_MAX - (uintptr_t)mem ||
+        !is_possible(options, size_bytes))
         return EA_ERR_INVALID;
     char *begin = mem, *end = begin + size_bytes;
     ea_status_t status = EA_ERR_RANGE;
@@ -368,7 +369,8 @@ static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool g
     eai_lock(a);
     for (uint8_t i = 0; grows && i < EA_CFG_ALLOC_REGIONS; i++) {
         const slot_t *other = &a->eai_slots[i];
-        if (i != index && (char *)mem < EAI_PEEK(&other->eai_end) && EAI_PEEK(&other->eai_begin) < end)
+        if (i != index && (char *)mem < EAI_PEEK(&other->eai_end) &&
+            EAI_PEEK(&other->eai_begin) < end)
             grows = false; /* into another region: shrinking to more is refused below */
     }
     eai_unlock(a);
@@ -518,23 +520,22 @@ static void *make_tags(alloc_t *a, const ea_poolset_t *set)
     size_t bytes = blocks_of(set) * sizeof(eai_tag_t);
     eai_want_t want;
     if (!eai_want(a, &want, bytes, &ordinary, NULL)) return NULL;
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
     want.owner = NULL;
 #endif
     want.is_internal = true;
-    void *raw = eai_try(a, &want);
-    if (!raw) raw = eai_rescue(a, &want);
-    if (!raw) return NULL;
-    void *tags = eai_dress(a, &want, raw);
+    void *tags = eai_try(a, &want);
+    if (!tags) tags = eai_rescue(a, &want);
+    if (!tags) return NULL;
+    (void)eai_hand_out(a, &want, tags);
     memset(tags, 0, bytes);
     return tags;
 }
 
 static void drop_tags(alloc_t *a, void *tags)
 {
-    eai_block_t block;
-    if (tags && eai_find(a, tags, false, &block, NULL) == EA_OK)
-        (void)eai_discard(a, &block, false, false, NULL);
+    eai_block_t block = {.payload = tags, .goes = true};
+    if (tags) (void)eai_discard(a, &block, false, NULL);
 }
 #endif
 

@@ -20,6 +20,7 @@
  */
 #include "memory/allocator_internal.h"
 
+#if EA_CFG_ALLOC_REPORT
 /* --- why -------------------------------------------------------------------------------------- */
 
 /* What the regions that suit the request could do. */
@@ -55,7 +56,7 @@ static prospect_t look_for(alloc_t *a, const eai_want_t *want)
 
 static ea_reason_t reason_of(const eai_want_t *want, const prospect_t *p)
 {
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
     if (want->limiter) return EA_REASON_OVER_LIMIT;
 #endif
     if (!p->any) return EA_REASON_NO_CAPABILITY;
@@ -63,7 +64,6 @@ static ea_reason_t reason_of(const eai_want_t *want, const prospect_t *p)
     return p->free_bytes > want->raw_bytes ? EA_REASON_FRAGMENTED : EA_REASON_EXHAUSTED;
 }
 
-#if EA_CFG_ALLOC_REPORT
 static void describe(alloc_t *a, const eai_want_t *want, ea_reason_t reason, ea_failure_t *f)
 {
     prospect_t p = look_for(a, want);
@@ -79,7 +79,7 @@ static void describe(alloc_t *a, const eai_want_t *want, ea_reason_t reason, ea_
         .caller = want->caller,
         .time_us = ea_port_time_coarse_us(),
     };
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
     f->owner = want->owner ? ea_account_id(want->owner) : 0;
     f->limiter = want->limiter ? ea_account_id(want->limiter) : 0;
 #endif
@@ -114,8 +114,10 @@ void ea_allocator_last_failure(const alloc_t *a, ea_failure_t *failure)
 
 void eai_emit(alloc_t *a, bool isr, const ea_event_t *event)
 {
-    if (isr) ea_events_emit_isr(a->eai_events, event);
-    else ea_events_emit(a->eai_events, event);
+    if (isr)
+        ea_events_emit_isr(a->eai_events, event);
+    else
+        ea_events_emit(a->eai_events, event);
 }
 
 void eai_tell(alloc_t *a, bool isr, ea_event_kind_t kind, ea_reason_t reason, uint16_t owner,
@@ -234,7 +236,7 @@ static ea_reclaimer_t *next_reclaimer(alloc_t *a, uint32_t cost, uint32_t serial
 
 static bool is_protected(const ea_reclaimer_t *r)
 {
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
     return r->owner && ea_account_reclaimable(r->owner) == 0;
 #else
     (void)r;
@@ -248,13 +250,12 @@ static void *reclaim(alloc_t *a, eai_want_t *want)
     for (unsigned pass = 0; pass < 2; pass++) {
         uint32_t cost = 0, serial = 0;
         ea_reclaimer_t *r;
-        void *raw = NULL;
-        while (!raw && (r = next_reclaimer(a, cost, serial)) != NULL) { /* bound: reclaimers */
+        void *payload = NULL;
+        while (!payload && (r = next_reclaimer(a, cost, serial)) != NULL) { /* bound: reclaimers */
             cost = r->cost;
             serial = r->eai_serial;
             size_t freed = 0;
-            if (is_protected(r) == (pass == 1) &&
-                (!r->estimate || r->estimate(r->context) != 0)) {
+            if (is_protected(r) == (pass == 1) && (!r->estimate || r->estimate(r->context) != 0)) {
                 freed = r->reclaim(r->context, want->raw_bytes);
                 eai_count(a, EAI_N_RECLAIMS);
                 eai_tell(a, false, EA_EVENT_RECLAIM, EA_REASON_NONE, 0, freed, r, want->caller);
@@ -263,13 +264,13 @@ static void *reclaim(alloc_t *a, eai_want_t *want)
             r->eai_n_busy--;
             eai_unlock(a);
             if (freed != 0) {
-                raw = gather(a, want);
-                if (!raw) raw = eai_try(a, want);
+                payload = gather(a, want);
+                if (!payload) payload = eai_try(a, want);
             }
         }
-        if (raw) {
+        if (payload) {
             eai_count(a, EAI_N_RECLAIMED);
-            return raw;
+            return payload;
         }
     }
     return NULL;
@@ -284,9 +285,9 @@ static void *compact(alloc_t *a, eai_want_t *want)
     if (!step) return NULL;
     eai_count(a, EAI_N_COMPACTIONS);
     if (!step(context, want->raw_bytes)) return NULL;
-    void *raw = eai_try(a, want);
-    if (raw) eai_count(a, EAI_N_COMPACTED);
-    return raw;
+    void *payload = eai_try(a, want);
+    if (payload) eai_count(a, EAI_N_COMPACTED);
+    return payload;
 }
 #endif
 
@@ -357,27 +358,26 @@ static void *spend_reserve(alloc_t *a, eai_want_t *want)
     slot_t *slot = &a->eai_slots[i];
     if ((want->capabilities & ~EAI_PEEK(&slot->eai_capabilities)) != 0) return NULL;
     if (!eai_charge(want)) return NULL;
-    void *raw = NULL;
+    void *payload = NULL;
     if (eai_lock_slot(a, slot, want->isr)) {
         if (slot->eai_heap && a->eai_reserve) {
             size_t held = a->eai_reserve_held;
             (void)ea_heap_free(slot->eai_heap, a->eai_reserve);
-            raw = eai_take_locked(slot, want);
-            want->place = i;
-            size_t used = raw ? want->gross_bytes : 0;
+            payload = eai_take_locked(a, i, want);
+            size_t used = payload ? want->gross_bytes : 0;
             fill_reserve(a, slot, held);
             if (!a->eai_reserve && held > used + EA_HEAP_MIN_BLOCK_BYTES)
                 fill_reserve(a, slot, held - used);
         }
         eai_unlock_slot(a, slot);
     }
-    raw = eai_settle_charge(a, want, raw);
-    if (raw) {
+    payload = eai_settle_charge(a, want, payload);
+    if (payload) {
         eai_count(a, EAI_N_RESERVES);
-        eai_tell(a, want->isr, EA_EVENT_RESERVE_USED, EA_REASON_NONE, 0, want->gross_bytes, raw,
+        eai_tell(a, want->isr, EA_EVENT_RESERVE_USED, EA_REASON_NONE, 0, want->gross_bytes, payload,
                  want->caller);
     }
-    return raw;
+    return payload;
 }
 
 /* The reserve is between two states only under its slot's lock; setting it is for tasks. */
@@ -427,17 +427,17 @@ static void serve_first(alloc_t *a)
         }
         ea_port_irq_restore(irq);
         if (!first) return;
-        void *raw = eai_try(a, &want);
-        if (!raw) return;
+        void *payload = eai_try(a, &want);
+        if (!payload) return;
         irq = ea_port_irq_mask();
         bool same = (waiting_t *)(void *)ea_waitq_first_locked(&a->eai_waiting) == first &&
                     first->ticket == ticket;
         if (same) {
             *first->want = want;
-            ea_waitq_hand_locked(&first->waiter, raw);
+            ea_waitq_hand_locked(&first->waiter, payload);
         }
         ea_port_irq_restore(irq);
-        if (!same) eai_untake(a, &want, raw);
+        if (!same) eai_untake(a, &want, payload);
     }
 }
 
@@ -485,11 +485,10 @@ void ea_allocator_set_handler(alloc_t *a, ea_handler_t handler, void *context)
 static void *adopt(alloc_t *a, eai_want_t *want, void *ptr)
 {
     eai_block_t block;
-    if (!ptr || eai_find(a, ptr, false, &block, want->caller) != EA_OK) return NULL;
+    if (!ptr || eai_find(a, ptr, &block, want->caller) != EA_OK) return NULL;
     size_t alignment = want->alignment_bytes ? want->alignment_bytes : EA_HEAP_ALIGN;
-    uint32_t capabilities = block.place == EAI_POOL_PLACE
-                                ? 0
-                                : EAI_PEEK(&a->eai_slots[block.place].eai_capabilities);
+    uint32_t capabilities =
+        block.place == EAI_POOL_PLACE ? 0 : EAI_PEEK(&a->eai_slots[block.place].eai_capabilities);
     if (block.usable_bytes < want->size_bytes + EAI_BACK_BYTES ||
         ((uintptr_t)ptr & (alignment - 1u)) != 0 || (want->capabilities & ~capabilities) != 0) {
         ea_guard_report_t report = {.kind = EA_GUARD_FOREIGN, .block = ptr};
@@ -500,7 +499,17 @@ static void *adopt(alloc_t *a, eai_want_t *want, void *ptr)
     want->gross_bytes = block.gross_bytes;
     want->usable_bytes = block.usable_bytes;
     if (!eai_pay_for(a, want, &block)) return NULL;
-    return eai_raw_of(&block);
+#if EAI_TAGGED
+    eai_label_t label = block.label;
+    label.site = want->caller;
+    label.birth = eai_birth_now();
+#if EAI_ALLOC_OWNERS
+    label.owner = want->owner ? ea_account_id(want->owner) : 0;
+#endif
+    eai_guard_resize(&a->eai_guard, block.tag, ptr, want->size_bytes, want->size_bytes,
+                     block.usable_bytes, &label);
+#endif
+    return ptr;
 }
 
 static void *ask_handler(alloc_t *a, eai_want_t *want)
@@ -523,19 +532,19 @@ static void *ask_handler(alloc_t *a, eai_want_t *want)
         eai_tell(a, false, EA_EVENT_HANDLER, failure.reason, 0, want->size_bytes, NULL,
                  want->caller);
         ea_handler_verdict_t verdict = handler(context, &failure, &ptr);
-        void *raw = NULL;
+        void *payload = NULL;
         if (verdict == EA_HANDLER_RETRY) {
-            raw = gather(a, want);
-            if (!raw) raw = eai_try(a, want);
+            payload = gather(a, want);
+            if (!payload) payload = eai_try(a, want);
         } else if (verdict == EA_HANDLER_BLOCK) {
-            raw = adopt(a, want, ptr);
-            if (!raw) return NULL;
+            payload = adopt(a, want, ptr);
+            if (!payload) return NULL;
         } else {
             return NULL;
         }
-        if (raw) {
+        if (payload) {
             eai_count(a, EAI_N_HANDLED);
-            return raw;
+            return payload;
         }
     }
     return NULL;
@@ -546,19 +555,19 @@ static void *ask_handler(alloc_t *a, eai_want_t *want)
 
 void *eai_rescue(alloc_t *a, eai_want_t *want)
 {
-    void *raw = NULL;
+    void *payload = NULL;
     ea_reason_t reason = EA_REASON_NONE;
-    if (!want->isr) raw = gather(a, want);
+    if (!want->isr) payload = gather(a, want);
 #if HAS_CALLBACKS
     eai_helping_t helping;
-    bool may_call = !raw && !want->isr && begin_callbacks(a, &helping);
+    bool may_call = !payload && !want->isr && begin_callbacks(a, &helping);
 #endif
 #if EA_CFG_ALLOC_RECLAIM
-    if (!raw && may_call) raw = reclaim(a, want);
-    if (!raw && may_call) raw = compact(a, want);
+    if (!payload && may_call) payload = reclaim(a, want);
+    if (!payload && may_call) payload = compact(a, want);
 #endif
 #if EA_CFG_ALLOC_RESERVE
-    if (!raw && want->critical) raw = spend_reserve(a, want);
+    if (!payload && want->critical) payload = spend_reserve(a, want);
 #endif
 #if HAS_CALLBACKS
     if (may_call) end_callbacks(a, &helping);
@@ -567,19 +576,19 @@ void *eai_rescue(alloc_t *a, eai_want_t *want)
 #if HAS_CALLBACKS
     if (!may_call) want->timeout_us = 0;
 #endif
-    if (!raw && want->timeout_us != 0) {
-        raw = wait_for_memory(a, want);
-        if (!raw) reason = EA_REASON_TIMEOUT;
+    if (!payload && want->timeout_us != 0) {
+        payload = wait_for_memory(a, want);
+        if (!payload) reason = EA_REASON_TIMEOUT;
     }
 #endif
 #if EA_CFG_ALLOC_HANDLER
-    if (!raw && may_call && begin_callbacks(a, &helping)) {
-        raw = ask_handler(a, want);
+    if (!payload && may_call && begin_callbacks(a, &helping)) {
+        payload = ask_handler(a, want);
         end_callbacks(a, &helping);
     }
 #endif
-    if (!raw) eai_refuse(a, want, reason);
-    return raw;
+    if (!payload) eai_refuse(a, want, reason);
+    return payload;
 }
 
 void eai_after_free(alloc_t *a)

@@ -20,7 +20,7 @@ typedef struct {
 #endif
 } resize_t;
 
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
 static ea_account_t *owner_of(const alloc_t *a, const resize_t *r)
 {
     return r->label.owner && a->eai_accounts ? ea_account_by_id(a->eai_accounts, r->label.owner)
@@ -57,8 +57,8 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
     eai_unlock_slot(a, slot);
     if (cost == 0) return NULL;
     /* A block that stays or shrinks costs no more than before; else the budget comes first. */
-    bool stays = eai_gross_of(raw_bytes) <= paid &&
-                 ((uintptr_t)block->payload & (alignment - 1u)) == 0;
+    bool stays =
+        eai_gross_of(raw_bytes) <= paid && ((uintptr_t)block->payload & (alignment - 1u)) == 0;
     if (!stays && cost > paid) {
         if (!repay(a, r, paid, cost)) return NULL;
         paid = cost;
@@ -66,6 +66,7 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
     (void)eai_lock_slot(a, slot, false);
     ea_status_t status = ea_heap_realloc_begin_at(slot->eai_heap, eai_raw_of(block), alignment,
                                                   EAI_FRONT_BYTES, raw_bytes, &move);
+    if (status == EA_OK) slot->eai_n_moving++; /* until finish its tag is where nobody expects it */
     eai_unlock_slot(a, slot);
     if (status != EA_OK) {
         (void)repay(a, r, paid, block->gross_bytes);
@@ -75,13 +76,18 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
     (void)eai_lock_slot(a, slot, false);
     char *raw = ea_heap_realloc_finish(slot->eai_heap, &move);
     size_t gross = ea_heap_usable_size_bytes(slot->eai_heap, raw) + EA_HEAP_OVERHEAD_BYTES;
+    char *payload = raw + EAI_FRONT_BYTES;
+#if EAI_TAGGED
+    eai_guard_resize(&a->eai_guard, eai_guard_front_tag(payload), payload, r->size_bytes,
+                     r->size_bytes, gross - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES, &r->label);
+#endif
+    slot->eai_n_moving--;
     eai_unlock_slot(a, slot);
     (void)repay(a, r, paid, gross);
     eai_add_used(a, gross - block->gross_bytes);
-    char *payload = raw + EAI_FRONT_BYTES;
 #if EAI_TAGGED
-    eai_guard_resize(&a->eai_guard, eai_guard_front_tag(payload), payload, r->request_bytes,
-                     r->size_bytes, gross - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES, &r->label);
+    if (r->label.flags & EAI_LABEL_GUARDED)
+        eai_guard_freshen(payload, r->request_bytes, r->size_bytes);
 #endif
     return payload;
 }
@@ -97,16 +103,17 @@ static void *move_elsewhere(alloc_t *a, eai_block_t *block, const resize_t *r)
         request.policy = (ea_policy_t)EAI_PEEK(&slot->eai_policy);
     }
     if (!eai_want(a, &want, r->size_bytes, &request, r->caller)) return NULL;
-#if EA_CFG_ALLOC_OWNERS
+#if EAI_ALLOC_OWNERS
     want.owner = owner_of(a, r); /* nobody's stays nobody's */
 #endif
-    void *raw = eai_try(a, &want);
-    if (!raw) raw = eai_rescue(a, &want);
-    if (!raw) return NULL;
-    void *payload = eai_dress(a, &want, raw);
+    void *payload = eai_try(a, &want);
+    if (!payload) payload = eai_rescue(a, &want);
+    if (!payload) return NULL;
+    (void)eai_hand_out(a, &want, payload);
     memcpy(payload, block->payload,
            r->request_bytes < r->size_bytes ? r->request_bytes : r->size_bytes);
-    (void)eai_discard(a, block, false, false, r->caller);
+    block->goes = true;
+    (void)eai_discard(a, block, false, r->caller);
     return payload;
 }
 
@@ -124,15 +131,14 @@ static void *resize(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_b
     }
     /* Refused for what no block could have; for what this one is. */
     if (!eai_want(a, &want, size_bytes, &request, caller)) return NULL;
-    if (eai_find(a, ptr, false, &block, caller) != EA_OK) return NULL;
+    if (eai_find(a, ptr, &block, caller) != EA_OK) return NULL;
     resize_t r = {.size_bytes = size_bytes,
                   .alignment_bytes = want.alignment_bytes,
                   .request_bytes = block.usable_bytes,
                   .caller = caller};
 #if EAI_TAGGED
-    (void)eai_guard_label(&a->eai_guard, block.tag, ptr, &r.label);
-    r.request_bytes =
-        eai_guard_request_bytes(&a->eai_guard, block.tag, ptr, block.usable_bytes);
+    r.label = block.label;
+    r.request_bytes = eai_guard_request_bytes(&a->eai_guard, block.tag, ptr, block.usable_bytes);
 #endif
     if (block.place != EAI_POOL_PLACE) {
         payload = resize_in_region(a, &block, &r);

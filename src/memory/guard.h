@@ -105,8 +105,8 @@ void eai_guard_relabel(const eai_guard_t *g, eai_tag_t *tag, void *payload, size
  * Cost     O(1) on level 1, else O(usable). */
 bool eai_guard_undress(const eai_guard_t *g, eai_tag_t *tag, void *payload, size_t usable);
 
-/* The two parts of undress, for a caller that holds a lock during the first. Mark returns whether the
- * payload is to be poisoned. Cost of mark: O(1). */
+/* The two parts of undress, for a caller that holds a lock during the first. Mark returns whether
+ * the payload is to be poisoned. Cost of mark: O(1). */
 bool eai_guard_mark(const eai_guard_t *g, eai_tag_t *tag, const void *payload);
 void eai_guard_poison(void *payload, size_t usable);
 

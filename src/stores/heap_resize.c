@@ -36,7 +36,8 @@ ea_status_t ea_heap_probe(ea_heap_t *heap, void *ptr, size_t *usable_bytes)
 {
     char *payload = ptr;
     const eai_region_t *r = &heap->region;
-    /* The region it lies in, and room for what its header says, before anything behind it is read. */
+    /* The region it lies in, and room for what its header says, before anything behind it is
+     * read. */
     while (r && (payload < region_first(heap, r) || payload >= region_end(heap, r)))
         r = region_next(heap, r); /* bound: regions */
     if (!r || ((uintptr_t)payload & EAI_MASK)) return EA_ERR_FOREIGN;
