@@ -54,6 +54,8 @@ static const char *const op_names[N_OPS] = {
     [OP_FREE_HAND_OVER] = "free_hand_over",
     [OP_WAIT_ENTER] = "wait_enter",
     [OP_WAIT_SERVE] = "wait_serve",
+    [OP_ALLOC_OVER_HEAP] = "alloc_over_heap",
+    [OP_FREE_OVER_HEAP] = "free_over_heap",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */

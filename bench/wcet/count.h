@@ -42,6 +42,8 @@ typedef enum {
     OP_FREE_HAND_OVER, /* while somebody waits                         */
     OP_WAIT_ENTER,     /* the masked part of beginning to wait         */
     OP_WAIT_SERVE,     /* the masked part of handing over              */
+    OP_ALLOC_OVER_HEAP, /* what an allocator adds to a heap's alloc */
+    OP_FREE_OVER_HEAP,
     N_OPS
 } op_t;
 
