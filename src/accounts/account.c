@@ -167,8 +167,8 @@ EA_INLINE units_t put(account_t *account, units_t n)
     }
 }
 
-/* Returns whether max allowed it. */
-EA_INLINE bool raise_credit(account_t *account, units_t n, effort_t effort)
+/* By n, of which `rest` will be put. Returns whether max allowed it. */
+EA_INLINE bool raise_credit(account_t *account, units_t n, units_t rest, effort_t effort)
 {
     for (;;) {
         EAI_ENTER(irq);
@@ -178,7 +178,7 @@ EA_INLINE bool raise_credit(account_t *account, units_t n, effort_t effort)
         EAI_LEAVE(irq);
         if (done) {
             units_t avail = EAI_LOAD(&account->eai_avail, EAI_RELAXED);
-            note_use(account, eai_difference(credit + n, avail));
+            note_use(account, eai_difference(credit + n - rest, avail));
         }
         if (EA_LIKELY(done) || !allowed) return done;
     }
@@ -318,8 +318,9 @@ static account_t *charge(account_t *account, units_t n, effort_t effort)
     /* Down: need units are in our hands. */
     while (n_levels > 0) {
         level_t *level = &levels[--n_levels];
+        units_t rest = need + level->taken - level->need;
         account = level->account;
-        if (EA_UNLIKELY(!raise_credit(account, need, effort))) {
+        if (EA_UNLIKELY(!raise_credit(account, need, rest, effort))) {
             eai_account_give(account->eai_parent, need);
             put_back(levels, n_levels + 1u);
             return account;
@@ -328,7 +329,6 @@ static account_t *charge(account_t *account, units_t n, effort_t effort)
                                                    EAI_LOAD(&account->eai_max, EAI_RELAXED)) {
             COUNT(account, eai_n_overruns);
         }
-        units_t rest = need + level->taken - level->need;
         if (rest > 0) (void)put(account, rest);
         need = level->need;
     }
