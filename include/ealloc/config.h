@@ -71,15 +71,6 @@
 #define EA_CFG_POOL_SLABS 4
 #endif
 
-/* How contexts that use one pool exclude each other. 0 by machine: 1 compare-and-swap with a
- * generation tag (several cores, RISC-V with the A extension); 2 load-linked/store-conditional (one
- * core whose exceptions clear the monitor: Cortex-M3 and later); 3 the port's interrupt mask
- * (ARMv6-M, or where the tag's width does not suffice). Choose 1 on a Cortex-M with several
- * cores. */
-#ifndef EA_CFG_POOL_ATOMICS
-#define EA_CFG_POOL_ATOMICS 0
-#endif
-
 /* Tasks may wait for a block of a pool: 0 or 1. Costs one pointer a pool and 2 to 4 instructions in
  * free. */
 #ifndef EA_CFG_POOL_WAIT
@@ -117,6 +108,15 @@
 #endif
 #ifndef EA_CFG_POOLSET_XLARGE_BLOCKS
 #define EA_CFG_POOLSET_XLARGE_BLOCKS 8
+#endif
+
+/* How contexts that use one lock-free object exclude each other. 0 by machine: 1 compare-and-swap
+ * (several cores, RISC-V with the A extension; a pool then guards its list with a generation tag);
+ * 2 load-linked/store-conditional (one core whose exceptions clear the monitor: Cortex-M3 and
+ * later); 3 the port's interrupt mask (ARMv6-M, or where the width of a pool's tag does not
+ * suffice). Choose 1 on a Cortex-M with several cores. */
+#ifndef EA_CFG_ATOMICS
+#define EA_CFG_ATOMICS 0
 #endif
 
 /* Levels of urgency that a wait queue tells apart: 1 to 32. Costs no RAM; each level may keep
@@ -186,9 +186,6 @@
 #if EA_CFG_POOL_SLABS < 1 || EA_CFG_POOL_SLABS > 16
 #error "EA_CFG_POOL_SLABS is 1 to 16"
 #endif
-#if EA_CFG_POOL_ATOMICS < 0 || EA_CFG_POOL_ATOMICS > 3
-#error "EA_CFG_POOL_ATOMICS is 0 (by machine) to 3"
-#endif
 #if EA_CFG_POOL_WAIT != 0 && EA_CFG_POOL_WAIT != 1
 #error "EA_CFG_POOL_WAIT is 0 or 1"
 #endif
@@ -221,6 +218,9 @@
 #endif
 #if EA_CFG_POOLSET_XLARGE_BLOCKS < 1 || EA_CFG_POOLSET_XLARGE_BLOCKS > 65535
 #error "EA_CFG_POOLSET_XLARGE_BLOCKS is 1 to 65535"
+#endif
+#if EA_CFG_ATOMICS < 0 || EA_CFG_ATOMICS > 3
+#error "EA_CFG_ATOMICS is 0 (by machine) to 3"
 #endif
 #if EA_CFG_WAIT_LEVELS < 1 || EA_CFG_WAIT_LEVELS > 32
 #error "EA_CFG_WAIT_LEVELS is 1 to 32"

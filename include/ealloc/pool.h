@@ -24,7 +24,7 @@
  *     32-bit machine: tag = 32 - bits of (EA_CFG_POOL_SLABS * n_blocks * block bytes / 4)
  * e.g. 49 and 19 bits for 64 blocks of 64 bytes and four slabs, 51 and 21 for one slab. A call can
  * be deceived only if it sleeps between two of its instructions while exactly a multiple of 2^tag
- * blocks are taken; set EA_CFG_POOL_ATOMICS to 3 where that is conceivable.
+ * blocks are taken; set EA_CFG_ATOMICS to 3 where that is conceivable.
  *
  * Sources: the free list is Treiber's stack (IBM RJ 5118, 1986) with the tag of the IBM System/370
  * manual; the exact division by a modular inverse is Granlund and Montgomery's (PLDI 1994, section
@@ -37,6 +37,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ealloc/atomics.h"
 #include "ealloc/compiler.h"
 #include "ealloc/config.h"
 #include "ealloc/status.h"
@@ -56,32 +57,6 @@ extern "C" {
 #define EA_POOL_ALIGN 8u
 #endif
 
-/* How contexts exclude each other, by machine: see EA_CFG_POOL_ATOMICS. */
-#define EAI_POOL_CAS 1
-#define EAI_POOL_LLSC 2
-#define EAI_POOL_MASK 3
-#if EA_CFG_POOL_ATOMICS != 0
-#define EAI_POOL_ATOMICS EA_CFG_POOL_ATOMICS
-#elif defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
-#if defined(__ARM_FEATURE_LDREX) && (__ARM_FEATURE_LDREX & 4)
-#define EAI_POOL_ATOMICS EAI_POOL_LLSC
-#else
-#define EAI_POOL_ATOMICS EAI_POOL_MASK
-#endif
-#elif defined(__riscv) && !defined(__riscv_atomic)
-#define EAI_POOL_ATOMICS EAI_POOL_MASK
-#else
-#define EAI_POOL_ATOMICS EAI_POOL_CAS
-#endif
-
-#if EAI_POOL_ATOMICS == EAI_POOL_CAS && defined(__ARM_ARCH_6M__)
-#error "EA_CFG_POOL_ATOMICS: ARMv6-M has no compare-and-swap; choose 0 or 3"
-#endif
-#if EAI_POOL_ATOMICS == EAI_POOL_LLSC &&                                                           \
-    !(defined(__ARM_FEATURE_LDREX) || defined(EAI_ATOMIC_HEADER))
-#error "EA_CFG_POOL_ATOMICS: 2 is for one core of Cortex-M3 and later"
-#endif
-
 /* What callers compile in is part of three symbols' names, so that a library built with other knobs
  * fails to link. */
 #define EAI_POOL_PASTE(name, validate, stats, slabs, wait, atomics)                                \
@@ -90,7 +65,7 @@ extern "C" {
     EAI_POOL_PASTE(name, validate, stats, slabs, wait, atomics)
 #define EAI_POOL_NAME(name)                                                                        \
     EAI_POOL_EXPAND(name, EA_CFG_POOL_VALIDATE, EA_CFG_POOL_STATS, EA_CFG_POOL_SLABS,              \
-                    EA_CFG_POOL_WAIT, EA_CFG_POOL_ATOMICS)
+                    EA_CFG_POOL_WAIT, EA_CFG_ATOMICS)
 #if !defined(DOXYGEN)
 #define ea_pool_init_aligned EAI_POOL_NAME(ea_pool_init_aligned)
 #define ea_pool_alloc EAI_POOL_NAME(ea_pool_alloc)
@@ -99,7 +74,7 @@ extern "C" {
 
 /* Where links are not pointers and a word more in the control structure does not matter, the
  * unlocked calls have a list of their own, of pointers, which the others fall back on. */
-#if EAI_POOL_ATOMICS == EAI_POOL_CAS && UINTPTR_MAX > 0xFFFFFFFFu && !defined(EAI_MODEL_CHECK)
+#if EAI_ATOMICS == EAI_ATOMICS_CAS && UINTPTR_MAX > 0xFFFFFFFFu && !defined(EAI_MODEL_CHECK)
 #define EAI_POOL_LOCAL 1
 #else
 #define EAI_POOL_LOCAL 0
@@ -130,11 +105,11 @@ typedef struct ea_pool {
     uint8_t eai_no_link_bits;       /* 32 minus the bits of a link                            */
     uint8_t eai_align_log2;         /* of every base                                          */
     EAI_SHARED(uint8_t) eai_n_refused;
-    uint32_t eai_seal; /* of what changes only with the slabs; 0: as EA_POOL_DEFINE() made it */
 #if EAI_POOL_LOCAL
-    uint32_t eai_mask; /* the bits of the head that are the link; there is room for it */
+    uint32_t eai_mask; /* the bits of the head that are the link */
 #endif
     EAI_SHARED(eai_pool_slab_t *) eai_slabs; /* further ones, in the order they were added */
+    const unsigned char *eai_seal;           /* of what changes only with the slabs */
 #if EAI_POOL_LOCAL
     unsigned char *eai_local; /* the unlocked calls' list: blocks of the first slab */
 #endif
@@ -176,7 +151,7 @@ typedef void (*ea_pool_visit_t)(void *context, void *block);
 /* Blocks begin at multiples of a granule. Links count bytes; where the word that holds a link and a
  * tag has 32 bits they count granules, which leaves the tag two more. */
 #define EAI_POOL_GRANULE ((uint32_t)sizeof(void *))
-#if EAI_POOL_ATOMICS == EAI_POOL_CAS && UINTPTR_MAX == 0xFFFFFFFFu
+#if EAI_ATOMICS == EAI_ATOMICS_CAS && UINTPTR_MAX == 0xFFFFFFFFu
 #define EAI_POOL_LINK_SHIFT 2u
 #else
 #define EAI_POOL_LINK_SHIFT 0u
@@ -201,7 +176,7 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
 /* A link has as many bits as make all ones larger than every link. */
 #define EAI_POOL_LINKS(block, n)                                                                   \
     ((uint32_t)(n) * ((uint32_t)(block) >> EAI_POOL_LINK_SHIFT) * EA_CFG_POOL_SLABS)
-#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+#if EAI_ATOMICS == EAI_ATOMICS_CAS
 #define EAI_POOL_NO_LINK_BITS(block, n) ((uint8_t)__builtin_clz(EAI_POOL_LINKS(block, n)))
 #else
 #define EAI_POOL_NO_LINK_BITS(block, n) 0u
@@ -263,16 +238,18 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
     storage ea_pool_t name = EAI_POOL_WITH(name##_eai_memory + name##_eai_below, name##_eai_block, \
                                            n_blocks, name##_eai_align)
 
-/* The initializer of a pool whose first block is at base. */
+/* The initializer of a pool whose first block is at base. The linker can add to an address, no
+ * more: the first seal is the blocks' end less the binary logarithm of their alignment. */
 #define EAI_POOL_ODD(block) ((block) / ((block) & (0u - (block))))
+#define EAI_POOL_LOG2(align) ((uint8_t)__builtin_ctz((unsigned)(align)))
 #define EAI_POOL_WITH(base, block, n_blocks, align)                                                \
     {                                                                                              \
         UINT32_MAX >> EAI_POOL_NO_LINK_BITS(block, n_blocks), (base),                              \
             EAI_POOL_INVERSE(EAI_POOL_ODD((uint32_t)(block))), (n_blocks), 0, (block),             \
             EAI_POOL_ROTATE((uint32_t)(block)), EAI_POOL_NO_LINK_BITS(block, n_blocks),            \
-            (uint8_t)__builtin_ctz((unsigned)(align)), 0, 0,                                       \
-            EAI_POOL_MASK_FIELD(block, n_blocks)                                                   \
-                NULL EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD           \
+            EAI_POOL_LOG2(align), 0, EAI_POOL_MASK_FIELD(block, n_blocks) NULL,                    \
+            (base) + ((size_t)(n_blocks) * (block)-EAI_POOL_LOG2(align))                           \
+                         EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD       \
     }
 
 /* What a component that lays pools side by side needs: the bytes of a pool's memory when its
@@ -397,7 +374,8 @@ EA_NODISCARD ea_status_t ea_pool_walk(const ea_pool_t *pool, ea_pool_cursor_t *c
                                       size_t max_steps, ea_pool_visit_t visit, void *context);
 
 /* Check every invariant. Changes nothing and survives garbage: what is read is tested before it is
- * followed. (A pool of EA_POOL_DEFINE has no seal: the address of its memory is taken for granted.)
+ * followed, addresses against a seal. (That of EA_POOL_DEFINE is a sum, until the pool gets a slab:
+ * any one damaged field breaks it, several could be damaged so that it holds.)
  * Returns  EA_OK, or EA_ERR_CORRUPT with *report (may be NULL) filled in.
  * Context  any, alone. Cost O(blocks). */
 EA_NODISCARD ea_status_t ea_pool_check(const ea_pool_t *pool, ea_pool_report_t *report);
@@ -459,7 +437,7 @@ EA_INLINE void eai_pool_put_first(ea_pool_t *pool, unsigned char *block)
 
 #else /* the list of all: of the head, which may hold a tag, only the link */
 
-#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+#if EAI_ATOMICS == EAI_ATOMICS_CAS
 #define EAI_POOL_END_OF(pool) (UINT32_MAX >> (pool)->eai_no_link_bits)
 #else
 #define EAI_POOL_END_OF(pool) UINT32_MAX

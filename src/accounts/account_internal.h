@@ -7,21 +7,6 @@
 
 #include "ealloc/account.h"
 
-/* How contexts exclude each other: one of the forms of base/atomic.h, by machine if 0. */
-#define ACCOUNT_ATOMICS EA_CFG_POOL_ATOMICS
-#if ACCOUNT_ATOMICS != 0
-#define EAI_ATOMICS ACCOUNT_ATOMICS
-#elif defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
-#if defined(__ARM_FEATURE_LDREX) && (__ARM_FEATURE_LDREX & 4)
-#define EAI_ATOMICS 2
-#else
-#define EAI_ATOMICS 3
-#endif
-#elif defined(__riscv) && !defined(__riscv_atomic)
-#define EAI_ATOMICS 3
-#else
-#define EAI_ATOMICS 1
-#endif
 #include "base/atomic.h"
 
 typedef ea_account_t account_t;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What lock-free code may do with a word that several contexts change, in four forms behind the
- * same names:
+ * same names; EAI_ATOMICS comes from EA_CFG_ATOMICS by way of ealloc/atomics.h:
  *
  *   EAI_ATOMICS 1  compare-and-swap: the compiler's atomics, any number of cores
  *   EAI_ATOMICS 2  load-linked/store-conditional: one Arm M-profile core, where taking an exception
@@ -26,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ealloc/atomics.h"
 #include "ealloc/compiler.h"
 
 #ifdef EAI_ATOMIC_HEADER
@@ -40,7 +41,7 @@
 #define EAI_LOAD_RACY(word) (*(const volatile __typeof__(*(word)) *)(word))
 #define EAI_STORE_RACY(word, value) (*(volatile __typeof__(*(word)) *)(word) = (value))
 
-#if EAI_ATOMICS == 1
+#if EAI_ATOMICS == EAI_ATOMICS_CAS
 
 #define EAI_LOAD(word, order) __atomic_load_n(word, order)
 #define EAI_STORE(word, value, order) __atomic_store_n(word, value, order)
@@ -72,7 +73,7 @@ EA_INLINE bool eai_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
 #define EAI_FETCH_SET(word, bits) __atomic_fetch_or(word, bits, __ATOMIC_RELAXED)
 #define EAI_FETCH_CLEAR(word, bits) __atomic_fetch_and(word, ~(bits), __ATOMIC_RELAXED)
 
-#elif EAI_ATOMICS == 2
+#elif EAI_ATOMICS == EAI_ATOMICS_LLSC
 
 /* One core needs no barrier instruction, only the compiler's obedience. */
 #define EAI_LOAD(word, order) __atomic_load_n(word, __ATOMIC_RELAXED)
@@ -137,7 +138,7 @@ EA_INLINE uint32_t eai_fetch_clear(volatile void *word, uint32_t bits)
 #define EAI_FETCH_SET(word, bits) eai_fetch_set(word, bits)
 #define EAI_FETCH_CLEAR(word, bits) eai_fetch_clear(word, bits)
 
-#elif EAI_ATOMICS == 3
+#elif EAI_ATOMICS == EAI_ATOMICS_MASK
 
 #include "ealloc/port.h"
 
@@ -186,8 +187,6 @@ EA_INLINE uint32_t eai_fetch_clear(uint32_t *word, uint32_t bits)
 #define EAI_FETCH_SET(word, bits) eai_fetch_set(word, bits)
 #define EAI_FETCH_CLEAR(word, bits) eai_fetch_clear(word, bits)
 
-#else
-#error "Whoever includes base/atomic.h says in EAI_ATOMICS which form it wants."
 #endif
 #endif
 

@@ -64,8 +64,10 @@ static bool constants_agree(const pool_t *pool)
 #if EAI_POOL_LOCAL
     if (pool->eai_mask != UINT32_MAX >> pool->eai_no_link_bits) return false;
 #endif
-    if (pool->eai_seal == 0) return pool->eai_slabs == NULL; /* as EA_POOL_DEFINE() made it */
-    return pool->eai_seal == eai_pool_seal(pool);
+    uintptr_t seal = (uintptr_t)pool->eai_seal;
+    if (seal == eai_pool_seal(pool)) return true;
+    uintptr_t end = (uintptr_t)pool->eai_base + (uintptr_t)pool->eai_n_blocks * block;
+    return seal == end - pool->eai_align_log2 && pool->eai_slabs == NULL; /* as it was defined */
 }
 
 /* P2: the slabs number their blocks without gaps. */

@@ -7,7 +7,6 @@
 
 #include "ealloc/pool.h"
 
-#define EAI_ATOMICS EAI_POOL_ATOMICS
 #include "base/atomic.h"
 
 typedef ea_pool_t pool_t;
@@ -35,7 +34,7 @@ typedef struct {
 
 /* --- links ------------------------------------------------------------------------------------ */
 
-#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+#if EAI_ATOMICS == EAI_ATOMICS_CAS
 
 EA_INLINE link_t link_mask(const pool_t *pool)
 {
@@ -178,7 +177,7 @@ EA_INLINE bool is_in_first(const pool_t *pool, uintptr_t distance_bytes, uintptr
 
 /* Free pushes its block, then looks whether somebody waits. Where several cores run both are in the
  * one order that all agree on; elsewhere, and behind a lock, the program's order is that. */
-#if EAI_POOL_ATOMICS == EAI_POOL_CAS
+#if EAI_ATOMICS == EAI_ATOMICS_CAS
 #define PUSH EAI_CAS_SEQ_CST
 #define LOOK EAI_SEQ_CST
 #else

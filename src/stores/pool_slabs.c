@@ -111,8 +111,7 @@ uint32_t eai_pool_seal(const pool_t *pool)
     uint32_t seal = seal_in(pool->eai_n_blocks, (uintptr_t)pool->eai_base);
     seal = seal_in(seal, (uintptr_t)pool->eai_slabs);
     seal = seal_in(seal, pool->eai_block_bytes);
-    seal = seal_in(seal, pool->eai_align_log2);
-    return seal != 0 ? seal : 1u;
+    return seal_in(seal, pool->eai_align_log2);
 }
 
 uint32_t eai_pool_slab_seal(const eai_pool_slab_t *slab)
@@ -128,7 +127,7 @@ static void seal_all(pool_t *pool)
 {
     eai_pool_slab_t *slab = pool->eai_slabs;
     for (; slab != NULL; slab = slab->next) slab->seal = eai_pool_slab_seal(slab);
-    pool->eai_seal = eai_pool_seal(pool);
+    pool->eai_seal = (const unsigned char *)(uintptr_t)eai_pool_seal(pool);
 }
 
 static uintptr_t inverse_of(uintptr_t odd)

@@ -2,9 +2,8 @@
  *
  * Every bit of a pool's control structure, of its slab headers, of its validity bits and of the
  * links in free blocks is flipped, one at a time: ea_pool_check() must notice, and change nothing.
- * Left out is what means nothing to the lists: the counts of refusals and failures, the tag, the
- * seal itself in a pool that has none. And control structures of random bytes: the check must
- * survive them.
+ * Left out is what means nothing to the lists: the counts of refusals and failures, the tag. And
+ * control structures of random bytes: the check must survive them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 static _Alignas(64) unsigned char memory[EA_POOL_BYTES(40, N)];
 static _Alignas(64) unsigned char slab[EA_POOL_SLAB_BYTES(40, N / 2)];
 static ea_pool_t pool;
+EA_POOL_DEFINE_STATIC(defined, 40, N);
 static unsigned n_flips, n_found;
 
 /* 12 live blocks, some free ones on the list (and on that of the unlocked calls), some fresh. */
@@ -36,14 +36,14 @@ static bool make_pool(void)
     return ea_pool_check(&pool, NULL) == EA_OK;
 }
 
-static void flip(const char *what, void *where, size_t n_bits)
+static void flip_of(const ea_pool_t *checked, const char *what, void *where, size_t n_bits)
 {
     unsigned char *bytes = where;
     for (size_t bit = 0; bit < n_bits; bit++) {
         bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
         unsigned char damaged = bytes[bit / 8];
         ea_pool_report_t report;
-        bool found = ea_pool_check(&pool, &report) == EA_ERR_CORRUPT;
+        bool found = ea_pool_check(checked, &report) == EA_ERR_CORRUPT;
         EXPECT_EQ(bytes[bit / 8], damaged);
         bytes[bit / 8] ^= (unsigned char)(1u << bit % 8);
         n_flips++;
@@ -53,39 +53,65 @@ static void flip(const char *what, void *where, size_t n_bits)
             tap_fail(__FILE__, __LINE__, "no invariant is named", (long long)bit, -1);
         }
     }
-    EXPECT_EQ(ea_pool_check(&pool, NULL), EA_OK);
+    EXPECT_EQ(ea_pool_check(checked, NULL), EA_OK);
 }
 
-#define FLIP(field) flip(#field, &(field), sizeof(field) * 8)
+static void flip(const char *what, void *where, size_t n_bits)
+{
+    flip_of(&pool, what, where, n_bits);
+}
+
+#define FLIP(field) flip_of(damaged, #field, &damaged->field, sizeof damaged->field * 8)
+
+static void flip_control(ea_pool_t *damaged)
+{
+    unsigned head_bits = sizeof damaged->eai_head * 8;
+    FLIP(eai_no_link_bits);
+    if (EAI_ATOMICS == EAI_ATOMICS_CAS) head_bits = 32u - damaged->eai_no_link_bits;
+    /* little-endian, as every machine this runs on */
+    flip_of(damaged, "head", &damaged->eai_head, head_bits);
+    FLIP(eai_base);
+    FLIP(eai_inverse);
+    FLIP(eai_n_blocks);
+    FLIP(eai_fresh);
+    FLIP(eai_block_bytes);
+    FLIP(eai_rotate);
+    FLIP(eai_align_log2);
+    FLIP(eai_seal);
+    FLIP(eai_slabs);
+#if EAI_POOL_LOCAL
+    FLIP(eai_local);
+    FLIP(eai_mask);
+#endif
+#if EA_CFG_POOL_STATS
+    FLIP(eai_counters.eai_n_allocs);
+    FLIP(eai_counters.eai_n_frees);
+#endif
+}
 
 TEST(pool_check_notices_every_flipped_bit, 0)
 {
     REQUIRE(make_pool());
-    unsigned head_bits = sizeof pool.eai_head * 8;
-    FLIP(pool.eai_no_link_bits);
-    if (EAI_POOL_ATOMICS == EAI_POOL_CAS) head_bits = 32u - pool.eai_no_link_bits;
-    flip("head", &pool.eai_head, head_bits); /* little-endian, as every machine this runs on */
-    FLIP(pool.eai_base);
-    FLIP(pool.eai_inverse);
-    FLIP(pool.eai_n_blocks);
-    FLIP(pool.eai_fresh);
-    FLIP(pool.eai_block_bytes);
-    FLIP(pool.eai_rotate);
-    FLIP(pool.eai_align_log2);
-    FLIP(pool.eai_seal);
-    FLIP(pool.eai_slabs);
-#if EAI_POOL_LOCAL
-    FLIP(pool.eai_local);
-    FLIP(pool.eai_mask);
-#endif
-#if EA_CFG_POOL_STATS
-    FLIP(pool.eai_counters.eai_n_allocs);
-    FLIP(pool.eai_counters.eai_n_frees);
-#endif
+    flip_control(&pool);
     if (EA_CFG_POOL_SLABS > 1) {
         flip("slab header", slab, (3 * sizeof(void *) + 12) * 8);
     }
     tap_note("bits flipped", n_flips);
+    EXPECT_EQ(n_found, n_flips);
+}
+
+/* A pool that the linker laid out, and nobody ever sealed at run time. */
+TEST(pool_check_notices_every_flipped_bit_of_a_defined_pool, 0)
+{
+    void *blocks[N - 2];
+    for (unsigned i = 0; i < N - 2; i++) blocks[i] = ea_pool_alloc(&defined);
+    for (unsigned i = 12; i < N - 2; i++) {
+        EXPECT_EQ(i % 4 == 0 ? ea_pool_free_unlocked(&defined, blocks[i])
+                             : ea_pool_free(&defined, blocks[i]),
+                  EA_OK);
+    }
+    n_flips = n_found = 0;
+    flip_control(&defined);
     EXPECT_EQ(n_found, n_flips);
 }
 
@@ -132,5 +158,6 @@ TEST(pool_check_survives_random_bytes, 0)
 }
 
 TEST_MAIN(&pool_check_notices_every_flipped_bit,
+          &pool_check_notices_every_flipped_bit_of_a_defined_pool,
           &pool_check_notices_every_flipped_bit_of_links_and_bits,
           &pool_check_survives_random_bytes)
