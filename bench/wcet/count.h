@@ -42,6 +42,10 @@ typedef enum {
     OP_FREE_HAND_OVER, /* while somebody waits                         */
     OP_WAIT_ENTER,     /* the masked part of beginning to wait         */
     OP_WAIT_SERVE,     /* the masked part of handing over              */
+    OP_GUARD_DRESS,
+    OP_GUARD_CHECK,
+    OP_GUARD_UNDRESS,
+    OP_GUARD_RELABEL,
     N_OPS
 } op_t;
 
