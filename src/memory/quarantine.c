@@ -77,6 +77,18 @@ static void lose_all(eai_quarantine_t *q)
     q->n_blocks = q->bytes = q->swept_bytes = 0;
 }
 
+/* Whether the tag still says that the block was freed, and the bytes given still hold poison. */
+static bool is_untouched(const eai_guard_t *g, const void *payload, uint32_t usable, uint32_t from,
+                         uint32_t to, eai_finding_t *finding)
+{
+    const eai_tag_t *tag = eai_guard_front_tag(payload);
+    bool is_freed = eai_guard_check(g, tag, payload, usable, finding) == EA_GUARD_DOUBLE_FREE;
+    const void *bad = is_freed ? eai_guard_unpoisoned(payload, from, to) : tag;
+    ea_guard_kind_t kind = is_freed ? EA_GUARD_POISON : EA_GUARD_TAG;
+    *finding = (eai_finding_t){bad != NULL ? kind : EA_GUARD_NONE, bad, 0};
+    return bad == NULL;
+}
+
 /* --- public ----------------------------------------------------------------------------------- */
 
 void eai_quarantine_init(eai_quarantine_t *q, uint32_t budget_bytes)
@@ -124,16 +136,8 @@ void *eai_quarantine_pop(eai_quarantine_t *q, const eai_guard_t *g, size_t *usab
     q->n_blocks--;
 
     void *payload = payload_of(link);
-    const eai_tag_t *tag = eai_guard_front_tag(payload);
     *usable = bytes;
-    finding->first_bad = eai_guard_unpoisoned(payload, 0, bytes);
-    if (finding->first_bad != NULL) {
-        finding->kind = EA_GUARD_POISON;
-    } else if (eai_guard_check(g, tag, payload, bytes, finding) == EA_GUARD_DOUBLE_FREE) {
-        finding->kind = EA_GUARD_NONE; /* freed it is */
-    } else {
-        *finding = (eai_finding_t){EA_GUARD_TAG, tag, 0};
-    }
+    (void)is_untouched(g, payload, bytes, 0, bytes, finding);
     return payload;
 }
 
@@ -153,14 +157,11 @@ ea_status_t eai_quarantine_sweep(eai_quarantine_t *q, const eai_guard_t *g, size
     }
     uint32_t to = usable - from > max_bytes ? from + ((uint32_t)max_bytes | 3u) + 1u : usable;
     if (to > usable) to = usable;
-    finding->first_bad = eai_guard_unpoisoned(*payload, from, to);
-    bool is_done = to == usable || finding->first_bad != NULL;
+    bool is_sound = is_untouched(g, *payload, usable, from, to, finding);
+    bool is_done = to == usable || !is_sound;
     q->swept = is_done ? next : link;
     q->swept_bytes = is_done ? 0 : to;
-    if (finding->first_bad != NULL) {
-        finding->kind = EA_GUARD_POISON;
-        return EA_ERR_CORRUPT;
-    }
+    if (!is_sound) return EA_ERR_CORRUPT;
     return q->swept == NULL ? EA_OK : EA_ERR_AGAIN;
 }
 

@@ -126,6 +126,10 @@ TEST(quarantine_sweep_finds_a_write_in_bounded_steps, 0)
         do status = eai_quarantine_sweep(&quarantine, &guard, step, &where, &finding);
         while (status == EA_ERR_AGAIN);
         EXPECT_EQ(status, EA_OK); /* it went on behind it */
+        memset(eai_guard_front_tag(block(0)), 0x5A, sizeof(eai_tag_t));
+        EXPECT_EQ(eai_quarantine_sweep(&quarantine, &guard, step, &where, &finding),
+                  EA_ERR_CORRUPT);
+        EXPECT_EQ(finding.kind, EA_GUARD_TAG);
     }
 }
 
