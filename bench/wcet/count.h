@@ -44,6 +44,10 @@ typedef enum {
     OP_WAIT_SERVE,     /* the masked part of handing over              */
     OP_ALLOC_OVER_HEAP, /* what an allocator adds to a heap's alloc */
     OP_FREE_OVER_HEAP,
+    OP_GUARD_DRESS,
+    OP_GUARD_CHECK,
+    OP_GUARD_UNDRESS,
+    OP_GUARD_RELABEL,
     N_OPS
 } op_t;
 
