@@ -53,7 +53,7 @@ static const char *const op_names[N_OPS] = {
     [OP_FREE_SIZED] = "free_sized",
     [OP_FREE_HAND_OVER] = "free_hand_over",
     [OP_WAIT_ENTER] = "wait_enter",
-    [OP_WAIT_SERVE] = "wait_serve",
+    [OP_WAIT_END] = "wait_end",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */
