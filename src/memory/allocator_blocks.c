@@ -180,8 +180,7 @@ static void inform(const alloc_t *a, const eai_block_t *block, ea_block_info_t *
     *info = (ea_block_info_t){.block = block->payload,
                               .size_bytes = block->usable_bytes,
                               .usable_bytes = block->usable_bytes};
-    if (!eai_is_pool(block->place))
-        info->region = EAI_PEEK(&a->eai_slots[block->place].eai_begin);
+    if (!eai_is_pool(block->place)) info->region = EAI_PEEK(&a->eai_slots[block->place].eai_begin);
 #if EAI_TAGGED
     info->size_bytes =
         eai_guard_request_bytes(&a->eai_guard, block->tag, block->payload, block->usable_bytes);
