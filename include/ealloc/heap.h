@@ -188,6 +188,14 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr);
 /* Bytes the caller may use in ptr: at least what was asked for. 0 for NULL. Cost O(1). */
 EA_NODISCARD size_t ea_heap_usable_size_bytes(const ea_heap_t *heap, const void *ptr);
 
+/* The same of a block that is known to be live, for layers above: the header says its size. */
+typedef uint32_t EA_MAY_ALIAS eai_heap_header_t;
+EA_INLINE size_t eai_heap_payload_bytes(const void *ptr)
+{
+    const void *header = (const char *)ptr - EA_HEAP_OVERHEAD_BYTES;
+    return (*(const eai_heap_header_t *)header & ~(size_t)7u) - EA_HEAP_OVERHEAD_BYTES;
+}
+
 /* Test a pointer as ea_heap_free() would, and free nothing.
  * Returns  EA_OK: as far as the checks can tell a live block, *usable_bytes (may be NULL) as
  *          ea_heap_usable_size_bytes(); else what ea_heap_free() would say, counted. Cost O(1). */

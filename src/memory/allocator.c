@@ -156,7 +156,7 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
         raw = ea_heap_aligned_alloc_at(heap, alignment, EAI_FRONT_BYTES, raw_bytes);
     if (EA_UNLIKELY(!raw)) return NULL;
     want->place = index;
-    want->gross_bytes = ea_heap_usable_size_bytes(heap, raw) + EA_HEAP_OVERHEAD_BYTES;
+    want->gross_bytes = eai_heap_payload_bytes(raw) + EA_HEAP_OVERHEAD_BYTES;
     want->usable_bytes = want->gross_bytes - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES;
     dress(a, want, raw + EAI_FRONT_BYTES);
     return raw + EAI_FRONT_BYTES;
@@ -416,7 +416,7 @@ EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
     char *payload = slot->eai_is_ordinary ? ea_heap_alloc(slot->eai_heap, raw_bytes) : NULL;
     size_t gross = 0;
     if (EA_LIKELY(payload != NULL)) {
-        size_t usable = ea_heap_usable_size_bytes(slot->eai_heap, payload);
+        size_t usable = eai_heap_payload_bytes(payload);
         gross = usable + EA_HEAP_OVERHEAD_BYTES;
         payload += EAI_FRONT_BYTES;
 #if EAI_TAGGED
@@ -449,11 +449,15 @@ EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
 /* Has the block been given back? false: nothing has happened. */
 EA_INLINE bool give_quickly(alloc_t *a, char *payload)
 {
-    uint8_t place = eai_slot_of(a, payload);
-    bool done = false;
-    if (EA_UNLIKELY(place == EAI_NO_PLACE || eai_in_isr()) || EA_CFG_GUARD >= 2) return false;
-    slot_t *slot = &a->eai_slots[place];
+    slot_t *slot = a->eai_slots, *const end = slot + EA_CFG_ALLOC_REGIONS;
     char *raw = payload - EAI_FRONT_BYTES;
+    bool done = false;
+    if (EA_CFG_GUARD >= 2 || EA_UNLIKELY(eai_in_isr())) return false;
+    for (;; slot++) { /* bound: EA_CFG_ALLOC_REGIONS */
+        uintptr_t begin = (uintptr_t)EAI_PEEK(&slot->eai_begin);
+        if (EA_LIKELY((uintptr_t)raw - begin < (uintptr_t)EAI_PEEK(&slot->eai_end) - begin)) break;
+        if (EA_UNLIKELY(slot + 1 == end)) return false;
+    }
     size_t usable = 0;
 #if EAI_ALLOC_OWNERS
     uint16_t freer = 0, owner = 0;
@@ -464,30 +468,28 @@ EA_INLINE bool give_quickly(alloc_t *a, char *payload)
 #endif
     (void)eai_lock_slot(a, slot, false);
     ea_heap_t *heap = slot->eai_heap;
-    if (EA_LIKELY(heap != NULL && raw - slot->eai_begin > 0 &&
-                  ((uintptr_t)raw & (EA_HEAP_ALIGN - 1u)) == 0)) {
-        usable = ea_heap_usable_size_bytes(heap, raw);
+    if (EA_LIKELY(heap != NULL && raw != slot->eai_begin)) {
+        usable = eai_heap_payload_bytes(raw);
+        /* What it reads is inside the region, whatever payload is. */
+        if (EA_LIKELY(usable - EAI_FRONT_BYTES - 1u < (size_t)(slot->eai_end - payload))) {
 #if EAI_TAGGED
-        eai_tag_t *tag = eai_guard_front_tag(payload), t;
-        uint32_t veil;
-        if (EA_LIKELY(usable - EAI_FRONT_BYTES - 1u < (size_t)(slot->eai_end - raw) &&
-                      eai_guard_is_intact(&a->eai_guard, tag, payload, usable - EAI_FRONT_BYTES, &t,
-                                          &veil))) {
-            bool may = true;
+            eai_tag_t *tag = eai_guard_front_tag(payload), t;
+            uint32_t veil;
+            bool may = eai_guard_is_intact(&a->eai_guard, tag, payload, usable - EAI_FRONT_BYTES,
+                                           &t, &veil);
 #if EAI_ALLOC_OWNERS
             owner = eai_tag_owner(&t);
-            may = freer == 0 || owner == 0 || freer == owner;
+            may = may && (freer == 0 || owner == 0 || freer == owner);
 #endif
             if (EA_LIKELY(may)) {
                 (void)eai_guard_write_mark(tag, t, veil);
                 done = ea_heap_free(heap, raw) == EA_OK;
                 if (EA_UNLIKELY(!done)) write_tag(tag, t, veil);
             }
-        }
 #else
-        if (EA_LIKELY(usable < (size_t)(slot->eai_end - raw)))
             done = ea_heap_free(heap, raw) == EA_OK;
 #endif
+        }
     }
     eai_unlock_slot(a, slot);
     if (EA_UNLIKELY(!done)) return false;
