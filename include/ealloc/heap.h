@@ -66,12 +66,12 @@ typedef struct {
     ea_heap_fit_t fit;
 } ea_heap_options_t;
 
+/* With quick lists (throughput) min_free_bytes counts what they hold as taken: it is at most the
+ * smallest free_bytes. */
 typedef struct {
-    size_t total_bytes; /* bytes in all regions that blocks can be made of               */
-    size_t free_bytes;  /* of these, bytes in free blocks, their overhead included       */
-    size_t
-        min_free_bytes; /* smallest free_bytes since init or ea_heap_reset_min_free(); throughput:
-                                  not counting what quick lists held, so at most that           */
+    size_t total_bytes;        /* bytes in all regions that blocks can be made of               */
+    size_t free_bytes;         /* of these, bytes in free blocks, their overhead included       */
+    size_t min_free_bytes;     /* smallest free_bytes since init or ea_heap_reset_min_free()    */
     size_t largest_free_bytes; /* largest request ea_heap_alloc() would grant now; O(1)         */
     size_t control_bytes;      /* bytes of the control structure                                */
     size_t n_live;             /* blocks allocated and not freed                                */
