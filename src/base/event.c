@@ -257,14 +257,19 @@ ea_status_t ea_events_poll(ea_events_t *hub)
     }
 }
 
-void ea_events_emit(ea_events_t *hub, const ea_event_t *event)
+/* Apart, so that an event that nobody wants saves no register. */
+static EA_NOINLINE void put_and_deliver(ea_events_t *hub, const ea_event_t *event)
 {
-    if (!ea_events_wanted(hub, event->kind)) return;
     if (!put(hub, event, false)) { /* make room */
         (void)ea_events_poll(hub);
         (void)put(hub, event, true);
     }
     (void)ea_events_poll(hub);
+}
+
+void ea_events_emit(ea_events_t *hub, const ea_event_t *event)
+{
+    if (ea_events_wanted(hub, event->kind)) put_and_deliver(hub, event);
 }
 
 void ea_events_stats(const ea_events_t *hub, ea_events_stats_t *stats)
