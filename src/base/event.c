@@ -36,6 +36,8 @@
 #include "ealloc/event.h"
 #include "ealloc/port.h"
 
+EA_STATIC_ASSERT(sizeof(ea_event_t) == (sizeof(void *) > 4 ? 48 : 32), "an event is that small");
+
 /* A switch, not a table: the compiler warns when a kind is added and its name is not. */
 const char *ea_event_kind_name(uint16_t kind)
 {
