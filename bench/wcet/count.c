@@ -60,6 +60,19 @@ static const char *const op_names[N_OPS] = {
     [OP_GUARD_CHECK] = "guard_check",
     [OP_GUARD_UNDRESS] = "guard_undress",
     [OP_GUARD_RELABEL] = "guard_relabel",
+    [OP_EMIT_UNHEARD] = "emit_unheard",
+    [OP_EMIT] = "emit",
+    [OP_EMIT_ISR] = "emit_isr",
+    [OP_EMIT_LOST] = "emit_lost",
+    [OP_LISTEN] = "listen",
+    [OP_UNLISTEN] = "unlisten",
+    [OP_UPDATE] = "update",
+    [OP_UPDATE_LEVEL] = "update_level",
+    [OP_UPDATE_TOTAL] = "update_total",
+    [OP_PROGRESS_IDLE] = "progress_idle",
+    [OP_STALL] = "stall",
+    [OP_STALL_PERIOD] = "stall_period",
+    [OP_TRIGGER] = "trigger",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */

@@ -48,6 +48,19 @@ typedef enum {
     OP_GUARD_CHECK,
     OP_GUARD_UNDRESS,
     OP_GUARD_RELABEL,
+    OP_EMIT_UNHEARD,   /* nobody listens to the kind                   */
+    OP_EMIT,           /* one listener, itself an empty function       */
+    OP_EMIT_ISR,       /* into the ring                                */
+    OP_EMIT_LOST,      /* the ring is full                             */
+    OP_LISTEN,
+    OP_UNLISTEN,
+    OP_UPDATE,        /* the level stays                              */
+    OP_UPDATE_LEVEL,  /* the level changes                            */
+    OP_UPDATE_TOTAL,  /* the total does                               */
+    OP_PROGRESS_IDLE, /* nobody waits                                 */
+    OP_STALL,         /* begin, end or progress within a period       */
+    OP_STALL_PERIOD,  /* over the end of a period, or of ten thousand */
+    OP_TRIGGER,
     N_OPS
 } op_t;
 
