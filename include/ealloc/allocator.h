@@ -201,9 +201,9 @@ typedef struct {
 /* NULL, or all zero: no owners, no listeners, damage is reported and refused. */
 typedef struct {
     ea_accounts_t *accounts;  /* the book of the owners; EAI_ALLOC_OWNERS */
-    ea_account_t *owner;      /* of requests by tasks that have no current owner; NULL: nobody's,
-                                 which no budget limits */
-    ea_account_t *isr_owner;  /* of requests by interrupts; NULL: as owner */
+    ea_account_t *owner;      /* of requests by tasks that have no current owner, or one of another
+                                 book; NULL: nobody's, which no budget limits */
+    ea_account_t *isr_owner;  /* the same for interrupts; NULL: as owner */
     ea_events_t *events;      /* where events go; NULL: nowhere. EA_CFG_ALLOC_REPORT */
     uintptr_t secret;         /* random at each boot: canaries and tags are made of it */
     ea_guard_policy_t damage; /* what to do when damage is found */
@@ -464,8 +464,9 @@ EA_NODISCARD size_t ea_usable_size_bytes(const ea_allocator_t *allocator, const 
 
 #if EAI_ALLOC_OWNERS
 /* Hand the block over to another account, which is charged before the old one gets its own back.
- * Returns  EA_OK; EA_ERR_LIMIT if to's budget refuses; what ea_free() says of a damaged or foreign
- *          block: nothing changed. to NULL: nobody's.
+ * Returns  EA_OK; EA_ERR_LIMIT if to's budget refuses; EA_ERR_INVALID if ptr is NULL or to of
+ *          another book; what ea_free() says of a damaged or foreign block: nothing changed. to
+ *          NULL: nobody's.
  * Context  task. */
 EA_NODISCARD ea_status_t ea_transfer(ea_allocator_t *allocator, void *ptr, ea_account_t *to);
 #endif

@@ -42,8 +42,9 @@
 #if EAI_ALLOC_OWNERS
 EA_INLINE ea_account_t *owner_of_call(const alloc_t *a, bool isr)
 {
-    ea_account_t *owner = isr ? a->eai_isr_owner : ea_owner_current();
-    return owner ? owner : a->eai_owner;
+    ea_account_t *owner = ea_owner_current(); /* in an interrupt that of interrupts */
+    if (owner && eai_is_ours(a, owner)) return owner;
+    return isr ? a->eai_isr_owner : a->eai_owner;
 }
 #endif
 
@@ -95,8 +96,15 @@ bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_
 #endif
         want->critical =
             want->priority >= EA_PRIORITY_CRITICAL || want->policy == EA_POLICY_CRITICAL;
-        if ((want->alignment_bytes && !eai_is_power_of_two(want->alignment_bytes)) ||
-            want->policy > EA_POLICY_LOW_FRAGMENTATION) {
+        bool invalid = (want->alignment_bytes && !eai_is_power_of_two(want->alignment_bytes)) ||
+                       want->policy > EA_POLICY_LOW_FRAGMENTATION;
+#if EAI_ALLOC_OWNERS
+        if (request->owner && !eai_is_ours(a, request->owner)) {
+            want->owner = NULL;
+            invalid = true;
+        }
+#endif
+        if (invalid) {
             eai_refuse(a, want, EA_REASON_INVALID);
             return false;
         }
@@ -731,7 +739,7 @@ static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool 
     eai_block_t block = {.payload = ptr, .goes = true, .aside = aside};
 #if EAI_ALLOC_OWNERS
     const ea_account_t *freer = isr ? NULL : ea_owner_current();
-    block.freer = freer ? ea_account_id(freer) : 0;
+    block.freer = freer && eai_is_ours(a, freer) ? ea_account_id(freer) : 0;
 #endif
     ea_status_t status = eai_discard(a, &block, isr, caller);
     if (status == EA_OK && !isr) eai_look_around(a);

@@ -59,6 +59,15 @@ typedef struct {
     bool is_free; /* it is in its heap again */
 } eai_block_t;
 
+#if EAI_ALLOC_OWNERS
+/* Is the account one of the allocator's book? Any other could be charged, but a block that is freed
+ * names its owner by a number of this book. */
+EA_INLINE bool eai_is_ours(const alloc_t *a, const ea_account_t *account)
+{
+    return account->eai_book == a->eai_accounts;
+}
+#endif
+
 /* --- locks ------------------------------------------------------------------------------------ */
 
 /* A slot's lock guards its heap; the allocator's guards the chain's lists, the order of slots and

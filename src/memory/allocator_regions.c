@@ -120,6 +120,11 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
         (!EA_CFG_ALLOC_REPORT && options->events) ||
         (EA_CFG_GUARD < 3 && options->quarantine_bytes != 0))
         return EA_ERR_INVALID;
+#if EAI_ALLOC_OWNERS
+    if ((options->owner && options->owner->eai_book != options->accounts) ||
+        (options->isr_owner && options->isr_owner->eai_book != options->accounts))
+        return EA_ERR_INVALID;
+#endif
 #if EA_CFG_ALLOC_LOCKING == 3
     if (!options->lock_ops || !options->lock_ops->acquire || !options->lock_ops->try_acquire ||
         !options->lock_ops->release || !options->lock)
