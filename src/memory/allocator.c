@@ -172,9 +172,8 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
 /* May the request not have what is kept for those that name a capability? */
 EA_INLINE bool is_kept(const slot_t *slot, const eai_want_t *want)
 {
-    return slot->eai_reserve_bytes != 0 && (want->capabilities & slot->eai_capabilities) == 0 &&
-           ea_heap_free_bytes(slot->eai_heap) <
-               slot->eai_reserve_bytes + eai_gross_of(want->raw_bytes);
+    size_t kept = eai_kept_bytes(slot, want);
+    return kept != 0 && ea_heap_free_bytes(slot->eai_heap) < kept + eai_gross_of(want->raw_bytes);
 }
 
 /* Take a block out of one region. */
@@ -275,6 +274,9 @@ void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
     (void)a;
     if (EA_UNLIKELY(!payload)) {
         charge_down_to(want, 0);
+#if EAI_ALLOC_OWNERS
+        want->limiter = NULL; /* it was not the budget, this time */
+#endif
         return NULL;
     }
 #if EAI_ALLOC_OWNERS
@@ -591,6 +593,12 @@ static ea_status_t look_at(alloc_t *a, slot_t *slot, bool locked, eai_block_t *b
         return EA_ERR_FOREIGN;
     if (EA_LIKELY(locked)) {
         ea_status_t status = ea_heap_probe(slot->eai_heap, raw, &usable);
+#if EAI_TAGGED
+        /* Links have been written over the tag, but not over all of it. */
+        if (EA_UNLIKELY(status == EA_ERR_DOUBLE_FREE))
+            (void)eai_guard_label(&a->eai_guard, eai_guard_front_tag(block->payload),
+                                  block->payload, &block->label);
+#endif
         if (EA_UNLIKELY(status != EA_OK)) return status;
     } else {
         usable = ea_heap_usable_size_bytes(slot->eai_heap, raw);
@@ -622,7 +630,12 @@ static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, const eai_block_t 
     else if (finding->kind == EA_GUARD_DOUBLE_FREE)
         status = EA_ERR_DOUBLE_FREE;
 #if EAI_TAGGED
-    if (block->tag) eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
+    if (block->tag)
+        eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
+    else if (sizeof(uintptr_t) > 4) /* what links leave: see guard.c */
+        report.owner = block->label.owner;
+    else
+        report.site = block->label.site;
 #endif
     report.kind = finding->kind;
     if (!isr && block->place < EA_CFG_ALLOC_REGIONS && status != EA_ERR_NOT_OWNER)

@@ -154,6 +154,12 @@ EA_INLINE bool eai_in_isr(void)
 #endif
 }
 
+/* Bytes of a region that are not for such a request: kept for those that name a capability. */
+EA_INLINE size_t eai_kept_bytes(const slot_t *slot, const eai_want_t *want)
+{
+    return (want->capabilities & slot->eai_capabilities) != 0 ? 0 : slot->eai_reserve_bytes;
+}
+
 /* --- words that are read without the lock under which they change ----------------------------- */
 
 #define EAI_PEEK(word) __atomic_load_n(word, __ATOMIC_RELAXED)
