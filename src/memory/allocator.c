@@ -30,6 +30,7 @@
 #include "memory/allocator_internal.h"
 
 #include "base/atomic.h"
+#include "memory/guard_inline.h"
 #if EAI_ALLOC_OWNERS
 #include "ealloc/owner.h"
 #endif
@@ -163,7 +164,7 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
         raw = ea_heap_aligned_alloc_at(heap, alignment, EAI_FRONT_BYTES, raw_bytes);
     if (EA_UNLIKELY(!raw)) return NULL;
     want->place = index;
-    want->gross_bytes = ea_heap_usable_size_bytes(heap, raw) + EA_HEAP_OVERHEAD_BYTES;
+    want->gross_bytes = eai_heap_payload_bytes(raw) + EA_HEAP_OVERHEAD_BYTES;
     want->usable_bytes = want->gross_bytes - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES;
     dress(a, want, raw + EAI_FRONT_BYTES);
     return raw + EAI_FRONT_BYTES;
@@ -314,7 +315,7 @@ void *eai_try(alloc_t *a, eai_want_t *want)
 void eai_untake(alloc_t *a, eai_want_t *want, void *payload)
 {
     char *raw = payload;
-    if (want->place != EAI_POOL_PLACE) raw -= EAI_FRONT_BYTES;
+    if (!eai_is_pool(want->place)) raw -= EAI_FRONT_BYTES;
 #if EAI_TAGGED
     (void)eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
 #endif
@@ -359,6 +360,15 @@ void *eai_hand_out(alloc_t *a, const eai_want_t *want, void *payload)
     return payload;
 }
 
+/* After something was given back. */
+EA_INLINE void look_around_after_free(alloc_t *a)
+{
+#if EA_CFG_ALLOC_ISR
+    if (EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
+#endif
+    if (EA_UNLIKELY(eai_is_awaited(a) || level_may_change(a))) eai_after_free(a);
+}
+
 /* After something was taken. */
 EA_INLINE void look_around(alloc_t *a, bool isr)
 {
@@ -381,15 +391,144 @@ void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, c
     return payload;
 }
 
+/* --- the common way --------------------------------------------------------------------------- */
+
+/* What most calls do, in one piece: an ordinary request of a task to the region asked first, and a
+ * block of a region freed by a task. Whatever is not as usual is left to the general way, which
+ * begins anew. */
+#if !EAI_PLAIN
+EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
+{
+    uint8_t first = EAI_PEEK(&a->eai_first);
+    if (EA_UNLIKELY(size_bytes - 1u >= MOST_BYTES || first == EAI_NO_PLACE || eai_in_isr()))
+        return NULL;
+#if EA_CFG_ALLOC_POOLS
+    if (a->eai_pools) return NULL;
+#endif
+    slot_t *slot = &a->eai_slots[first];
+    size_t raw_bytes = size_bytes;
+    (void)caller;
+#if EAI_TAGGED
+    eai_label_t label = {.site = caller};
+    if (eai_guard_picks(&a->eai_guard)) label.flags = EAI_LABEL_GUARDED;
+    raw_bytes += eai_guard_extra_bytes(label.flags != 0);
+    if (EA_CFG_TAGS) label.birth = eai_birth_now();
+#endif
+#if EAI_ALLOC_OWNERS
+    size_t likely = eai_gross_of(raw_bytes);
+    ea_account_t *owner = owner_of_call(a, false);
+    if (owner) {
+        if (EA_UNLIKELY(ea_account_charge(owner, likely, NULL) != EA_OK)) return NULL;
+        label.owner = ea_account_id(owner);
+    }
+#endif
+    (void)eai_lock_slot(a, slot, false);
+    char *payload = slot->eai_is_ordinary ? ea_heap_alloc(slot->eai_heap, raw_bytes) : NULL;
+    size_t gross = 0;
+    if (EA_LIKELY(payload != NULL)) {
+        size_t usable = eai_heap_payload_bytes(payload);
+        gross = usable + EA_HEAP_OVERHEAD_BYTES;
+        payload += EAI_FRONT_BYTES;
+#if EAI_TAGGED
+        eai_guard_write(&a->eai_guard, eai_guard_front_tag(payload), payload, size_bytes,
+                        size_bytes, usable - EAI_FRONT_BYTES, &label);
+#endif
+    }
+    eai_unlock_slot(a, slot);
+#if EAI_ALLOC_OWNERS
+    if (EA_UNLIKELY(owner && gross != likely)) {
+        if (gross < likely) {
+            (void)ea_account_return(owner, likely - gross);
+        } else if (ea_account_charge(owner, gross - likely, NULL) != EA_OK) {
+            (void)eai_guard_mark(&a->eai_guard, eai_guard_front_tag(payload), payload);
+            (void)eai_release(a, first, payload - EAI_FRONT_BYTES, false);
+            (void)ea_account_return(owner, likely);
+            payload = NULL;
+        }
+    }
+#endif
+    if (EA_UNLIKELY(payload == NULL)) return NULL;
+    eai_add_used(a, gross);
+#if EAI_TAGGED
+    if (EA_CFG_GUARD >= 2 && label.flags) eai_guard_freshen(payload, 0, size_bytes);
+#endif
+    look_around(a, false);
+    return payload;
+}
+
+/* Has the block been given back? false: nothing has happened. */
+EA_INLINE bool give_quickly(alloc_t *a, char *payload)
+{
+    slot_t *slot = a->eai_slots, *const end = slot + EA_CFG_ALLOC_REGIONS;
+    char *raw = payload - EAI_FRONT_BYTES;
+    bool done = false;
+    if (EA_CFG_GUARD >= 2 || EA_UNLIKELY(eai_in_isr())) return false;
+    for (;; slot++) { /* bound: EA_CFG_ALLOC_REGIONS */
+        uintptr_t begin = (uintptr_t)EAI_PEEK(&slot->eai_begin);
+        if (EA_LIKELY((uintptr_t)raw - begin < (uintptr_t)EAI_PEEK(&slot->eai_end) - begin)) break;
+        if (EA_UNLIKELY(slot + 1 == end)) return false;
+    }
+    size_t usable = 0;
+#if EAI_ALLOC_OWNERS
+    uint16_t freer = 0, owner = 0;
+    if (a->eai_strict_owner || eai_wants(a, EA_EVENT_WRONG_OWNER)) {
+        const ea_account_t *current = ea_owner_current();
+        if (current) freer = ea_account_id(current);
+    }
+#endif
+    (void)eai_lock_slot(a, slot, false);
+    ea_heap_t *heap = slot->eai_heap;
+    if (EA_LIKELY(heap != NULL && raw != slot->eai_begin)) {
+        usable = eai_heap_payload_bytes(raw);
+        /* What it reads is inside the region, whatever payload is. */
+        if (EA_LIKELY(usable - EAI_FRONT_BYTES - 1u < (size_t)(slot->eai_end - payload))) {
+#if EAI_TAGGED
+            eai_tag_t *tag = eai_guard_front_tag(payload), t;
+            uint32_t veil;
+            bool may = eai_guard_is_intact(&a->eai_guard, tag, payload, usable - EAI_FRONT_BYTES,
+                                           &t, &veil);
+#if EAI_ALLOC_OWNERS
+            owner = eai_tag_owner(&t);
+            may = may && (freer == 0 || owner == 0 || freer == owner);
+#endif
+            if (EA_LIKELY(may)) {
+                (void)eai_guard_write_mark(tag, t, veil);
+                done = ea_heap_free(heap, raw) == EA_OK;
+                if (EA_UNLIKELY(!done)) write_tag(tag, t, veil);
+            }
+#else
+            done = ea_heap_free(heap, raw) == EA_OK;
+#endif
+        }
+    }
+    eai_unlock_slot(a, slot);
+    if (EA_UNLIKELY(!done)) return false;
+#if EAI_ALLOC_OWNERS
+    if (owner != 0 && a->eai_accounts) {
+        ea_account_t *account = ea_account_by_id(a->eai_accounts, owner);
+        if (EA_LIKELY(account != NULL))
+            (void)ea_account_return(account, usable + EA_HEAP_OVERHEAD_BYTES);
+    }
+#endif
+    eai_add_used(a, 0u - (usable + EA_HEAP_OVERHEAD_BYTES));
+    look_around_after_free(a);
+    return true;
+}
+#endif
+
 void *ea_malloc(alloc_t *a, size_t size_bytes)
 {
+    void *block;
 #if EAI_PLAIN
     /* Nothing to do but to ask the first region, if an ordinary request may. */
-    ea_heap_t *heap = a->eai_plain;
-    if (EA_LIKELY(heap != NULL)) {
-        void *block = ea_heap_alloc(heap, size_bytes);
+    uint8_t first = a->eai_first;
+    if (EA_LIKELY(first != EAI_NO_PLACE)) {
+        block = ea_heap_alloc(a->eai_slots[first].eai_heap, size_bytes);
         if (EA_LIKELY(block != NULL)) return block;
     }
+#else
+    block = take_quickly(a, size_bytes, __builtin_return_address(0));
+    if (EA_LIKELY(block != NULL)) return block;
 #endif
     return eai_allocate(a, size_bytes, NULL, __builtin_return_address(0));
 }
@@ -419,7 +558,7 @@ void *ea_aligned_alloc(alloc_t *a, size_t alignment_bytes, size_t size_bytes)
 ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr)
 {
 #if EA_CFG_ALLOC_POOLS
-    if (place == EAI_POOL_PLACE) return ea_poolset_free(a->eai_pools, raw);
+    if (eai_is_pool(place)) return ea_poolset_free(a->eai_pools, raw);
 #endif
     slot_t *slot = &a->eai_slots[place];
     if (!eai_lock_slot(a, slot, isr)) return EA_ERR_BUSY;
@@ -698,7 +837,7 @@ static ea_status_t give_up(alloc_t *a, const eai_block_t *block, bool isr)
     void *raw = eai_raw_of(block);
     if (block->is_free) return EA_OK;
 #if EA_CFG_ALLOC_ISR
-    if (EA_UNLIKELY(isr) && block->place != EAI_POOL_PLACE) {
+    if (EA_UNLIKELY(isr) && !eai_is_pool(block->place)) {
         ea_status_t status = block->aside ? EA_ERR_BUSY : eai_release(a, block->place, raw, true);
         if (status != EA_ERR_BUSY) return status;
 #if !EAI_TAGGED
@@ -711,7 +850,7 @@ static ea_status_t give_up(alloc_t *a, const eai_block_t *block, bool isr)
 #if EAI_TAGGED
     if (block->poisons) eai_guard_poison(block->payload, block->usable_bytes);
 #endif
-    if (block->place == EAI_POOL_PLACE) return eai_release(a, block->place, raw, isr);
+    if (eai_is_pool(block->place)) return eai_release(a, block->place, raw, isr);
     return eai_settle(a, block->place, raw, block->poisons);
 }
 
@@ -737,13 +876,9 @@ ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, const void *ca
     return EA_OK;
 }
 
-/* After something was given back. */
 void eai_look_around(alloc_t *a)
 {
-#if EA_CFG_ALLOC_ISR
-    if (EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
-#endif
-    if (EA_UNLIKELY(eai_is_awaited(a) || level_may_change(a))) eai_after_free(a);
+    look_around_after_free(a);
 }
 
 static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool aside,
@@ -765,10 +900,12 @@ ea_status_t ea_free(alloc_t *a, void *ptr)
 #if EAI_PLAIN
     /* Nothing to do but to find the region. */
     uint8_t place = eai_slot_of(a, ptr);
-    if (EA_LIKELY(place != EAI_NO_PLACE && a->eai_slots[place].eai_heap != NULL)) {
+    if (EA_LIKELY(place != EAI_NO_PLACE)) {
         ea_status_t status = ea_heap_free(a->eai_slots[place].eai_heap, ptr);
         if (EA_LIKELY(status == EA_OK)) return EA_OK;
     }
+#else
+    if (EA_LIKELY(give_quickly(a, ptr))) return EA_OK;
 #endif
     return free_block(a, ptr, eai_in_isr(), false, __builtin_return_address(0));
 }

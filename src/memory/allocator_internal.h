@@ -15,6 +15,10 @@ typedef eai_region_slot_t slot_t;
 /* The place of a block that is no region's but the pool set's, and of none. */
 #define EAI_POOL_PLACE 0xFEu
 #define EAI_NO_PLACE 0xFFu
+EA_INLINE bool eai_is_pool(uint8_t place)
+{
+    return EA_CFG_ALLOC_POOLS && place == EAI_POOL_PLACE;
+}
 
 /* --- a request and what serves it ------------------------------------------------------------- */
 
@@ -198,12 +202,17 @@ EA_INLINE void eai_count(alloc_t *a, eai_chain_counter_t which)
 {
     EAI_POKE(&a->eai_n_chain[which], EAI_PEEK(&a->eai_n_chain[which]) + 1u);
 }
+EA_INLINE bool eai_wants(const alloc_t *a, ea_event_kind_t kind)
+{
+    return ea_events_wanted(a->eai_events, (uint16_t)kind);
+}
 void eai_emit(alloc_t *a, bool isr, const ea_event_t *event);
 /* What needs no more than these. */
 void eai_tell(alloc_t *a, bool isr, ea_event_kind_t kind, ea_reason_t reason, uint16_t owner,
               size_t size_bytes, const void *where, const void *caller);
 #else
 #define eai_count(a, which) ((void)(a))
+#define eai_wants(a, kind) ((void)(a), false)
 #define eai_tell(a, isr, kind, reason, owner, size, where, caller) ((void)(a), (void)(isr))
 #endif
 
@@ -285,7 +294,7 @@ eai_tag_t *eai_pool_tag(const alloc_t *a, const void *payload);
 EA_INLINE eai_tag_t *eai_tag_of(const alloc_t *a, void *payload, uint8_t place)
 {
 #if EA_CFG_ALLOC_POOLS
-    if (place == EAI_POOL_PLACE) return eai_pool_tag(a, payload);
+    if (eai_is_pool(place)) return eai_pool_tag(a, payload);
 #endif
     (void)a, (void)place;
     return eai_guard_front_tag(payload);
@@ -324,12 +333,13 @@ EA_INLINE size_t eai_gross_of(size_t raw_bytes)
 
 EA_INLINE void *eai_raw_of(const eai_block_t *block)
 {
-    return block->place == EAI_POOL_PLACE ? block->payload : block->payload - EAI_FRONT_BYTES;
+    return eai_is_pool(block->place) ? block->payload : block->payload - EAI_FRONT_BYTES;
 }
 
 /* Ticks of about four seconds: what a tag keeps of the time. */
 EA_INLINE uint32_t eai_birth_now(void)
 {
+    if (!EA_CFG_TAGS) return 0; /* nobody keeps it */
     return (uint32_t)(ea_port_time_coarse_us() >> 22);
 }
 
