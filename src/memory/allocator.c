@@ -43,8 +43,9 @@
 #if EAI_ALLOC_OWNERS
 EA_INLINE ea_account_t *owner_of_call(const alloc_t *a, bool isr)
 {
-    ea_account_t *owner = isr ? a->eai_isr_owner : ea_owner_current();
-    return owner ? owner : a->eai_owner;
+    ea_account_t *owner = ea_owner_current(); /* in an interrupt that of interrupts */
+    if (owner && eai_is_ours(a, owner)) return owner;
+    return isr ? a->eai_isr_owner : a->eai_owner;
 }
 #endif
 
@@ -96,8 +97,15 @@ bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_
 #endif
         want->critical =
             want->priority >= EA_PRIORITY_CRITICAL || want->policy == EA_POLICY_CRITICAL;
-        if ((want->alignment_bytes && !eai_is_power_of_two(want->alignment_bytes)) ||
-            want->policy > EA_POLICY_LOW_FRAGMENTATION) {
+        bool invalid = (want->alignment_bytes && !eai_is_power_of_two(want->alignment_bytes)) ||
+                       want->policy > EA_POLICY_LOW_FRAGMENTATION;
+#if EAI_ALLOC_OWNERS
+        if (request->owner && !eai_is_ours(a, request->owner)) {
+            want->owner = NULL;
+            invalid = true;
+        }
+#endif
+        if (invalid) {
             eai_refuse(a, want, EA_REASON_INVALID);
             return false;
         }
@@ -165,9 +173,8 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
 /* May the request not have what is kept for those that name a capability? */
 EA_INLINE bool is_kept(const slot_t *slot, const eai_want_t *want)
 {
-    return slot->eai_reserve_bytes != 0 && (want->capabilities & slot->eai_capabilities) == 0 &&
-           ea_heap_free_bytes(slot->eai_heap) <
-               slot->eai_reserve_bytes + eai_gross_of(want->raw_bytes);
+    size_t kept = eai_kept_bytes(slot, want);
+    return kept != 0 && ea_heap_free_bytes(slot->eai_heap) < kept + eai_gross_of(want->raw_bytes);
 }
 
 /* Take a block out of one region. */
@@ -268,6 +275,9 @@ void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
     (void)a;
     if (EA_UNLIKELY(!payload)) {
         charge_down_to(want, 0);
+#if EAI_ALLOC_OWNERS
+        want->limiter = NULL; /* it was not the budget, this time */
+#endif
         return NULL;
     }
 #if EAI_ALLOC_OWNERS
@@ -722,6 +732,12 @@ static ea_status_t look_at(alloc_t *a, slot_t *slot, bool locked, eai_block_t *b
         return EA_ERR_FOREIGN;
     if (EA_LIKELY(locked)) {
         ea_status_t status = ea_heap_probe(slot->eai_heap, raw, &usable);
+#if EAI_TAGGED
+        /* Links have been written over the tag, but not over all of it. */
+        if (EA_UNLIKELY(status == EA_ERR_DOUBLE_FREE))
+            (void)eai_guard_label(&a->eai_guard, eai_guard_front_tag(block->payload),
+                                  block->payload, &block->label);
+#endif
         if (EA_UNLIKELY(status != EA_OK)) return status;
     } else {
         usable = ea_heap_usable_size_bytes(slot->eai_heap, raw);
@@ -753,7 +769,12 @@ static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, const eai_block_t 
     else if (finding->kind == EA_GUARD_DOUBLE_FREE)
         status = EA_ERR_DOUBLE_FREE;
 #if EAI_TAGGED
-    if (block->tag) eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
+    if (block->tag)
+        eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
+    else if (sizeof(uintptr_t) > 4) /* what links leave: see guard.c */
+        report.owner = block->label.owner;
+    else
+        report.site = block->label.site;
 #endif
     report.kind = finding->kind;
     if (!isr && block->place < EA_CFG_ALLOC_REGIONS && status != EA_ERR_NOT_OWNER)
@@ -866,7 +887,7 @@ static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool 
     eai_block_t block = {.payload = ptr, .goes = true, .aside = aside};
 #if EAI_ALLOC_OWNERS
     const ea_account_t *freer = isr ? NULL : ea_owner_current();
-    block.freer = freer ? ea_account_id(freer) : 0;
+    block.freer = freer && eai_is_ours(a, freer) ? ea_account_id(freer) : 0;
 #endif
     ea_status_t status = eai_discard(a, &block, isr, caller);
     if (status == EA_OK && !isr) eai_look_around(a);

@@ -221,7 +221,7 @@ static ea_status_t move_charge(ea_account_t *from, ea_account_t *to, size_t byte
 ea_status_t ea_transfer(alloc_t *a, void *ptr, ea_account_t *to)
 {
     eai_block_t block;
-    if (!ptr) return EA_ERR_INVALID;
+    if (!ptr || (to && !eai_is_ours(a, to))) return EA_ERR_INVALID;
     ea_status_t status = eai_find(a, ptr, &block, __builtin_return_address(0));
     if (status != EA_OK) return status;
     status = move_charge(owner_of(a, &block), to, block.gross_bytes, NULL);

@@ -63,6 +63,15 @@ typedef struct {
     bool is_free; /* it is in its heap again */
 } eai_block_t;
 
+#if EAI_ALLOC_OWNERS
+/* Is the account one of the allocator's book? Any other could be charged, but a block that is freed
+ * names its owner by a number of this book. */
+EA_INLINE bool eai_is_ours(const alloc_t *a, const ea_account_t *account)
+{
+    return account->eai_book == a->eai_accounts;
+}
+#endif
+
 /* --- locks ------------------------------------------------------------------------------------ */
 
 /* A slot's lock guards its heap; the allocator's guards the chain's lists, the order of slots and
@@ -147,6 +156,12 @@ EA_INLINE bool eai_in_isr(void)
 #else
     return false;
 #endif
+}
+
+/* Bytes of a region that are not for such a request: kept for those that name a capability. */
+EA_INLINE size_t eai_kept_bytes(const slot_t *slot, const eai_want_t *want)
+{
+    return (want->capabilities & slot->eai_capabilities) != 0 ? 0 : slot->eai_reserve_bytes;
 }
 
 /* --- words that are read without the lock under which they change ----------------------------- */

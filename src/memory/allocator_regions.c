@@ -29,7 +29,19 @@ static bool comes_before(const slot_t *slot, const slot_t *other)
     if (one != two) return one < two;
     uint8_t high = EAI_PEEK(&slot->eai_priority), low = EAI_PEEK(&other->eai_priority);
     if (high != low) return high > low;
-    return (uint8_t)(EAI_PEEK(&slot->eai_serial) - EAI_PEEK(&other->eai_serial)) >= 0x80u;
+    return EAI_PEEK(&slot->eai_serial) < EAI_PEEK(&other->eai_serial);
+}
+
+/* A slot without a heap is for others again. Those that came later move up, so that the serials in
+ * use are 1 to the number of slots in use. The allocator's lock is held. */
+static void vacate(alloc_t *a, slot_t *slot)
+{
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        uint8_t other = EAI_PEEK(&a->eai_slots[i].eai_serial);
+        if (other > slot->eai_serial) EAI_POKE(&a->eai_slots[i].eai_serial, (uint8_t)(other - 1u));
+    }
+    EAI_POKE(&slot->eai_serial, (uint8_t)0);
+    EAI_POKE(&slot->eai_end, slot->eai_begin);
 }
 
 /* Write the order of the slots in use, and what hangs on it. The allocator's lock is held. */
@@ -115,6 +127,11 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
         (!EA_CFG_ALLOC_REPORT && options->events) ||
         (EA_CFG_GUARD < 3 && options->quarantine_bytes != 0))
         return EA_ERR_INVALID;
+#if EAI_ALLOC_OWNERS
+    if ((options->owner && options->owner->eai_book != options->accounts) ||
+        (options->isr_owner && options->isr_owner->eai_book != options->accounts))
+        return EA_ERR_INVALID;
+#endif
 #if EA_CFG_ALLOC_LOCKING == 3
     if (!options->lock_ops || !options->lock_ops->acquire || !options->lock_ops->try_acquire ||
         !options->lock_ops->release || !options->lock)
@@ -265,7 +282,7 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
         if (from == to && index == EAI_NO_PLACE) index = i;
         if (from == to) continue;
         if (begin < to && from < end) status = EA_ERR_INVALID;
-        if ((uint8_t)(serial - newest) < 0x80u) newest = serial;
+        if (serial > newest) newest = serial;
     }
     if (index != EAI_NO_PLACE && status == EA_ERR_RANGE) {
         slot_t *slot = &a->eai_slots[index];
@@ -295,14 +312,13 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
                                              options->reserve_bytes == 0 &&
                                              slot->eai_line_log2 == 0);
         EAI_POKE(&slot->eai_heap, heap);
-    } else {
-        EAI_POKE(&slot->eai_end, begin);
     }
     eai_unlock_slot(a, slot);
-    if (!heap) return EA_ERR_INVALID;
     eai_lock(a);
+    if (!heap) vacate(a, slot);
     reorder(a);
     eai_unlock(a);
+    if (!heap) return EA_ERR_INVALID;
     count_total(a);
     eai_look_around(a);
     return EA_OK;
@@ -339,13 +355,13 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
             (void)ea_heap_deinit(slot->eai_heap);
             EAI_POKE(&slot->eai_is_ordinary, false);
             EAI_POKE(&slot->eai_heap, NULL);
-            EAI_POKE(&slot->eai_end, slot->eai_begin);
             status = EA_OK;
         }
     }
     eai_unlock_slot(a, slot);
     if (status == EA_OK) {
         eai_lock(a);
+        vacate(a, slot);
         reorder(a);
         eai_unlock(a);
         count_total(a);
