@@ -34,6 +34,8 @@
 #include "ealloc/owner.h"
 #endif
 
+static ea_status_t give_up(alloc_t *a, const eai_block_t *block, bool isr);
+
 /* --- what a request needs --------------------------------------------------------------------- */
 
 /* What cannot be a size once dressed: half the address space is more than any heap has. */
@@ -281,21 +283,32 @@ void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
     return payload;
 }
 
+#if EA_CFG_ALLOC_POOLS
+/* A block of the pool set. Only its tag needs a lock; an interrupt that cannot have that takes no
+ * block. */
+static void *take_from_pools(alloc_t *a, eai_want_t *want)
+{
+    ea_poolset_t *pools = a->eai_pools;
+    if (EAI_TAGGED && !eai_lock_place(a, EAI_POOL_PLACE, want->isr)) return NULL;
+    void *payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
+    if (payload) {
+        want->place = EAI_POOL_PLACE;
+        want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
+        dress(a, want, payload);
+    }
+    if (EAI_TAGGED) eai_unlock_place(a, EAI_POOL_PLACE);
+    return payload;
+}
+#endif
+
 void *eai_try(alloc_t *a, eai_want_t *want)
 {
     void *payload = NULL;
     if (EA_UNLIKELY(!eai_charge(want))) return NULL;
 #if EA_CFG_ALLOC_POOLS
-    ea_poolset_t *pools = a->eai_pools;
-    if (pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
-        want->policy == EA_POLICY_DEFAULT) {
-        payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
-        if (payload) {
-            want->place = EAI_POOL_PLACE;
-            want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
-            dress(a, want, payload);
-        }
-    }
+    if (a->eai_pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
+        want->policy == EA_POLICY_DEFAULT)
+        payload = take_from_pools(a, want);
 #endif
     if (!payload) payload = take(a, want);
     return eai_settle_charge(a, want, payload);
@@ -303,12 +316,14 @@ void *eai_try(alloc_t *a, eai_want_t *want)
 
 void eai_untake(alloc_t *a, eai_want_t *want, void *payload)
 {
-    char *raw = payload;
-    if (!eai_is_pool(want->place)) raw -= EAI_FRONT_BYTES;
+    eai_block_t block = {.payload = payload, .place = want->place};
 #if EAI_TAGGED
+    /* Nobody else knows the block: an interrupt may mark it without a lock. */
+    bool locked = eai_lock_place(a, want->place, want->isr);
     (void)eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
+    if (locked) eai_unlock_place(a, want->place);
 #endif
-    (void)eai_release(a, want->place, raw, want->isr);
+    (void)give_up(a, &block, want->isr);
     charge_down_to(want, 0);
 }
 
@@ -411,6 +426,7 @@ ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr)
 #if EA_CFG_ALLOC_POOLS
     if (eai_is_pool(place)) return ea_poolset_free(a->eai_pools, raw);
 #endif
+    if (place == EAI_NO_PLACE) return EA_ERR_FOREIGN;
     slot_t *slot = &a->eai_slots[place];
     if (!eai_lock_slot(a, slot, isr)) return EA_ERR_BUSY;
     ea_status_t status = ea_heap_free(slot->eai_heap, raw);
@@ -488,7 +504,7 @@ size_t eai_drain(alloc_t *a, size_t max_steps)
         void *raw = take_deferred(a);
         if (!raw) break;
         *sign_in(raw) = 0;
-        ea_status_t status = eai_settle(a, eai_slot_of(a, raw), raw, false);
+        ea_status_t status = eai_settle(a, eai_home_of(a, raw), raw, false);
         if (EA_LIKELY(status == EA_OK)) continue;
         ea_guard_report_t report = {.kind = eai_kind_of(status),
                                     .block = (char *)raw + EAI_FRONT_BYTES};
@@ -562,7 +578,10 @@ static ea_status_t inspect(alloc_t *a, eai_block_t *block, eai_finding_t *findin
         finding->kind = EA_GUARD_WRONG_OWNER;
         return EA_ERR_NOT_OWNER;
     }
-    block->poisons = eai_guard_mark(&a->eai_guard, block->tag, block->payload);
+    if (!eai_guard_claim(&a->eai_guard, block->tag, block->payload, &block->poisons)) {
+        finding->kind = EA_GUARD_DOUBLE_FREE; /* an interrupt was faster */
+        return EA_ERR_DOUBLE_FREE;
+    }
 #else
     (void)a, (void)block, (void)finding;
 #endif
@@ -625,22 +644,32 @@ static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, const eai_block_t 
 static ea_status_t locate(alloc_t *a, bool isr, eai_block_t *block, eai_finding_t *finding)
 {
     ea_status_t status = EA_ERR_FOREIGN;
-    block->place = eai_slot_of(a, block->payload);
-    if (EA_LIKELY(block->place != EAI_NO_PLACE)) {
-        slot_t *slot = &a->eai_slots[block->place];
+    uint8_t i = eai_slot_from(a, 0, block->payload);
+    block->place = i;
+    while (EA_LIKELY(i != EAI_NO_PLACE)) { /* bound: EA_CFG_ALLOC_REGIONS */
+        slot_t *slot = &a->eai_slots[i];
         bool locked = !block->aside && eai_lock_slot(a, slot, isr);
         status = look_at(a, slot, locked, block, finding);
         if (locked) eai_unlock_slot(a, slot);
+        if (EA_LIKELY(status != EA_ERR_FOREIGN)) {
+            block->place = i;
+            return status;
+        }
+        i = eai_slot_from(a, i + 1u, block->payload); /* the slot's region just came or went? */
     }
 #if EA_CFG_ALLOC_POOLS
-    else if (a->eai_pools && ea_poolset_owns(a->eai_pools, block->payload)) {
+    if (a->eai_pools && ea_poolset_owns(a->eai_pools, block->payload)) {
         block->place = EAI_POOL_PLACE;
         block->gross_bytes = block->usable_bytes =
             ea_poolset_usable_bytes(a->eai_pools, block->payload);
 #if EAI_TAGGED
         block->tag = eai_pool_tag(a, block->payload);
-#endif
+        bool locked = !block->aside && eai_lock_place(a, EAI_POOL_PLACE, isr);
         status = inspect(a, block, finding);
+        if (locked) eai_unlock_place(a, EAI_POOL_PLACE);
+#else
+        status = inspect(a, block, finding);
+#endif
     }
 #endif
     return status;
@@ -743,7 +772,7 @@ ea_status_t ea_free(alloc_t *a, void *ptr)
     if (!ptr) return EA_OK;
 #if EAI_PLAIN
     /* Nothing to do but to find the region. */
-    uint8_t place = eai_slot_of(a, ptr);
+    uint8_t place = eai_slot_from(a, 0, ptr);
     if (EA_LIKELY(place != EAI_NO_PLACE && a->eai_slots[place].eai_heap != NULL)) {
         ea_status_t status = ea_heap_free(a->eai_slots[place].eai_heap, ptr);
         if (EA_LIKELY(status == EA_OK)) return EA_OK;

@@ -287,7 +287,8 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
     const ea_heap_options_t heap_options = {.span_bytes = options->span_bytes, .fit = options->fit};
     ea_heap_t *heap = ea_heap_init(mem, size_bytes, &heap_options);
 #if EA_CFG_ALLOC_LOCKING == 3
-    slot->eai_lock = options->lock ? options->lock : a->eai_lock;
+    (void)eai_lock_slot(a, slot, false);
+    eai_relock_slot(a, slot, options->lock ? options->lock : a->eai_lock);
 #endif
     (void)eai_lock_slot(a, slot, false);
     if (heap) {

@@ -96,7 +96,7 @@ void eai_refuse(alloc_t *a, const eai_want_t *want, ea_reason_t reason)
     ea_port_irq_t irq = ea_port_irq_mask(); /* from any context: one record of constant size */
     f.sequence = a->eai_failure.sequence + 1u;
     a->eai_failure = f;
-    a->eai_n_failures_by[f.reason]++;
+    EAI_POKE(&a->eai_n_failures_by[f.reason], EAI_PEEK(&a->eai_n_failures_by[f.reason]) + 1u);
     ea_port_irq_restore(irq);
     if (f.reason == EA_REASON_OVER_LIMIT)
         eai_tell(a, want->isr, EA_EVENT_LIMIT, f.reason, f.limiter, f.size_bytes, NULL, f.caller);
@@ -299,7 +299,7 @@ static void *compact(alloc_t *a, eai_want_t *want)
 static void fill_reserve(alloc_t *a, slot_t *slot, size_t at_most)
 {
     void *block = ea_heap_alloc(slot->eai_heap, at_most);
-    a->eai_reserve = block;
+    EAI_POKE(&a->eai_reserve, block);
     EAI_POKE(&a->eai_reserve_held,
              block ? ea_heap_usable_size_bytes(slot->eai_heap, block) : (size_t)0);
 }
@@ -328,20 +328,21 @@ static bool refill_reserve(alloc_t *a)
     if (i == EAI_NO_PLACE) return false;
     slot_t *slot = &a->eai_slots[i];
     if (!eai_lock_slot(a, slot, false)) return false;
-    if (slot->eai_heap && a->eai_reserve_held < a->eai_reserve_bytes) {
+    size_t bytes = EAI_PEEK(&a->eai_reserve_bytes);
+    if (slot->eai_heap && EAI_PEEK(&a->eai_reserve_slot) == i && a->eai_reserve_held < bytes) {
         void *old = a->eai_reserve;
-        void *block = ea_heap_alloc(slot->eai_heap, a->eai_reserve_bytes);
+        void *block = ea_heap_alloc(slot->eai_heap, bytes);
         if (!block && old) {
             /* With what is held given back, there may be room in one piece. */
             size_t held = a->eai_reserve_held;
             (void)ea_heap_free(slot->eai_heap, old);
             old = NULL;
-            block = ea_heap_alloc(slot->eai_heap, a->eai_reserve_bytes);
+            block = ea_heap_alloc(slot->eai_heap, bytes);
             if (!block) fill_reserve(a, slot, held);
         }
         if (block) {
             if (old) (void)ea_heap_free(slot->eai_heap, old);
-            a->eai_reserve = block;
+            EAI_POKE(&a->eai_reserve, block);
             EAI_POKE(&a->eai_reserve_held, ea_heap_usable_size_bytes(slot->eai_heap, block));
             filled = true;
         }
@@ -360,7 +361,7 @@ static void *spend_reserve(alloc_t *a, eai_want_t *want)
     if (!eai_charge(want)) return NULL;
     void *payload = NULL;
     if (eai_lock_slot(a, slot, want->isr)) {
-        if (slot->eai_heap && a->eai_reserve) {
+        if (slot->eai_heap && EAI_PEEK(&a->eai_reserve_slot) == i && a->eai_reserve) {
             size_t held = a->eai_reserve_held;
             (void)ea_heap_free(slot->eai_heap, a->eai_reserve);
             payload = eai_take_locked(a, i, want);
@@ -380,26 +381,39 @@ static void *spend_reserve(alloc_t *a, eai_want_t *want)
     return payload;
 }
 
-/* The reserve is between two states only under its slot's lock; setting it is for tasks. */
-ea_status_t ea_allocator_set_reserve(alloc_t *a, size_t reserve_bytes)
+/* Give the reserve back to its slot's heap. */
+static void drop_reserve(alloc_t *a)
 {
     uint8_t i = EAI_PEEK(&a->eai_reserve_slot);
-    if (i != EAI_NO_PLACE) {
-        slot_t *slot = &a->eai_slots[i];
-        (void)eai_lock_slot(a, slot, false);
+    if (i == EAI_NO_PLACE) return;
+    slot_t *slot = &a->eai_slots[i];
+    (void)eai_lock_slot(a, slot, false);
+    if (EAI_PEEK(&a->eai_reserve_slot) == i) {
         if (a->eai_reserve) (void)ea_heap_free(slot->eai_heap, a->eai_reserve);
-        a->eai_reserve = NULL;
+        EAI_POKE(&a->eai_reserve, NULL);
         EAI_POKE(&a->eai_reserve_held, 0);
         EAI_POKE(&a->eai_reserve_bytes, 0);
         EAI_POKE(&a->eai_reserve_slot, EAI_NO_PLACE);
-        eai_unlock_slot(a, slot);
     }
+    eai_unlock_slot(a, slot);
+}
+
+/* The reserve is between two states only under its slot's lock; from no slot to one it goes under
+ * the allocator's. */
+ea_status_t ea_allocator_set_reserve(alloc_t *a, size_t reserve_bytes)
+{
+    drop_reserve(a);
     if (reserve_bytes == 0) return EA_OK;
-    i = reserve_slot(a, reserve_bytes);
+    uint8_t i = reserve_slot(a, reserve_bytes);
     if (i == EAI_NO_PLACE) return EA_ERR_INVALID;
-    EAI_POKE(&a->eai_reserve_bytes, reserve_bytes);
-    EAI_POKE(&a->eai_reserve_slot, i);
-    return refill_reserve(a) ? EA_OK : EA_ERR_NO_MEMORY;
+    eai_lock(a);
+    bool is_first = EAI_PEEK(&a->eai_reserve_slot) == EAI_NO_PLACE;
+    if (is_first) { /* else another task was faster */
+        EAI_POKE(&a->eai_reserve_bytes, reserve_bytes);
+        EAI_POKE(&a->eai_reserve_slot, i);
+    }
+    eai_unlock(a);
+    return is_first && refill_reserve(a) ? EA_OK : EA_ERR_NO_MEMORY;
 }
 #endif
 
@@ -506,8 +520,10 @@ static void *adopt(alloc_t *a, eai_want_t *want, void *ptr)
 #if EAI_ALLOC_OWNERS
     label.owner = want->owner ? ea_account_id(want->owner) : 0;
 #endif
+    (void)eai_lock_place(a, block.place, false);
     eai_guard_resize(&a->eai_guard, block.tag, ptr, want->size_bytes, want->size_bytes,
                      block.usable_bytes, &label);
+    eai_unlock_place(a, block.place);
 #endif
     return ptr;
 }
@@ -603,8 +619,8 @@ void eai_after_free(alloc_t *a)
     }
 #endif
 #if EA_CFG_ALLOC_RESERVE
-    if (a->eai_reserve_held < a->eai_reserve_bytes && refill_reserve(a))
-        eai_tell(a, false, EA_EVENT_RESERVE_REFILLED, EA_REASON_NONE, 0, a->eai_reserve_bytes, NULL,
-                 NULL);
+    size_t bytes = EAI_PEEK(&a->eai_reserve_bytes);
+    if (EAI_PEEK(&a->eai_reserve_held) < bytes && refill_reserve(a))
+        eai_tell(a, false, EA_EVENT_RESERVE_REFILLED, EA_REASON_NONE, 0, bytes, NULL, NULL);
 #endif
 }

@@ -42,6 +42,7 @@
  */
 #include "memory/guard.h"
 
+#include "base/atomic.h"
 #include "base/mem.h"
 
 const char *ea_guard_kind_name(ea_guard_kind_t kind)
@@ -290,12 +291,28 @@ EA_INLINE void fill_slack(void *payload, size_t request, size_t usable)
     while (--n > 0) *++word = IN_EACH_BYTE(FILL_SLACK); /* bound: the slack; level 1: FILL_WORDS */
 }
 
+/* The first word may hold the user's bytes, which change while a sweep reads it and have no part in
+ * what it is compared to. ThreadSanitizer, which cannot know that, is shown bytes. */
+EA_INLINE uint32_t read_first_slack(const word_t *word, const void *payload, size_t request)
+{
+#if defined(__SANITIZE_THREAD__)
+    uint32_t seen = 0;
+    for (size_t i = ((uintptr_t)payload + request) % 4u; i < 4; i++)
+        ((byte_t *)&seen)[i] = ((const byte_t *)word)[i];
+    return seen;
+#else
+    (void)payload, (void)request;
+    return *word;
+#endif
+}
+
 EA_INLINE bool slack_is_intact(const void *payload, size_t request, size_t usable)
 {
     const word_t *word = first_slack_word(payload, request);
     size_t n = count_slack_words(word, trailer_of(payload, usable));
     if (n == 0) return true;
-    uint32_t wrong = (*word ^ IN_EACH_BYTE(FILL_SLACK)) & ~user_bits(payload, request);
+    uint32_t wrong = (read_first_slack(word, payload, request) ^ IN_EACH_BYTE(FILL_SLACK)) &
+                     ~user_bits(payload, request);
     while (--n > 0) wrong |= *++word ^ IN_EACH_BYTE(FILL_SLACK); /* bound: as fill_slack() */
     return wrong == 0;
 }
@@ -513,6 +530,36 @@ bool eai_guard_mark(const eai_guard_t *g, eai_tag_t *tag, const void *payload)
     write_tag(tag, t, veil);
     return poisons;
 }
+
+#if EA_CFG_ALLOC_ISR
+bool eai_guard_claim(const eai_guard_t *g, eai_tag_t *tag, const void *payload, bool *poisons)
+{
+    uint32_t veil = veil_of(g, payload);
+    uint32_t *last = (uint32_t *)&tag->words[LAST];
+    bool claimed = false;
+    eai_tag_t t;
+    EAI_ENTER(irq);
+    do { /* bound: one context at a time tries again, after another one has claimed the block */
+        uint32_t seen = EAI_LOAD(last, EAI_RELAXED);
+        if (read_tag(tag, veil, &t) != LIVE) break;
+        *poisons = EA_CFG_GUARD >= 2 && is_guarded(&t);
+        t.words[LAST] = (t.words[LAST] & ~CHECK_MASK) | FREED;
+        t.words[LAST] |= check_of(&t, LEFT_BY_LINKS, veil);
+        hide(&t, veil);
+        claimed = EAI_CAS_U32(last, seen, t.words[LAST]);
+    } while (!claimed);
+    EAI_LEAVE(irq);
+    return claimed;
+}
+#else
+bool eai_guard_claim(const eai_guard_t *g, eai_tag_t *tag, const void *payload, bool *poisons)
+{
+    eai_tag_t t;
+    if (read_tag(tag, veil_of(g, payload), &t) != LIVE) return false;
+    *poisons = eai_guard_mark(g, tag, payload);
+    return true;
+}
+#endif
 
 void eai_guard_poison(void *payload, size_t usable)
 {
