@@ -327,8 +327,14 @@ typedef struct ea_allocator {
     void *eai_compact_context;
 #endif
 #if EA_CFG_ALLOC_WAIT
-    ea_waitq_t eai_waiting;
+    ea_waitq_t eai_waiting; /* for memory */
+#if EAI_ALLOC_OWNERS
+    ea_waitq_t eai_short; /* for their owners' budget */
+    uint32_t eai_n_short;
+#endif
     uint32_t eai_tickets;
+    uint32_t eai_n_serving; /* tasks that serve */
+    bool eai_is_crossed;    /* two of them did at the same time */
 #endif
 #if EA_CFG_ALLOC_RESERVE
     void *eai_reserve;

@@ -69,6 +69,10 @@ void ea_waiter_init(ea_waiter_t *waiter, uint32_t priority);
  * somebody waits on, at most EA_CFG_WAIT_LEVELS - 1. */
 void ea_waitq_enter_locked(ea_waitq_t *queue, ea_waiter_t *waiter);
 
+/* The same, to the beginning of its level: for a task that was woken, found nothing and goes on
+ * waiting. */
+void ea_waitq_return_locked(ea_waitq_t *queue, ea_waiter_t *waiter);
+
 /* Sleep until something is handed to waiter, somebody cancels it or timeout_us are over
  * (EA_WAIT_FOREVER: never); then it is out of the queue. 0 does not sleep.
  * Returns  EA_OK with waiter->result, also if it was handed over in the very moment the time ended;
@@ -90,6 +94,10 @@ EA_NODISCARD ea_waiter_t *ea_waitq_first_locked(const ea_waitq_t *queue);
 /* Hand result to waiter, which must be in a queue: it leaves and its task runs.
  * Context  any, interrupts and signal handlers included. Cost O(1). */
 void ea_waitq_hand_locked(ea_waiter_t *waiter, void *result);
+
+/* Let waiter, which is in a queue, go on waiting at the end of a level of this one (which may be
+ * the same). Its task does not notice. Context: any. Cost: as enter. */
+void ea_waitq_move_locked(ea_waitq_t *queue, ea_waiter_t *waiter, uint32_t priority);
 
 /* End waiter's wait without a result; it must be in a queue. Context: any. Cost O(1). */
 void ea_waitq_cancel_locked(ea_waiter_t *waiter);

@@ -70,10 +70,9 @@ ea_waiter_t *ea_waitq_first_locked(const ea_waitq_t *queue)
     return queue->eai_first;
 }
 
-/* Take waiter out of its queue, with a status other than EA_ERR_AGAIN. */
-static void leave(ea_waiter_t *waiter, ea_status_t status)
+/* Take waiter out of its queue. */
+static void unlink_waiter(ea_waiter_t *waiter)
 {
-    waiter->eai_status = status;
     if (waiter->eai_next == waiter) {
         point_at(waiter->eai_up, waiter->eai_down);
         return;
@@ -85,6 +84,34 @@ static void leave(ea_waiter_t *waiter, ea_status_t status)
         if (waiter->eai_down != NULL) waiter->eai_down->eai_up = &waiter->eai_next->eai_down;
         point_at(waiter->eai_up, waiter->eai_next);
     }
+}
+
+/* The same for good, with a status other than EA_ERR_AGAIN. */
+static void leave(ea_waiter_t *waiter, ea_status_t status)
+{
+    waiter->eai_status = status;
+    unlink_waiter(waiter);
+}
+
+void ea_waitq_return_locked(ea_waitq_t *queue, ea_waiter_t *waiter)
+{
+    ea_waitq_enter_locked(queue, waiter);
+    if (waiter->eai_up != NULL) return;    /* alone on its level */
+    ea_waiter_t *first = waiter->eai_next; /* it stands last, and the circle has no other end */
+    waiter->eai_down = first->eai_down;
+    if (waiter->eai_down != NULL) waiter->eai_down->eai_up = &waiter->eai_down;
+    ea_waiter_t **at = first->eai_up;
+    first->eai_up = NULL;
+    point_at(at, waiter);
+}
+
+void ea_waitq_move_locked(ea_waitq_t *queue, ea_waiter_t *waiter, uint32_t priority)
+{
+    const uint32_t most = EA_CFG_WAIT_LEVELS - 1;
+
+    unlink_waiter(waiter);
+    waiter->eai_level = priority < most ? priority : most;
+    ea_waitq_enter_locked(queue, waiter);
 }
 
 void ea_waitq_hand_locked(ea_waiter_t *waiter, void *result)

@@ -2,7 +2,8 @@
  *
  * The allocator: requests and what serves them. allocator_regions.c holds its life, regions and
  * pools, allocator_resize.c the rest of the malloc family, allocator_rescue.c the chain for when
- * memory ends, allocator_blocks.c what looks at blocks and owners.
+ * memory ends, allocator_wait.c those that wait, allocator_blocks.c what looks at blocks and
+ * owners.
  *
  *     request -> owner charged -> pool set or region -> block dressed -> pointer
  *     pointer -> region or pool found by address -> guards tested -> undressed -> owner paid back
@@ -18,8 +19,7 @@
  *   A5 a block freed in an interrupt is in the deferred list, in its region, or not freed: the list
  *      runs through the blocks themselves, so it is never full
  *   A6 from the moment a task waits until it is served or gives up, whoever frees tries to serve
- *      the first that waits: nobody sleeps beside memory that would do (serve_first() in
- *      allocator_rescue.c)
+ *      those that wait: nobody sleeps beside memory that would do (allocator_wait.c)
  *
  * The deferred list is pushed to by any context and taken as a whole by a task, so a push that
  * finds the head it read is right whatever happened in between.
@@ -238,12 +238,15 @@ static void *take(alloc_t *a, eai_want_t *want)
 /* --- charging --------------------------------------------------------------------------------- */
 
 #if EAI_ALLOC_OWNERS
+#define want_no_limiter(want) ((want)->limiter = NULL)
 /* Charge up to bytes in all. */
 EA_INLINE bool charge_up_to(eai_want_t *want, size_t bytes)
 {
     if (!want->owner || bytes <= want->charged) return true;
-    if (ea_account_charge(want->owner, bytes - want->charged, &want->limiter) != EA_OK)
+    if (ea_account_charge(want->owner, bytes - want->charged, &want->limiter) != EA_OK) {
+        want->short_bytes = bytes;
         return false;
+    }
     want->charged = bytes;
     return true;
 }
@@ -255,12 +258,23 @@ EA_INLINE void charge_down_to(eai_want_t *want, size_t bytes)
     want->charged = bytes;
 }
 #else
+#define want_no_limiter(want) ((void)(want))
 #define charge_up_to(want, bytes) ((void)(want), true)
 #define charge_down_to(want, bytes) ((void)(want))
 #endif
 
+#if EAI_ALLOC_OWNERS && EA_CFG_ALLOC_WAIT
+bool eai_could_pay(eai_want_t *want)
+{
+    bool could = charge_up_to(want, want->short_bytes);
+    charge_down_to(want, 0);
+    return could;
+}
+#endif
+
 bool eai_charge(eai_want_t *want)
 {
+    want_no_limiter(want);
     return charge_up_to(want, eai_gross_of(want->raw_bytes));
 }
 
@@ -368,7 +382,9 @@ void *eai_hand_out(alloc_t *a, const eai_want_t *want, void *payload)
 EA_INLINE void look_around(alloc_t *a, bool isr)
 {
 #if EA_CFG_ALLOC_ISR
-    if (!isr && EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
+    if (!isr && EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0) && eai_drain(a, 4) != 0 &&
+        eai_is_awaited(a))
+        eai_after_free(a);
 #endif
     if (!isr && EA_UNLIKELY(level_may_change(a))) eai_watch(a);
 }
@@ -764,6 +780,9 @@ static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool 
 #endif
     ea_status_t status = eai_discard(a, &block, isr, caller);
     if (status == EA_OK && !isr) eai_look_around(a);
+#if EA_CFG_ALLOC_ISR && EA_CFG_ALLOC_WAIT
+    if (EA_UNLIKELY(isr) && status == EA_OK && eai_has_waiters(a)) eai_rouse_isr(a);
+#endif
     return status;
 }
 

@@ -30,8 +30,9 @@ typedef struct {
     const void *caller;
 #if EAI_ALLOC_OWNERS
     ea_account_t *owner;
-    ea_account_t *limiter; /* who refused the charge */
+    ea_account_t *limiter; /* who refused the charge; NULL: nobody did */
     size_t charged;
+    size_t short_bytes; /* the charge that was refused */
 #endif
     uint32_t capabilities;
     uint8_t policy;
@@ -297,13 +298,31 @@ ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr);
 ea_status_t eai_settle(alloc_t *a, uint8_t place, void *raw, bool is_poisoned);
 /* What is due when memory has come back: waiters, the reserve, pressure. Task only. */
 void eai_after_free(alloc_t *a);
+#if EA_CFG_ALLOC_WAIT
+/* Wait as long as the request says. NULL: the time is over. */
+void *eai_wait(alloc_t *a, eai_want_t *want);
+/* Serve those that wait, as far as that is possible. Task only. */
+void eai_serve(alloc_t *a);
+/* An interrupt freed something: let one of those that wait look. */
+void eai_rouse_isr(alloc_t *a);
+/* Whether the owner of a request that waits for its budget could pay now. */
+bool eai_could_pay(eai_want_t *want);
+EA_INLINE bool eai_has_waiters(const alloc_t *a)
+{
+    bool waits = !ea_waitq_is_empty(&a->eai_waiting);
+#if EAI_ALLOC_OWNERS
+    waits |= !ea_waitq_is_empty(&a->eai_short);
+#endif
+    return waits;
+}
+#endif
 /* Is there anything for eai_after_free() to do but pressure? */
 EA_INLINE bool eai_is_awaited(const alloc_t *a)
 {
     (void)a;
     bool awaited = false;
 #if EA_CFG_ALLOC_WAIT
-    awaited |= !ea_waitq_is_empty(&a->eai_waiting);
+    awaited |= eai_has_waiters(a);
 #endif
 #if EA_CFG_ALLOC_RESERVE
     awaited |= EAI_PEEK(&a->eai_reserve_held) < EAI_PEEK(&a->eai_reserve_bytes);

@@ -208,7 +208,7 @@ ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
         if (a->eai_slots[i].eai_heap) n += live_in(&a->eai_slots[i]);
 #if EA_CFG_ALLOC_WAIT
-    waits = !ea_waitq_is_empty(&a->eai_waiting);
+    waits = eai_has_waiters(a);
 #endif
     if (n_live) *n_live = n;
     if (n != 0 || waits) {
@@ -356,6 +356,7 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
 #if EA_CFG_ALLOC_RESERVE
     if (holds) (void)ea_allocator_set_reserve(a, reserve);
 #endif
+    eai_look_around(a); /* what was settled is there, whatever became of the region */
     return status;
 }
 
@@ -382,10 +383,8 @@ static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool g
         if (status == EA_OK) EAI_POKE(&slot->eai_end, end);
     }
     eai_unlock_slot(a, slot);
-    if (status == EA_OK) {
-        count_total(a);
-        eai_look_around(a);
-    }
+    if (status == EA_OK) count_total(a);
+    eai_look_around(a);
     return status;
 }
 

@@ -8,13 +8,6 @@
  * without callbacks and without waiting: so the chain has no recursion, and a reclaimer may
  * allocate. Tasks inside callbacks are on a list; each node is on its task's stack.
  *
- * Waiting. A task joins the queue, then tries once more (serve_first()), then sleeps; whoever frees
- * tries to serve the first after the memory is back. One of the two that meet sees the other: the
- * queue and the heap's lock are sequentially consistent. A server copies what the first wants,
- * takes a block for it with no section masked, and hands the block over only if the same task is
- * still the first; else the block goes back and it looks again. The first in line is not overtaken
- * by others in line; a request that finds memory at once does not queue.
- *
  * The reserve is a block of a region like any other. A critical request frees it and takes its own
  * block in one locked section, and what is left becomes the reserve again.
  */
@@ -403,6 +396,7 @@ static void drop_reserve(alloc_t *a)
 ea_status_t ea_allocator_set_reserve(alloc_t *a, size_t reserve_bytes)
 {
     drop_reserve(a);
+    eai_look_around(a); /* it may do for somebody who waits */
     if (reserve_bytes == 0) return EA_OK;
     uint8_t i = reserve_slot(a, reserve_bytes);
     if (i == EAI_NO_PLACE) return EA_ERR_INVALID;
@@ -414,73 +408,6 @@ ea_status_t ea_allocator_set_reserve(alloc_t *a, size_t reserve_bytes)
     }
     eai_unlock(a);
     return is_first && refill_reserve(a) ? EA_OK : EA_ERR_NO_MEMORY;
-}
-#endif
-
-/* --- waiting ---------------------------------------------------------------------------------- */
-
-#if EA_CFG_ALLOC_WAIT
-typedef struct {
-    ea_waiter_t waiter; /* first: the queue knows no more */
-    eai_want_t *want;
-    uint32_t ticket; /* tells two waits on the same stack apart */
-} waiting_t;
-
-/* Serve those that wait, the first first, as long as there is something for it. Bound: each turn
- * serves one that waits, or finds that another task did or that one gave up. */
-static void serve_first(alloc_t *a)
-{
-    for (;;) {
-        ea_port_irq_t irq = ea_port_irq_mask();
-        waiting_t *first = (waiting_t *)(void *)ea_waitq_first_locked(&a->eai_waiting);
-        eai_want_t want = {0};
-        uint32_t ticket = 0;
-        if (first) {
-            want = *first->want;
-            ticket = first->ticket;
-        }
-        ea_port_irq_restore(irq);
-        if (!first) return;
-        void *payload = eai_try(a, &want);
-        if (!payload) return;
-        irq = ea_port_irq_mask();
-        bool same = (waiting_t *)(void *)ea_waitq_first_locked(&a->eai_waiting) == first &&
-                    first->ticket == ticket;
-        if (same) {
-            *first->want = want;
-            ea_waitq_hand_locked(&first->waiter, payload);
-        }
-        ea_port_irq_restore(irq);
-        if (!same) eai_untake(a, &want, payload);
-    }
-}
-
-static void *wait_for_memory(alloc_t *a, eai_want_t *want)
-{
-    waiting_t self = {.want = want};
-    uint32_t level = want->priority >> 5; /* 0 to 7: as many levels as the queue has by default */
-    eai_count(a, EAI_N_WAITS);
-    eai_tell(a, false, EA_EVENT_WAIT, EA_REASON_NONE, 0, want->size_bytes, NULL, want->caller);
-#if EA_CFG_ALLOC_PRESSURE
-    ea_pressure_stall_begin(&a->eai_pressure, ea_port_time_us());
-#endif
-    ea_waiter_init(&self.waiter, level);
-    ea_port_irq_t irq = ea_port_irq_mask();
-    self.ticket = ++a->eai_tickets;
-    ea_waitq_enter_locked(&a->eai_waiting, &self.waiter);
-    ea_port_irq_restore(irq);
-    serve_first(a);
-    ea_status_t status = ea_waitq_sleep(&self.waiter, want->timeout_us);
-#if EA_CFG_ALLOC_PRESSURE
-    ea_pressure_stall_end(&a->eai_pressure, ea_port_time_us());
-#endif
-    if (status != EA_OK) {
-        /* The one behind may want less than this one did. */
-        if (!ea_waitq_is_empty(&a->eai_waiting)) serve_first(a);
-        return NULL;
-    }
-    eai_count(a, EAI_N_WAITED);
-    return self.waiter.result;
 }
 #endif
 
@@ -593,7 +520,7 @@ void *eai_rescue(alloc_t *a, eai_want_t *want)
     if (!may_call) want->timeout_us = 0;
 #endif
     if (!payload && want->timeout_us != 0) {
-        payload = wait_for_memory(a, want);
+        payload = eai_wait(a, want);
         if (!payload) reason = EA_REASON_TIMEOUT;
     }
 #endif
@@ -604,6 +531,10 @@ void *eai_rescue(alloc_t *a, eai_want_t *want)
     }
 #endif
     if (!payload) eai_refuse(a, want, reason);
+#if EA_CFG_ALLOC_WAIT
+    /* What this request gathered, or charged and gave back, may do for another. */
+    if (!want->isr && EA_UNLIKELY(eai_has_waiters(a))) eai_serve(a);
+#endif
     return payload;
 }
 
@@ -611,8 +542,8 @@ void eai_after_free(alloc_t *a)
 {
     eai_watch(a);
 #if EA_CFG_ALLOC_WAIT
-    if (!ea_waitq_is_empty(&a->eai_waiting)) {
-        serve_first(a);
+    if (eai_has_waiters(a)) {
+        eai_serve(a);
 #if EA_CFG_ALLOC_PRESSURE
         ea_pressure_progress(&a->eai_pressure, ea_port_time_us());
 #endif
