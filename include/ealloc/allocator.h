@@ -119,7 +119,8 @@ typedef struct {
                              block. */
     size_t span_bytes;    /* as in ea_heap_options_t: how far the region may grow; 0: not at all */
     ea_heap_fit_t fit;
-    void *lock; /* EA_CFG_ALLOC_LOCKING 3: the application's lock object of this region */
+    void *lock; /* EA_CFG_ALLOC_LOCKING 3: the application's lock object of this region, which lives
+                   as long as the allocator; NULL: the allocator's own */
 } ea_region_options_t;
 
 /* How long a block will live, if the caller knows: long-lived ones do not come from pools, and from
@@ -258,6 +259,12 @@ typedef struct {
     const void *region; /* memory of the region as given to add; NULL: the pool set's */
 } ea_block_info_t;
 
+/* A block in the middle of a realloc, on the stack of the task that does it; private. */
+typedef struct eai_moving {
+    struct eai_moving *eai_next;
+    const void *eai_to; /* where its tag will be, and is not yet */
+} eai_moving_t;
+
 /* One region; private. A slot that is free has begin == end. */
 typedef struct {
     char *eai_begin; /* first byte of its memory */
@@ -266,10 +273,10 @@ typedef struct {
     uint32_t eai_capabilities;
     uint8_t eai_priority;
     uint8_t eai_policy;
-    uint8_t eai_line_log2; /* 0: none */
-    uint8_t eai_serial;    /* order of adding */
-    bool eai_is_ordinary;  /* any request may have any of it, as it is */
-    uint16_t eai_n_moving; /* blocks between two parts of a realloc */
+    uint8_t eai_line_log2;         /* 0: none */
+    uint8_t eai_serial;            /* order of adding */
+    bool eai_is_ordinary;          /* any request may have any of it, as it is */
+    struct eai_moving *eai_moving; /* blocks between two parts of a realloc */
     size_t eai_reserve_bytes;
 #if EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_t eai_lock;
@@ -321,8 +328,14 @@ typedef struct ea_allocator {
     void *eai_compact_context;
 #endif
 #if EA_CFG_ALLOC_WAIT
-    ea_waitq_t eai_waiting;
+    ea_waitq_t eai_waiting; /* for memory */
+#if EAI_ALLOC_OWNERS
+    ea_waitq_t eai_short; /* for their owners' budget */
+    uint32_t eai_n_short;
+#endif
     uint32_t eai_tickets;
+    uint32_t eai_n_serving; /* tasks that serve */
+    bool eai_is_crossed;    /* two of them did at the same time */
 #endif
 #if EA_CFG_ALLOC_RESERVE
     void *eai_reserve;
@@ -497,7 +510,8 @@ EA_NODISCARD ea_status_t ea_block_info(const ea_allocator_t *allocator, const vo
 
 /* Visit live blocks, at most about max_steps a call; owner 0 means every owner's. For reports such
  * as "owner gone": what an account that cannot be deleted still holds. The visitor is called with
- * no lock held and must not free.
+ * no lock held and must not free. Where others are at work it may hear of a block that was freed
+ * since, and not of one that is just being resized.
  * Returns  as ea_free_all(). Context: task. */
 typedef void (*ea_allocator_visit_t)(void *context, const ea_block_info_t *info);
 EA_NODISCARD ea_status_t ea_allocator_walk(ea_allocator_t *allocator, uint16_t owner,
@@ -530,8 +544,9 @@ void ea_allocator_set_compact(ea_allocator_t *allocator, ea_compact_t compact, v
 #if EA_CFG_ALLOC_RESERVE
 /* Keep reserve_bytes of the ordinary region asked first that has them, for critical requests. It is
  * filled again by itself when memory comes back. 0: none.
- * Returns  EA_OK; EA_ERR_NO_MEMORY: it is not there in one piece now, and filled up later;
- *          EA_ERR_INVALID: no region could ever hold it, and there is no reserve now.
+ * Returns  EA_OK; EA_ERR_NO_MEMORY: it is not there in one piece now, and filled up later, or what
+ *          another task just set is; EA_ERR_INVALID: no region could ever hold it, and there is no
+ *          reserve now.
  * Context  task. */
 ea_status_t ea_allocator_set_reserve(ea_allocator_t *allocator, size_t reserve_bytes);
 #endif

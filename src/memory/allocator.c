@@ -2,7 +2,8 @@
  *
  * The allocator: requests and what serves them. allocator_regions.c holds its life, regions and
  * pools, allocator_resize.c the rest of the malloc family, allocator_rescue.c the chain for when
- * memory ends, allocator_blocks.c what looks at blocks and owners.
+ * memory ends, allocator_wait.c those that wait, allocator_blocks.c what looks at blocks and
+ * owners.
  *
  *     request -> owner charged -> pool set or region -> block dressed -> pointer
  *     pointer -> region or pool found by address -> guards tested -> undressed -> owner paid back
@@ -18,8 +19,7 @@
  *   A5 a block freed in an interrupt is in the deferred list, in its region, or not freed: the list
  *      runs through the blocks themselves, so it is never full
  *   A6 from the moment a task waits until it is served or gives up, whoever frees tries to serve
- *      the first that waits: nobody sleeps beside memory that would do (serve_first() in
- *      allocator_rescue.c)
+ *      those that wait: nobody sleeps beside memory that would do (allocator_wait.c)
  *
  * The deferred list is pushed to by any context and taken as a whole by a task, so a push that
  * finds the head it read is right whatever happened in between.
@@ -34,6 +34,8 @@
 #if EAI_ALLOC_OWNERS
 #include "ealloc/owner.h"
 #endif
+
+static ea_status_t give_up(alloc_t *a, const eai_block_t *block, bool isr);
 
 /* --- what a request needs --------------------------------------------------------------------- */
 
@@ -244,12 +246,15 @@ static void *take(alloc_t *a, eai_want_t *want)
 /* --- charging --------------------------------------------------------------------------------- */
 
 #if EAI_ALLOC_OWNERS
+#define want_no_limiter(want) ((want)->limiter = NULL)
 /* Charge up to bytes in all. */
 EA_INLINE bool charge_up_to(eai_want_t *want, size_t bytes)
 {
     if (!want->owner || bytes <= want->charged) return true;
-    if (ea_account_charge(want->owner, bytes - want->charged, &want->limiter) != EA_OK)
+    if (ea_account_charge(want->owner, bytes - want->charged, &want->limiter) != EA_OK) {
+        want->short_bytes = bytes;
         return false;
+    }
     want->charged = bytes;
     return true;
 }
@@ -261,12 +266,23 @@ EA_INLINE void charge_down_to(eai_want_t *want, size_t bytes)
     want->charged = bytes;
 }
 #else
+#define want_no_limiter(want) ((void)(want))
 #define charge_up_to(want, bytes) ((void)(want), true)
 #define charge_down_to(want, bytes) ((void)(want))
 #endif
 
+#if EAI_ALLOC_OWNERS && EA_CFG_ALLOC_WAIT
+bool eai_could_pay(eai_want_t *want)
+{
+    bool could = charge_up_to(want, want->short_bytes);
+    charge_down_to(want, 0);
+    return could;
+}
+#endif
+
 bool eai_charge(eai_want_t *want)
 {
+    want_no_limiter(want);
     return charge_up_to(want, eai_gross_of(want->raw_bytes));
 }
 
@@ -292,21 +308,32 @@ void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
     return payload;
 }
 
+#if EA_CFG_ALLOC_POOLS
+/* A block of the pool set. Only its tag needs a lock; an interrupt that cannot have that takes no
+ * block. */
+static void *take_from_pools(alloc_t *a, eai_want_t *want)
+{
+    ea_poolset_t *pools = a->eai_pools;
+    if (EAI_TAGGED && !eai_lock_place(a, EAI_POOL_PLACE, want->isr)) return NULL;
+    void *payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
+    if (payload) {
+        want->place = EAI_POOL_PLACE;
+        want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
+        dress(a, want, payload);
+    }
+    if (EAI_TAGGED) eai_unlock_place(a, EAI_POOL_PLACE);
+    return payload;
+}
+#endif
+
 void *eai_try(alloc_t *a, eai_want_t *want)
 {
     void *payload = NULL;
     if (EA_UNLIKELY(!eai_charge(want))) return NULL;
 #if EA_CFG_ALLOC_POOLS
-    ea_poolset_t *pools = a->eai_pools;
-    if (pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
-        want->policy == EA_POLICY_DEFAULT) {
-        payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
-        if (payload) {
-            want->place = EAI_POOL_PLACE;
-            want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
-            dress(a, want, payload);
-        }
-    }
+    if (a->eai_pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
+        want->policy == EA_POLICY_DEFAULT)
+        payload = take_from_pools(a, want);
 #endif
     if (!payload) payload = take(a, want);
     return eai_settle_charge(a, want, payload);
@@ -314,12 +341,14 @@ void *eai_try(alloc_t *a, eai_want_t *want)
 
 void eai_untake(alloc_t *a, eai_want_t *want, void *payload)
 {
-    char *raw = payload;
-    if (!eai_is_pool(want->place)) raw -= EAI_FRONT_BYTES;
+    eai_block_t block = {.payload = payload, .place = want->place};
 #if EAI_TAGGED
+    /* Nobody else knows the block: an interrupt may mark it without a lock. */
+    bool locked = eai_lock_place(a, want->place, want->isr);
     (void)eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
+    if (locked) eai_unlock_place(a, want->place);
 #endif
-    (void)eai_release(a, want->place, raw, want->isr);
+    (void)give_up(a, &block, want->isr);
     charge_down_to(want, 0);
 }
 
@@ -373,7 +402,9 @@ EA_INLINE void look_around_after_free(alloc_t *a)
 EA_INLINE void look_around(alloc_t *a, bool isr)
 {
 #if EA_CFG_ALLOC_ISR
-    if (!isr && EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
+    if (!isr && EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0) && eai_drain(a, 4) != 0 &&
+        eai_is_awaited(a))
+        eai_after_free(a);
 #endif
     if (!isr && EA_UNLIKELY(level_may_change(a))) eai_watch(a);
 }
@@ -491,8 +522,13 @@ EA_INLINE bool give_quickly(alloc_t *a, char *payload)
             owner = eai_tag_owner(&t);
             may = may && (freer == 0 || owner == 0 || freer == owner);
 #endif
+#if EA_CFG_ALLOC_ISR /* who frees it too, past the lock, finds out */
+            bool poisons;
+            may = may && eai_guard_claim(&a->eai_guard, tag, payload, &poisons);
+#else
+            if (EA_LIKELY(may)) (void)eai_guard_write_mark(tag, t, veil);
+#endif
             if (EA_LIKELY(may)) {
-                (void)eai_guard_write_mark(tag, t, veil);
                 done = ea_heap_free(heap, raw) == EA_OK;
                 if (EA_UNLIKELY(!done)) write_tag(tag, t, veil);
             }
@@ -560,6 +596,7 @@ ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr)
 #if EA_CFG_ALLOC_POOLS
     if (eai_is_pool(place)) return ea_poolset_free(a->eai_pools, raw);
 #endif
+    if (place == EAI_NO_PLACE) return EA_ERR_FOREIGN;
     slot_t *slot = &a->eai_slots[place];
     if (!eai_lock_slot(a, slot, isr)) return EA_ERR_BUSY;
     ea_status_t status = ea_heap_free(slot->eai_heap, raw);
@@ -637,7 +674,7 @@ size_t eai_drain(alloc_t *a, size_t max_steps)
         void *raw = take_deferred(a);
         if (!raw) break;
         *sign_in(raw) = 0;
-        ea_status_t status = eai_settle(a, eai_slot_of(a, raw), raw, false);
+        ea_status_t status = eai_settle(a, eai_home_of(a, raw), raw, false);
         if (EA_LIKELY(status == EA_OK)) continue;
         ea_guard_report_t report = {.kind = eai_kind_of(status),
                                     .block = (char *)raw + EAI_FRONT_BYTES};
@@ -711,7 +748,10 @@ static ea_status_t inspect(alloc_t *a, eai_block_t *block, eai_finding_t *findin
         finding->kind = EA_GUARD_WRONG_OWNER;
         return EA_ERR_NOT_OWNER;
     }
-    block->poisons = eai_guard_mark(&a->eai_guard, block->tag, block->payload);
+    if (!eai_guard_claim(&a->eai_guard, block->tag, block->payload, &block->poisons)) {
+        finding->kind = EA_GUARD_DOUBLE_FREE; /* an interrupt was faster */
+        return EA_ERR_DOUBLE_FREE;
+    }
 #else
     (void)a, (void)block, (void)finding;
 #endif
@@ -785,22 +825,32 @@ static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, const eai_block_t 
 static ea_status_t locate(alloc_t *a, bool isr, eai_block_t *block, eai_finding_t *finding)
 {
     ea_status_t status = EA_ERR_FOREIGN;
-    block->place = eai_slot_of(a, block->payload);
-    if (EA_LIKELY(block->place != EAI_NO_PLACE)) {
-        slot_t *slot = &a->eai_slots[block->place];
+    uint8_t i = eai_slot_from(a, 0, block->payload);
+    block->place = i;
+    while (EA_LIKELY(i != EAI_NO_PLACE)) { /* bound: EA_CFG_ALLOC_REGIONS */
+        slot_t *slot = &a->eai_slots[i];
         bool locked = !block->aside && eai_lock_slot(a, slot, isr);
         status = look_at(a, slot, locked, block, finding);
         if (locked) eai_unlock_slot(a, slot);
+        if (EA_LIKELY(status != EA_ERR_FOREIGN)) {
+            block->place = i;
+            return status;
+        }
+        i = eai_slot_from(a, i + 1u, block->payload); /* the slot's region just came or went? */
     }
 #if EA_CFG_ALLOC_POOLS
-    else if (a->eai_pools && ea_poolset_owns(a->eai_pools, block->payload)) {
+    if (a->eai_pools && ea_poolset_owns(a->eai_pools, block->payload)) {
         block->place = EAI_POOL_PLACE;
         block->gross_bytes = block->usable_bytes =
             ea_poolset_usable_bytes(a->eai_pools, block->payload);
 #if EAI_TAGGED
         block->tag = eai_pool_tag(a, block->payload);
-#endif
+        bool locked = !block->aside && eai_lock_place(a, EAI_POOL_PLACE, isr);
         status = inspect(a, block, finding);
+        if (locked) eai_unlock_place(a, EAI_POOL_PLACE);
+#else
+        status = inspect(a, block, finding);
+#endif
     }
 #endif
     return status;
@@ -891,6 +941,9 @@ static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool 
 #endif
     ea_status_t status = eai_discard(a, &block, isr, caller);
     if (status == EA_OK && !isr) eai_look_around(a);
+#if EA_CFG_ALLOC_ISR && EA_CFG_ALLOC_WAIT
+    if (EA_UNLIKELY(isr) && status == EA_OK && eai_has_waiters(a)) eai_rouse_isr(a);
+#endif
     return status;
 }
 
@@ -899,7 +952,7 @@ ea_status_t ea_free(alloc_t *a, void *ptr)
     if (!ptr) return EA_OK;
 #if EAI_PLAIN
     /* Nothing to do but to find the region. */
-    uint8_t place = eai_slot_of(a, ptr);
+    uint8_t place = eai_slot_from(a, 0, ptr);
     if (EA_LIKELY(place != EAI_NO_PLACE)) {
         ea_status_t status = ea_heap_free(a->eai_slots[place].eai_heap, ptr);
         if (EA_LIKELY(status == EA_OK)) return EA_OK;

@@ -221,7 +221,7 @@ ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
         if (a->eai_slots[i].eai_heap) n += live_in(&a->eai_slots[i]);
 #if EA_CFG_ALLOC_WAIT
-    waits = !ea_waitq_is_empty(&a->eai_waiting);
+    waits = eai_has_waiters(a);
 #endif
     if (n_live) *n_live = n;
     if (n != 0 || waits) {
@@ -298,7 +298,8 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
     const ea_heap_options_t heap_options = {.span_bytes = options->span_bytes, .fit = options->fit};
     ea_heap_t *heap = ea_heap_init(mem, size_bytes, &heap_options);
 #if EA_CFG_ALLOC_LOCKING == 3
-    slot->eai_lock = options->lock ? options->lock : a->eai_lock;
+    (void)eai_lock_slot(a, slot, false);
+    eai_relock_slot(a, slot, options->lock ? options->lock : a->eai_lock);
 #endif
     (void)eai_lock_slot(a, slot, false);
     if (heap) {
@@ -369,6 +370,7 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
 #if EA_CFG_ALLOC_RESERVE
     if (holds) (void)ea_allocator_set_reserve(a, reserve);
 #endif
+    eai_look_around(a); /* what was settled is there, whatever became of the region */
     return status;
 }
 
@@ -395,10 +397,8 @@ static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool g
         if (status == EA_OK) EAI_POKE(&slot->eai_end, end);
     }
     eai_unlock_slot(a, slot);
-    if (status == EA_OK) {
-        count_total(a);
-        eai_look_around(a);
-    }
+    if (status == EA_OK) count_total(a);
+    eai_look_around(a);
     return status;
 }
 

@@ -111,6 +111,12 @@ bool eai_guard_undress(const eai_guard_t *g, eai_tag_t *tag, void *payload, size
 bool eai_guard_mark(const eai_guard_t *g, eai_tag_t *tag, const void *payload);
 void eai_guard_poison(void *payload, size_t usable);
 
+/* As mark, for a block that several contexts may try to free, also an interrupt of the one that
+ * holds the block's lock: *poisons is what mark returns.
+ * Returns  true for exactly one of them; false: the tag is none of a live block. */
+EA_NODISCARD bool eai_guard_claim(const eai_guard_t *g, eai_tag_t *tag, const void *payload,
+                                  bool *poisons);
+
 /* Write what fresh memory holds over the bytes from old_request to request: what resize leaves out
  * if it is told that both are the same. Nothing below level 2. Cost O(bytes). */
 void eai_guard_freshen(void *payload, size_t old_request, size_t request);
