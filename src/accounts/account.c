@@ -250,12 +250,8 @@ static EA_NOINLINE bool is_surely_less(account_t *account, units_t n)
 
 EA_INLINE bool uses_less(account_t *account, units_t n)
 {
-#if EA_CFG_CHECK_LEVEL >= 1
-    return EA_UNLIKELY(eai_account_used(account) < n) && is_surely_less(account, n);
-#else
-    (void)account, (void)n;
-    return false;
-#endif
+    return EA_CFG_CHECK_LEVEL >= 1 && EA_UNLIKELY(eai_account_used(account) < n) &&
+           is_surely_less(account, n);
 }
 
 ea_status_t ea_account_return(account_t *account, size_t n)
