@@ -222,7 +222,8 @@ typedef struct {
     size_t free_bytes;
     size_t min_free_bytes; /* of these, the least ever, summed: each region's at its own moment */
     size_t largest_free_bytes;
-    size_t n_live;     /* blocks handed out and not freed */
+    size_t n_live;     /* blocks handed out and not freed; 0 without EA_CFG_HEAP_STATS, and those of
+                      pools are not counted without EA_CFG_POOL_STATS */
     size_t n_deferred; /* freed in an interrupt and not merged yet */
     size_t quarantine_bytes;
     size_t reserve_bytes; /* what the reserve holds now */
@@ -401,7 +402,8 @@ EA_NODISCARD ea_status_t ea_allocator_shrink_region(ea_allocator_t *allocator, v
  * larger; the allocator does the rest. Where blocks are tagged, their tags take a block of a
  * region.
  * Returns  EA_OK; EA_ERR_INVALID if the set waits or has a heap; EA_ERR_NO_MEMORY if there is no
- *          room for tags; EA_ERR_BUSY if blocks of the set before are live: nothing changed.
+ *          room for tags; EA_ERR_BUSY if blocks of the set before are live, as far as pools know
+ *          (EA_CFG_POOL_STATS, EA_CFG_POOL_VALIDATE): nothing changed.
  * Owns     the allocator uses set until another one, or NULL, is set.
  * Context  task, while no other context allocates or frees. */
 EA_NODISCARD ea_status_t ea_allocator_set_pools(ea_allocator_t *allocator, ea_poolset_t *set);

@@ -187,39 +187,61 @@ static size_t live_in(const slot_t *slot)
     return n;
 }
 
+#if EA_CFG_ALLOC_POOLS
+#if !EA_CFG_POOL_STATS
+static void count_block(void *context, void *block)
+{
+    (void)block;
+    ++*(size_t *)context;
+}
+#endif
+
+/* Live blocks of the set's pools. Without counters the validity bits tell; without those,
+ * nobody. */
+static size_t live_in_pools(const ea_poolset_t *set)
+{
+#if EA_CFG_POOL_STATS
+    ea_poolset_stats_t stats;
+    ea_poolset_stats(set, &stats);
+    return stats.n_live;
+#else
+    size_t n = 0;
+    for (uint32_t k = 0; k < set->eai_n_classes; k++) {
+        ea_pool_cursor_t cursor = {0};
+        (void)!ea_pool_walk(&set->eai_pools[k], &cursor, SIZE_MAX, count_block, &n);
+    }
+    return n;
+#endif
+}
+#endif
+
 ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
 {
-    size_t n = 0;
+    size_t n = 0, inner = 0; /* inner: the allocator's own */
     bool waits = false;
-#if EA_CFG_ALLOC_RESERVE
-    size_t reserve = a->eai_reserve_bytes;
-    (void)ea_allocator_set_reserve(a, 0);
-#endif
-#if EA_CFG_ALLOC_POOLS
-    ea_poolset_t *pools = a->eai_pools;
-    if (ea_allocator_set_pools(a, NULL) != EA_OK) {
-        ea_poolset_stats_t stats;
-        ea_poolset_stats(pools, &stats);
-        n += stats.n_live ? stats.n_live : 1u;
-        pools = NULL;
-    }
-#endif
     settle_all(a);
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
         if (a->eai_slots[i].eai_heap) n += live_in(&a->eai_slots[i]);
+#if EA_CFG_ALLOC_POOLS
+    if (a->eai_pools) n += live_in_pools(a->eai_pools);
+#if EAI_TAGGED
+    inner += a->eai_pool_tags != NULL;
+#endif
+#endif
+#if EA_CFG_ALLOC_RESERVE
+    inner += a->eai_reserve != NULL;
+#endif
 #if EA_CFG_ALLOC_WAIT
     waits = !ea_waitq_is_empty(&a->eai_waiting);
 #endif
-    if (n_live) *n_live = n;
-    if (n != 0 || waits) {
-#if EA_CFG_ALLOC_POOLS
-        if (pools) (void)!ea_allocator_set_pools(a, pools);
-#endif
+    if (n_live) *n_live = n - inner;
+    if (n != inner || waits) return EA_ERR_BUSY;
 #if EA_CFG_ALLOC_RESERVE
-        (void)ea_allocator_set_reserve(a, reserve);
+    (void)ea_allocator_set_reserve(a, 0);
 #endif
-        return EA_ERR_BUSY;
-    }
+#if EA_CFG_ALLOC_POOLS
+    (void)!ea_allocator_set_pools(a, NULL);
+#endif
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
         slot_t *slot = &a->eai_slots[i];
         if (slot->eai_heap) (void)ea_heap_deinit(slot->eai_heap);
@@ -464,7 +486,7 @@ void ea_allocator_stats(const alloc_t *a, ea_allocator_stats_t *stats)
     stats->reserve_bytes = EAI_PEEK(&a->eai_reserve_held);
     inner += stats->reserve_bytes != 0;
 #endif
-    stats->n_live = stats->n_live > inner ? stats->n_live - inner : 0;
+    stats->n_live = EA_CFG_HEAP_STATS && stats->n_live > inner ? stats->n_live - inner : 0;
     size_t overhead = EAI_FRONT_BYTES + EAI_BACK_BYTES;
     stats->largest_free_bytes =
         stats->largest_free_bytes > overhead ? stats->largest_free_bytes - overhead : 0;
@@ -550,11 +572,7 @@ ea_status_t ea_allocator_set_pools(alloc_t *a, ea_poolset_t *set)
 {
     ea_poolset_t *before = a->eai_pools;
     if (set && !is_plain_set(set)) return EA_ERR_INVALID;
-    if (before) {
-        ea_poolset_stats_t stats;
-        ea_poolset_stats(before, &stats);
-        if (stats.n_live != 0) return EA_ERR_BUSY;
-    }
+    if (before && live_in_pools(before) != 0) return EA_ERR_BUSY;
 #if EAI_TAGGED
     void *old_tags = a->eai_pool_tags, *tags = NULL;
     a->eai_pools = NULL; /* the tags do not come from a pool */
