@@ -53,7 +53,13 @@ static const char *const op_names[N_OPS] = {
     [OP_FREE_SIZED] = "free_sized",
     [OP_FREE_HAND_OVER] = "free_hand_over",
     [OP_WAIT_ENTER] = "wait_enter",
-    [OP_WAIT_SERVE] = "wait_serve",
+    [OP_WAIT_END] = "wait_end",
+    [OP_ALLOC_OVER_HEAP] = "alloc_over_heap",
+    [OP_FREE_OVER_HEAP] = "free_over_heap",
+    [OP_GUARD_DRESS] = "guard_dress",
+    [OP_GUARD_CHECK] = "guard_check",
+    [OP_GUARD_UNDRESS] = "guard_undress",
+    [OP_GUARD_RELABEL] = "guard_relabel",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */

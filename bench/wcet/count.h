@@ -40,8 +40,14 @@ typedef enum {
     OP_ALLOC_LARGER, /* from a larger class than the request's own */
     OP_FREE_SIZED,
     OP_FREE_HAND_OVER, /* while somebody waits                         */
-    OP_WAIT_ENTER,     /* the masked part of beginning to wait         */
-    OP_WAIT_SERVE,     /* the masked part of handing over              */
+    OP_WAIT_ENTER,     /* to join a wait queue                         */
+    OP_WAIT_END,       /* to find out how the waiting ended, and leave */
+    OP_ALLOC_OVER_HEAP, /* what an allocator adds to a heap's alloc */
+    OP_FREE_OVER_HEAP,
+    OP_GUARD_DRESS,
+    OP_GUARD_CHECK,
+    OP_GUARD_UNDRESS,
+    OP_GUARD_RELABEL,
     N_OPS
 } op_t;
 

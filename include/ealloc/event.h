@@ -161,9 +161,9 @@ EA_NODISCARD ea_status_t ea_events_listen(ea_events_t *hub, ea_listener_t *liste
 
 /* Listen no more.
  * Returns  EA_OK: it is not being called and never will be again; also if it did not listen.
- *          EA_ERR_BUSY: no further call begins, but one has not ended. From within the listener
- *          that is its own call, and its memory is the caller's at once. Else call again, later,
- *          until it is EA_OK. EA_ERR_INVALID: NULL.
+ *          EA_ERR_BUSY: it listens no more, but one call of it is under way or about to begin. From
+ *          within the listener that is its own call, and its memory is the caller's at once. Else
+ *          call again, later, until it is EA_OK. EA_ERR_INVALID: NULL.
  * Context  any. Cost O(1), never waits. */
 EA_NODISCARD ea_status_t ea_events_unlisten(ea_events_t *hub, ea_listener_t *listener);
 
@@ -180,7 +180,9 @@ EA_INLINE bool ea_events_wanted(const ea_events_t *hub, uint16_t kind)
 /* Tell the listeners of hub about *event, now unless another context is delivering. hub may be
  * NULL. Nobody listens to the kind: nothing happens.
  * Context  task, outside of masked sections and of locks that a listener may take.
- * Cost     O(1) and the listeners; delivers at most as many events as the ring is long. */
+ * Cost     O(1) and the listeners; delivers at most as many events as the ring is long, or twice
+ *          as many if it was full: it makes room before it gives the event up for lost, which it
+ *          does only where another context, or the caller's own, is delivering. */
 void ea_events_emit(ea_events_t *hub, const ea_event_t *event);
 
 /* As ea_events_emit(), but never delivers. Context: any. Cost O(1). */

@@ -95,8 +95,9 @@
 #define COUNT_LIVE(account, member) (void)(account)
 #endif
 
-static EA_NOINLINE void raise_peak(account_t *account, units_t used)
+static EA_NOINLINE void raise_peak(account_t *account, units_t credit, units_t avail)
 {
+    units_t used = eai_difference(credit, avail);
     for (bool done = false; !done;) {
         EAI_ENTER(irq);
         units_t peak = EAI_LOAD_LINKED(&account->eai_peak);
@@ -105,16 +106,11 @@ static EA_NOINLINE void raise_peak(account_t *account, units_t used)
     }
 }
 
-/* So much was in use at some moment. */
-EA_INLINE void note_use(account_t *account, units_t used)
+/* Of credit so much was idle at some moment. */
+EA_INLINE void note_use(account_t *account, units_t credit, units_t avail)
 {
-    if (EA_UNLIKELY(used > EAI_LOAD(&account->eai_peak, EAI_RELAXED))) raise_peak(account, used);
-}
-
-/* avail was left by a take. */
-EA_INLINE void note_taken(account_t *account, units_t avail)
-{
-    note_use(account, eai_difference(EAI_LOAD(&account->eai_credit, EAI_RELAXED), avail));
+    units_t peak = EAI_LOAD(&account->eai_peak, EAI_RELAXED);
+    if (EA_UNLIKELY(credit - avail > peak)) raise_peak(account, credit, avail);
 }
 
 /* How hard to try: with batches, without, against all limits. */
@@ -136,22 +132,31 @@ EA_INLINE units_t take(account_t *account, units_t n)
         bool done = taken == 0 || EAI_STORE_COND(&account->eai_avail, avail, avail - taken);
         EAI_LEAVE(irq);
         if (EA_UNLIKELY(!done)) continue;
-        if (taken == n) note_taken(account, avail - taken);
+        if (taken == n) {
+            note_use(account, EAI_LOAD(&account->eai_credit, EAI_RELAXED), avail - taken);
+        }
         return taken;
     }
 }
 
-/* n units or none. The whole of a charge where credit is held: nothing more than it needs. */
+/* n units or none. The whole of a charge where credit is held; all that is looked at is loaded
+ * before the store, for which a processor waits. */
 EA_INLINE bool take_all(account_t *account, units_t n)
 {
     for (;;) {
         EAI_ENTER(irq);
         units_t avail = EAI_LOAD_LINKED(&account->eai_avail);
+        units_t credit = EAI_LOAD(&account->eai_credit, EAI_RELAXED);
+        units_t peak = EAI_LOAD(&account->eai_peak, EAI_RELAXED);
         bool enough = avail >= n;
         bool done = enough && EAI_STORE_COND(&account->eai_avail, avail, avail - n);
         EAI_LEAVE(irq);
-        if (EA_LIKELY(done)) note_taken(account, avail - n);
-        if (EA_LIKELY(done) || !enough) return done;
+        if (EA_UNLIKELY(!done)) {
+            if (enough) continue;
+            return false;
+        }
+        if (EA_UNLIKELY(credit - (avail - n) > peak)) raise_peak(account, credit, avail - n);
+        return true;
     }
 }
 
@@ -167,8 +172,8 @@ EA_INLINE units_t put(account_t *account, units_t n)
     }
 }
 
-/* Returns whether max allowed it. */
-EA_INLINE bool raise_credit(account_t *account, units_t n, effort_t effort)
+/* By n, of which `rest` will be put. Returns whether max allowed it. */
+EA_INLINE bool raise_credit(account_t *account, units_t n, units_t rest, effort_t effort)
 {
     for (;;) {
         EAI_ENTER(irq);
@@ -178,7 +183,7 @@ EA_INLINE bool raise_credit(account_t *account, units_t n, effort_t effort)
         EAI_LEAVE(irq);
         if (done) {
             units_t avail = EAI_LOAD(&account->eai_avail, EAI_RELAXED);
-            note_use(account, eai_difference(credit + n, avail));
+            note_use(account, credit + n - rest, avail);
         }
         if (EA_LIKELY(done) || !allowed) return done;
     }
@@ -233,12 +238,12 @@ void eai_account_give(account_t *account, units_t n)
 /* What is in use is n at least as long as n are the caller's to return. But avail and credit are
  * two words, and between the two loads both may have changed: so only what is seen the same
  * several times in a row counts. */
-static EA_NOINLINE bool is_surely_less(account_t *account, units_t n)
+static EA_NOINLINE bool uses_less(account_t *account, units_t n)
 {
     units_t avail = EAI_LOAD(&account->eai_avail, EAI_SEQ_CST);
     units_t credit = EAI_LOAD(&account->eai_credit, EAI_SEQ_CST);
     for (int i = 0; i < 4; i++) {
-        if (eai_difference(credit, avail) >= n) return false;
+        if (avail <= credit && credit - avail >= n) return false;
         units_t avail_now = EAI_LOAD(&account->eai_avail, EAI_SEQ_CST);
         units_t credit_now = EAI_LOAD(&account->eai_credit, EAI_SEQ_CST);
         if (avail_now != avail || credit_now != credit) i = -1; /* another got through */
@@ -248,18 +253,47 @@ static EA_NOINLINE bool is_surely_less(account_t *account, units_t n)
     return true;
 }
 
-EA_INLINE bool uses_less(account_t *account, units_t n)
+/* credit was loaded after avail. */
+EA_INLINE bool is_too_much(account_t *account, units_t credit, units_t avail, units_t n)
 {
-    return EA_CFG_CHECK_LEVEL >= 1 && EA_UNLIKELY(eai_account_used(account) < n) &&
-           is_surely_less(account, n);
+    return EA_CFG_CHECK_LEVEL >= 1 && EA_UNLIKELY(credit - avail < n) && uses_less(account, n);
+}
+
+/* The units a return put are more than a batch wants. */
+static EA_NOINLINE ea_status_t give_surplus(account_t *account)
+{
+    eai_account_give(account->eai_parent, eai_account_shed(account, account->eai_batch));
+    return EA_OK;
+}
+
+static EA_NOINLINE ea_status_t return_exactly(account_t *account, units_t n)
+{
+    units_t avail = EAI_LOAD(&account->eai_avail, EAI_ACQUIRE);
+    units_t credit = EAI_LOAD(&account->eai_credit, EAI_RELAXED);
+    if (is_too_much(account, credit, avail, n)) return EA_ERR_INVALID;
+    COUNT_LIVE(account, eai_n_returns);
+    eai_account_give(account, n);
+    return EA_OK;
 }
 
 ea_status_t ea_account_return(account_t *account, size_t n)
 {
-    if (uses_less(account, n)) return EA_ERR_INVALID;
-    COUNT_LIVE(account, eai_n_returns);
-    eai_account_give(account, n);
-    return EA_OK;
+    units_t batch = account->eai_batch;
+    if (batch == 0) return return_exactly(account, n);
+    for (;;) {
+        EAI_ENTER(irq);
+        units_t avail = EAI_LOAD_LINKED(&account->eai_avail);
+        units_t credit = EAI_LOAD(&account->eai_credit, EAI_RELAXED);
+        bool is_sound = EA_CFG_CHECK_LEVEL == 0 || EA_LIKELY(credit - avail >= n);
+        bool done = is_sound && RELEASE_COND(&account->eai_avail, avail, avail + n);
+        EAI_LEAVE(irq);
+        if (EA_UNLIKELY(!done)) {
+            if (is_sound || !uses_less(account, n)) continue;
+            return EA_ERR_INVALID;
+        }
+        COUNT_LIVE(account, eai_n_returns);
+        return EA_UNLIKELY(avail + n > 2u * batch) ? give_surplus(account) : EA_OK;
+    }
 }
 
 /* --- charge ----------------------------------------------------------------------------------- */
@@ -314,8 +348,9 @@ static account_t *charge(account_t *account, units_t n, effort_t effort)
     /* Down: need units are in our hands. */
     while (n_levels > 0) {
         level_t *level = &levels[--n_levels];
+        units_t rest = need + level->taken - level->need;
         account = level->account;
-        if (EA_UNLIKELY(!raise_credit(account, need, effort))) {
+        if (EA_UNLIKELY(!raise_credit(account, need, rest, effort))) {
             eai_account_give(account->eai_parent, need);
             put_back(levels, n_levels + 1u);
             return account;
@@ -324,7 +359,6 @@ static account_t *charge(account_t *account, units_t n, effort_t effort)
                                                    EAI_LOAD(&account->eai_max, EAI_RELAXED)) {
             COUNT(account, eai_n_overruns);
         }
-        units_t rest = need + level->taken - level->need;
         if (rest > 0) (void)put(account, rest);
         need = level->need;
     }
@@ -354,7 +388,7 @@ static bool recall(account_t *above)
     return any;
 }
 
-static EA_NOINLINE account_t *obtain_above(account_t *account, units_t n)
+static account_t *obtain_above(account_t *account, units_t n)
 {
     book_t *book = account->eai_book;
     account_t *refuser = charge(account, n, WITH_BATCH);
@@ -370,14 +404,9 @@ static EA_NOINLINE account_t *obtain_above(account_t *account, units_t n)
     return refuser;
 }
 
-EA_INLINE account_t *obtain(account_t *account, units_t n)
-{
-    return EA_LIKELY(take_all(account, n)) ? NULL : obtain_above(account, n);
-}
-
 account_t *eai_account_obtain(account_t *account, units_t n)
 {
-    return obtain(account, n);
+    return take_all(account, n) ? NULL : obtain_above(account, n);
 }
 
 void eai_account_put(account_t *account, units_t n)
@@ -385,9 +414,9 @@ void eai_account_put(account_t *account, units_t n)
     (void)put(account, n);
 }
 
-ea_status_t ea_account_charge(account_t *account, size_t n, account_t **refuser)
+static EA_NOINLINE ea_status_t charge_above(account_t *account, units_t n, account_t **refuser)
 {
-    account_t *who = obtain(account, n);
+    account_t *who = obtain_above(account, n);
     if (EA_UNLIKELY(who != NULL)) {
         COUNT(account, eai_n_refused);
         if (refuser != NULL) *refuser = who;
@@ -397,9 +426,17 @@ ea_status_t ea_account_charge(account_t *account, size_t n, account_t **refuser)
     return EA_OK;
 }
 
+ea_status_t ea_account_charge(account_t *account, size_t n, account_t **refuser)
+{
+    if (EA_UNLIKELY(!take_all(account, n))) return charge_above(account, n, refuser);
+    COUNT_LIVE(account, eai_n_charges);
+    return EA_OK;
+}
+
 ea_status_t ea_account_transfer(account_t *from, account_t *to, size_t n, account_t **refuser)
 {
-    if (from->eai_book != to->eai_book || uses_less(from, n)) return EA_ERR_INVALID;
+    if (from->eai_book != to->eai_book) return EA_ERR_INVALID;
+    if (EA_CFG_CHECK_LEVEL >= 1 && uses_less(from, n)) return EA_ERR_INVALID;
     if (from == to) return EA_OK;
     ea_status_t status = ea_account_charge(to, n, refuser);
     if (status != EA_OK) return status;

@@ -138,24 +138,31 @@ ea_status_t ea_events_unlisten(ea_events_t *hub, ea_listener_t *listener)
 
 /* --- emit ------------------------------------------------------------------------------------- */
 
-void ea_events_emit_isr(ea_events_t *hub, const ea_event_t *event)
+/* Give *event its number and a slot. If there is none it is lost, which is counted, or, where it
+ * may not be lost, nothing happens. */
+static bool put(ea_events_t *hub, const ea_event_t *event, bool may_lose)
 {
-    if (!ea_events_wanted(hub, event->kind)) return;
-
     ea_port_irq_t irq = ea_port_irq_mask();
-    uint32_t sequence = hub->eai_sequence++;
-    if (hub->eai_n_put - hub->eai_n_taken <= hub->eai_mask) {
+    bool has_room = hub->eai_n_put - hub->eai_n_taken <= hub->eai_mask;
+    if (has_room) {
         ea_event_t *slot = &hub->eai_ring[hub->eai_n_put++ & hub->eai_mask];
         *slot = *event;
-        slot->sequence = sequence;
-    } else {
+        slot->sequence = hub->eai_sequence++;
+    } else if (may_lose) {
         if (hub->eai_n_lost == 0) {
             hub->eai_lost_at = hub->eai_n_put;
-            hub->eai_first_lost = sequence;
+            hub->eai_first_lost = hub->eai_sequence;
         }
         if (hub->eai_n_lost < UINT32_MAX) hub->eai_n_lost++;
+        hub->eai_sequence++;
     }
     ea_port_irq_restore(irq);
+    return has_room;
+}
+
+void ea_events_emit_isr(ea_events_t *hub, const ea_event_t *event)
+{
+    if (ea_events_wanted(hub, event->kind)) (void)put(hub, event, true);
 }
 
 /* --- deliver ---------------------------------------------------------------------------------- */
@@ -253,7 +260,10 @@ ea_status_t ea_events_poll(ea_events_t *hub)
 void ea_events_emit(ea_events_t *hub, const ea_event_t *event)
 {
     if (!ea_events_wanted(hub, event->kind)) return;
-    ea_events_emit_isr(hub, event);
+    if (!put(hub, event, false)) { /* make room */
+        (void)ea_events_poll(hub);
+        (void)put(hub, event, true);
+    }
     (void)ea_events_poll(hub);
 }
 

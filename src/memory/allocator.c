@@ -304,7 +304,7 @@ void *eai_try(alloc_t *a, eai_want_t *want)
 void eai_untake(alloc_t *a, eai_want_t *want, void *payload)
 {
     char *raw = payload;
-    if (want->place != EAI_POOL_PLACE) raw -= EAI_FRONT_BYTES;
+    if (!eai_is_pool(want->place)) raw -= EAI_FRONT_BYTES;
 #if EAI_TAGGED
     (void)eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
 #endif
@@ -409,7 +409,7 @@ void *ea_aligned_alloc(alloc_t *a, size_t alignment_bytes, size_t size_bytes)
 ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr)
 {
 #if EA_CFG_ALLOC_POOLS
-    if (place == EAI_POOL_PLACE) return ea_poolset_free(a->eai_pools, raw);
+    if (eai_is_pool(place)) return ea_poolset_free(a->eai_pools, raw);
 #endif
     slot_t *slot = &a->eai_slots[place];
     if (!eai_lock_slot(a, slot, isr)) return EA_ERR_BUSY;
@@ -677,7 +677,7 @@ static ea_status_t give_up(alloc_t *a, const eai_block_t *block, bool isr)
     void *raw = eai_raw_of(block);
     if (block->is_free) return EA_OK;
 #if EA_CFG_ALLOC_ISR
-    if (EA_UNLIKELY(isr) && block->place != EAI_POOL_PLACE) {
+    if (EA_UNLIKELY(isr) && !eai_is_pool(block->place)) {
         ea_status_t status = block->aside ? EA_ERR_BUSY : eai_release(a, block->place, raw, true);
         if (status != EA_ERR_BUSY) return status;
 #if !EAI_TAGGED
@@ -690,7 +690,7 @@ static ea_status_t give_up(alloc_t *a, const eai_block_t *block, bool isr)
 #if EAI_TAGGED
     if (block->poisons) eai_guard_poison(block->payload, block->usable_bytes);
 #endif
-    if (block->place == EAI_POOL_PLACE) return eai_release(a, block->place, raw, isr);
+    if (eai_is_pool(block->place)) return eai_release(a, block->place, raw, isr);
     return eai_settle(a, block->place, raw, block->poisons);
 }
 

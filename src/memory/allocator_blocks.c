@@ -180,7 +180,7 @@ static void inform(const alloc_t *a, const eai_block_t *block, ea_block_info_t *
     *info = (ea_block_info_t){.block = block->payload,
                               .size_bytes = block->usable_bytes,
                               .usable_bytes = block->usable_bytes};
-    if (block->place != EAI_POOL_PLACE)
+    if (!eai_is_pool(block->place))
         info->region = EAI_PEEK(&a->eai_slots[block->place].eai_begin);
 #if EAI_TAGGED
     info->size_bytes =
@@ -227,7 +227,7 @@ ea_status_t ea_transfer(alloc_t *a, void *ptr, ea_account_t *to)
     if (status != EA_OK) return status;
     status = move_charge(owner_of(a, &block), to, block.gross_bytes, NULL);
     if (status != EA_OK) return status;
-    slot_t *slot = block.place == EAI_POOL_PLACE ? NULL : &a->eai_slots[block.place];
+    slot_t *slot = eai_is_pool(block.place) ? NULL : &a->eai_slots[block.place];
     block.label.owner = to ? ea_account_id(to) : 0;
     if (slot) (void)eai_lock_slot(a, slot, false);
     eai_guard_relabel(&a->eai_guard, block.tag, ptr, block.usable_bytes, &block.label);
@@ -271,7 +271,7 @@ static void note_live(note_t *note, eai_block_t *block)
     eai_finding_t finding = {0};
     bool live = eai_guard_label(g, block->tag, block->payload, &block->label);
     if (note->checks &&
-        (block->place == EAI_POOL_PLACE || note->a->eai_slots[block->place].eai_n_moving == 0)) {
+        (eai_is_pool(block->place) || note->a->eai_slots[block->place].eai_n_moving == 0)) {
         ea_guard_kind_t kind =
             eai_guard_check(g, block->tag, block->payload, block->usable_bytes, &finding);
         if (kind != EA_GUARD_NONE && kind != EA_GUARD_DOUBLE_FREE) {

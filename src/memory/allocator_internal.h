@@ -15,6 +15,10 @@ typedef eai_region_slot_t slot_t;
 /* The place of a block that is no region's but the pool set's, and of none. */
 #define EAI_POOL_PLACE 0xFEu
 #define EAI_NO_PLACE 0xFFu
+EA_INLINE bool eai_is_pool(uint8_t place)
+{
+    return EA_CFG_ALLOC_POOLS && place == EAI_POOL_PLACE;
+}
 
 /* --- a request and what serves it ------------------------------------------------------------- */
 
@@ -270,7 +274,7 @@ eai_tag_t *eai_pool_tag(const alloc_t *a, const void *payload);
 EA_INLINE eai_tag_t *eai_tag_of(const alloc_t *a, void *payload, uint8_t place)
 {
 #if EA_CFG_ALLOC_POOLS
-    if (place == EAI_POOL_PLACE) return eai_pool_tag(a, payload);
+    if (eai_is_pool(place)) return eai_pool_tag(a, payload);
 #endif
     (void)a, (void)place;
     return eai_guard_front_tag(payload);
@@ -309,7 +313,7 @@ EA_INLINE size_t eai_gross_of(size_t raw_bytes)
 
 EA_INLINE void *eai_raw_of(const eai_block_t *block)
 {
-    return block->place == EAI_POOL_PLACE ? block->payload : block->payload - EAI_FRONT_BYTES;
+    return eai_is_pool(block->place) ? block->payload : block->payload - EAI_FRONT_BYTES;
 }
 
 /* Ticks of about four seconds: what a tag keeps of the time. */

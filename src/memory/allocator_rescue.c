@@ -488,7 +488,7 @@ static void *adopt(alloc_t *a, eai_want_t *want, void *ptr)
     if (!ptr || eai_find(a, ptr, &block, want->caller) != EA_OK) return NULL;
     size_t alignment = want->alignment_bytes ? want->alignment_bytes : EA_HEAP_ALIGN;
     uint32_t capabilities =
-        block.place == EAI_POOL_PLACE ? 0 : EAI_PEEK(&a->eai_slots[block.place].eai_capabilities);
+        eai_is_pool(block.place) ? 0 : EAI_PEEK(&a->eai_slots[block.place].eai_capabilities);
     if (block.usable_bytes < want->size_bytes + EAI_BACK_BYTES ||
         ((uintptr_t)ptr & (alignment - 1u)) != 0 || (want->capabilities & ~capabilities) != 0) {
         ea_guard_report_t report = {.kind = EA_GUARD_FOREIGN, .block = ptr};

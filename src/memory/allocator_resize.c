@@ -97,7 +97,7 @@ static void *move_elsewhere(alloc_t *a, eai_block_t *block, const resize_t *r)
 {
     ea_request_t request = {.alignment_bytes = r->alignment_bytes};
     eai_want_t want;
-    if (block->place != EAI_POOL_PLACE) {
+    if (!eai_is_pool(block->place)) {
         const slot_t *slot = &a->eai_slots[block->place];
         request.capabilities = EAI_PEEK(&slot->eai_capabilities);
         request.policy = (ea_policy_t)EAI_PEEK(&slot->eai_policy);
@@ -140,7 +140,7 @@ static void *resize(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_b
     r.label = block.label;
     r.request_bytes = eai_guard_request_bytes(&a->eai_guard, block.tag, ptr, block.usable_bytes);
 #endif
-    if (block.place != EAI_POOL_PLACE) {
+    if (!eai_is_pool(block.place)) {
         payload = resize_in_region(a, &block, &r);
     } else if (size_bytes + EAI_BACK_BYTES <= block.usable_bytes && r.alignment_bytes == 0) {
         payload = ptr;

@@ -20,13 +20,14 @@
  *
  * The trailer holds the slack's length and vouches for the tag:
  *
- *     trailer = slack * SPREAD ^ hash(tag) ^ veil
+ *     trailer = slack * EAI_SPREAD ^ hash(tag) ^ veil
  *
- * SPREAD is odd, so every trailer decodes to one length; of the 2^32 only those up to usable are
- * plausible, and a length other than the true one must also find the slack's pattern in bytes that
- * are the user's. The inverse of SPREAD is 2^32 over the golden ratio, whose small multiples lie
- * far apart: a change of one byte gives a length off by 8 million at least, of two neighbouring
- * ones by 11 thousand. A tag that was written over gives another hash, whatever its own check says.
+ * EAI_SPREAD is odd, so every trailer decodes to one length; of the 2^32 only those up to usable
+ * are plausible, and a length other than the true one must also find the slack's pattern in bytes
+ * that are the user's. The inverse of EAI_SPREAD is 2^32 over the golden ratio, whose small
+ * multiples lie far apart: a change of one byte gives a length off by 8 million at least, of two
+ * neighbouring ones by 11 thousand. A tag that was written over gives another hash, whatever its
+ * own check says.
  *
  * The canary holds two hashes and, hidden alike, the request: with it the first bad byte is known
  * even when the trailer is gone. Where there is none, the length is guessed from what is left of
@@ -41,8 +42,6 @@
  * passes).
  */
 #include "memory/guard.h"
-
-#include "base/mem.h"
 
 const char *ea_guard_kind_name(ea_guard_kind_t kind)
 {
@@ -66,14 +65,13 @@ const char *ea_guard_kind_name(ea_guard_kind_t kind)
 typedef uint32_t EA_MAY_ALIAS word_t;
 typedef unsigned char byte_t;
 
-#define SPREAD 0x0E8B2F51u
-#define GATHER 0x9E3779B1u
-EA_STATIC_ASSERT((uint32_t)(SPREAD *GATHER) == 1u, "one undoes the other");
+EA_STATIC_ASSERT((uint32_t)(EAI_SPREAD *EAI_GATHER) == 1u, "one undoes the other");
 
 #define FILL_SLACK 0xEDu
 #define FILL_FRESH 0xCBu
 #define FILL_FREED 0xDFu
 #define IN_EACH_BYTE(x) ((x)*0x01010101u)
+#define FREED_WORD IN_EACH_BYTE(FILL_FREED)
 #define FILL_WORDS 8u
 
 /* Whether words begin with their low byte. */
@@ -92,25 +90,17 @@ EA_STATIC_ASSERT(EAI_FRONT_BYTES % EA_HEAP_ALIGN == 0, "what follows the front i
 
 /* --- words ------------------------------------------------------------------------------------ */
 
-EA_INLINE uint32_t rotate(uint32_t x, unsigned by)
-{
-    return x << by | x >> (32u - by);
-}
-
 EA_INLINE uint32_t veil_of(const eai_guard_t *g, const void *payload)
 {
-    uint32_t x = (uint32_t)(uintptr_t)payload;
-    if (sizeof(uintptr_t) > 4) x += (uint32_t)((uint64_t)(uintptr_t)payload >> 32);
-    x = (x ^ g->key) * GATHER;
-    return x ^ x >> 15;
+    return eai_guard_hash(g, payload);
 }
 
 /* Where a tag holds no label, nobody reads its words but us: all their bits check. */
 EA_INLINE void hide(eai_tag_t *t, uint32_t veil)
 {
     if (EA_CFG_TAGS) return;
-    for (unsigned i = 0; i < LAST; i++) t->words[i] ^= rotate(veil, 5u + i);
-    if (EAI_TAG_WORDS == 2u) t->words[LAST] ^= rotate(veil, 19u) & 0xFFFFF000u;
+    for (unsigned i = 0; i < LAST; i++) t->words[i] ^= eai_guard_rotate(veil, 5u + i);
+    if (EAI_TAG_WORDS == 2u) t->words[LAST] ^= eai_guard_rotate(veil, 19u) & 0xFFFFF000u;
 }
 
 /* The check of a tag's words from first on. */
@@ -119,8 +109,8 @@ EA_INLINE uint32_t check_of(const eai_tag_t *t, unsigned first, uint32_t veil)
     uint32_t x = veil;
     if (first == 0) x ^= t->words[0];
 #if UINTPTR_MAX > 0xFFFFFFFFu
-    if (first == 0) x ^= rotate(t->words[1], 9u);
-    x ^= rotate(t->words[2], 18u) ^ (t->words[3] & ~CHECK_MASK) << 8;
+    if (first == 0) x ^= eai_guard_rotate(t->words[1], 9u);
+    x ^= eai_guard_rotate(t->words[2], 18u) ^ (t->words[3] & ~CHECK_MASK) << 8;
     x ^= x << 4;
 #else
     x ^= t->words[1] & ~CHECK_MASK;
@@ -211,20 +201,20 @@ EA_INLINE word_t *trailer_of(const void *payload, size_t usable)
 EA_INLINE uint32_t trailer_key(const eai_tag_t *t, uint32_t veil)
 {
     uint32_t hash = t->words[LAST];
-    if (EAI_TAG_WORDS == 2u) hash += t->words[0] * GATHER;
-    return hash ^ rotate(veil, 16u);
+    if (EAI_TAG_WORDS == 2u) hash += t->words[0] * EAI_GATHER;
+    return hash ^ eai_guard_rotate(veil, 16u);
 }
 
 /* The slack's length; what it decodes to if it is damaged. */
 EA_INLINE uint32_t read_slack(const eai_tag_t *t, uint32_t veil, const void *payload, size_t usable)
 {
-    return (*trailer_of(payload, usable) ^ trailer_key(t, veil)) * GATHER;
+    return (*trailer_of(payload, usable) ^ trailer_key(t, veil)) * EAI_GATHER;
 }
 
 EA_INLINE void write_slack(const eai_tag_t *t, uint32_t veil, void *payload, size_t usable,
                            size_t slack)
 {
-    *trailer_of(payload, usable) = (uint32_t)slack * SPREAD ^ trailer_key(t, veil);
+    *trailer_of(payload, usable) = (uint32_t)slack * EAI_SPREAD ^ trailer_key(t, veil);
 }
 
 EA_INLINE bool is_plausible(size_t slack, size_t usable)
@@ -246,7 +236,8 @@ EA_INLINE bool has_canary(const eai_tag_t *tag, const void *payload)
 #define WITH_REQUEST 1u /* the canary's word that holds it */
 EA_INLINE uint32_t canary_word(unsigned i, uint32_t veil, size_t request)
 {
-    return rotate(veil, 7u + i) ^ (i == WITH_REQUEST ? (uint32_t)request * SPREAD : 0x5A17C0DEu);
+    return eai_guard_rotate(veil, 7u + i) ^
+           (i == WITH_REQUEST ? (uint32_t)request * EAI_SPREAD : 0x5A17C0DEu);
 }
 
 EA_INLINE void write_canary(void *payload, uint32_t veil, size_t request)
@@ -262,17 +253,19 @@ EA_INLINE bool canary_is_intact(const void *payload, uint32_t veil, size_t reque
     return wrong == 0;
 }
 
-/* The words from the request's end to the trailer that hold a pattern; the first may hold bytes of
- * the user's before it. */
-EA_INLINE word_t *first_slack_word(const void *payload, size_t request)
+/* The word that holds a byte of the payload. Where a pattern begins with it, the bytes before it
+ * are the user's. */
+EA_INLINE word_t *word_at(const void *payload, size_t offset)
 {
-    return (word_t *)(((uintptr_t)payload + request) & ~(uintptr_t)3);
+    return (word_t *)(((uintptr_t)payload + offset) & ~(uintptr_t)3);
 }
-EA_INLINE size_t count_slack_words(const word_t *first, const word_t *trailer)
+/* Where the pattern that begins with this word ends. */
+EA_INLINE const word_t *end_of_slack(const word_t *first, const void *payload, size_t usable)
 {
-    size_t n = (size_t)(trailer - first);
-    return EA_CFG_GUARD == 1 && n > FILL_WORDS ? FILL_WORDS : n;
+    const word_t *trailer = trailer_of(payload, usable), *most = first + FILL_WORDS;
+    return EA_CFG_GUARD == 1 && most < trailer ? most : trailer;
 }
+
 /* The bits of the first word that are the user's. */
 EA_INLINE uint32_t user_bits(const void *payload, size_t request)
 {
@@ -280,23 +273,42 @@ EA_INLINE uint32_t user_bits(const void *payload, size_t request)
     return LOW_FIRST ? ~(UINT32_MAX << n) : ~(UINT32_MAX >> n);
 }
 
+/* Words, four at a time; a compiler that made a call of memset() of it would spend more on its way
+ * there than most blocks take. */
+EA_INLINE void fill_words(word_t *word, const word_t *end, uint32_t value)
+{
+    for (; EA_CFG_GUARD > 1 && end - word >= 4; word += 4) { /* bound: the words given */
+        word[0] = word[1] = word[2] = word[3] = value;
+        __asm__("" : "+r"(word));
+    }
+    for (; word < end; word++) { /* bound: 3; level 1: FILL_WORDS */
+        *word = value;
+        __asm__("" : "+r"(word));
+    }
+}
+
+/* From byte offset from of the payload to end. */
+EA_INLINE void fill_from(void *payload, size_t from, const word_t *end, unsigned char value)
+{
+    word_t *word = word_at(payload, from);
+    uint32_t users = user_bits(payload, from), each = IN_EACH_BYTE(value);
+    if (word >= end) return;
+    *word = (*word & users) | (each & ~users);
+    fill_words(word + 1, end, each);
+}
+
 EA_INLINE void fill_slack(void *payload, size_t request, size_t usable)
 {
-    word_t *word = first_slack_word(payload, request);
-    size_t n = count_slack_words(word, trailer_of(payload, usable));
-    if (n == 0) return;
-    uint32_t users = user_bits(payload, request);
-    *word = (*word & users) | (IN_EACH_BYTE(FILL_SLACK) & ~users);
-    while (--n > 0) *++word = IN_EACH_BYTE(FILL_SLACK); /* bound: the slack; level 1: FILL_WORDS */
+    fill_from(payload, request, end_of_slack(word_at(payload, request), payload, usable),
+              FILL_SLACK);
 }
 
 EA_INLINE bool slack_is_intact(const void *payload, size_t request, size_t usable)
 {
-    const word_t *word = first_slack_word(payload, request);
-    size_t n = count_slack_words(word, trailer_of(payload, usable));
-    if (n == 0) return true;
+    const word_t *word = word_at(payload, request), *end = end_of_slack(word, payload, usable);
+    if (word == end) return true;
     uint32_t wrong = (*word ^ IN_EACH_BYTE(FILL_SLACK)) & ~user_bits(payload, request);
-    while (--n > 0) wrong |= *++word ^ IN_EACH_BYTE(FILL_SLACK); /* bound: as fill_slack() */
+    while (++word < end) wrong |= *word ^ IN_EACH_BYTE(FILL_SLACK); /* bound: as fill_slack() */
     return wrong == 0;
 }
 
@@ -339,7 +351,7 @@ static size_t guess_request(const eai_tag_t *t, uint32_t veil, const void *paylo
     unsigned most = 0;
     bool is_tied = true;
     for (uint32_t slack = EAI_BACK_BYTES; slack <= MOST_GUESSED && slack <= usable; slack++) {
-        unsigned n = count_left(trailer_of(payload, usable), slack * SPREAD ^ key);
+        unsigned n = count_left(trailer_of(payload, usable), slack * EAI_SPREAD ^ key);
         if (n > most) {
             best = slack;
             most = n;
@@ -354,7 +366,8 @@ static size_t guess_request(const eai_tag_t *t, uint32_t veil, const void *paylo
 /* The request as the canary has it, if it could be one. */
 static size_t request_in_canary(const void *payload, uint32_t veil, size_t usable)
 {
-    size_t request = (canary_of(payload)[WITH_REQUEST] ^ rotate(veil, 7u + WITH_REQUEST)) * GATHER;
+    size_t request =
+        (canary_of(payload)[WITH_REQUEST] ^ eai_guard_rotate(veil, 7u + WITH_REQUEST)) * EAI_GATHER;
     return is_plausible(usable - request, usable) ? request : UNKNOWN;
 }
 
@@ -371,11 +384,10 @@ static const byte_t *first_bad_behind(const eai_tag_t *t, uint32_t veil, const v
 {
     const byte_t *trailer = (const byte_t *)trailer_of(payload, usable);
     const byte_t *from = (const byte_t *)payload + request;
-    size_t n = count_slack_words(first_slack_word(payload, request), (const void *)trailer);
-    const byte_t *to = (const byte_t *)(first_slack_word(payload, request) + n);
+    const byte_t *to = (const byte_t *)end_of_slack(word_at(payload, request), payload, usable);
     const byte_t *bad = first_other(from, to, FILL_SLACK);
-    if (n > 0 && bad < to) return bad;
-    uint32_t should_be = (uint32_t)(usable - request) * SPREAD ^ trailer_key(t, veil);
+    if (bad < to) return bad;
+    uint32_t should_be = (uint32_t)(usable - request) * EAI_SPREAD ^ trailer_key(t, veil);
     return first_difference(trailer, &should_be, 4);
 }
 
@@ -427,7 +439,7 @@ static EA_NOINLINE ea_guard_kind_t diagnose(const eai_guard_t *g, const eai_tag_
 void eai_guard_init(eai_guard_t *g, uint32_t secret, uint32_t identity)
 {
     *g = (eai_guard_t){0};
-    g->key = (secret ^ rotate(identity * GATHER, 16u)) * GATHER;
+    g->key = (secret ^ eai_guard_rotate(identity * EAI_GATHER, 16u)) * EAI_GATHER;
 #if EA_CFG_GUARD_SAMPLED
     g->random = g->key;
     eai_guard_sample(g, 1);
@@ -442,8 +454,8 @@ void eai_guard_resize(const eai_guard_t *g, eai_tag_t *tag, void *payload, size_
     write_tag(tag, t, veil);
     if (!is_guarded(&t)) return;
     if (has_canary(tag, payload)) write_canary(payload, veil, request);
-    if (EA_CFG_GUARD >= 2 && request > old_request)
-        memset((byte_t *)payload + old_request, FILL_FRESH, request - old_request);
+    if (EA_CFG_GUARD >= 2) /* what this writes beyond the request is slack */
+        fill_from(payload, old_request, word_at(payload, request + 3u), FILL_FRESH);
     fill_slack(payload, request, usable);
     write_slack(&t, veil, payload, usable, usable - request);
 }
@@ -516,7 +528,7 @@ bool eai_guard_mark(const eai_guard_t *g, eai_tag_t *tag, const void *payload)
 
 void eai_guard_poison(void *payload, size_t usable)
 {
-    memset(payload, FILL_FREED, usable);
+    fill_words(payload, (word_t *)(void *)((byte_t *)payload + usable), FREED_WORD);
 }
 
 bool eai_guard_undress(const eai_guard_t *g, eai_tag_t *tag, void *payload, size_t usable)
@@ -537,7 +549,7 @@ const void *eai_guard_unpoisoned(const void *payload, size_t from, size_t usable
     const byte_t *first = payload, *end = first + usable;
     const word_t *word = (const word_t *)(const void *)(first + from);
     const word_t *last = (const word_t *)(const void *)end;
-    while (word < last && *word == IN_EACH_BYTE(FILL_FREED)) word++; /* bound: the bytes given */
+    while (word < last && *word == FREED_WORD) word++; /* bound: the bytes given */
     const byte_t *bad = first_other((const byte_t *)word, end, FILL_FREED);
     return bad < end ? bad : NULL;
 }

@@ -215,44 +215,47 @@ static bool takes_larger(const set_t *set)
 
 #if EA_CFG_POOL_WAIT
 
-/* Hand a block of `from` to the first that waits for one of `to`. Returns whether it was done. */
-static bool serve(set_t *set, ea_pool_t *from, ea_pool_t *to)
+/* Hand a block of `from` to the first that waits for one of `to`. Returns false if there is no
+ * block or nobody waits any more: *left is then the block. */
+static bool hand_over(set_t *set, ea_pool_t *from, ea_pool_t *to, void **left)
 {
-    bool served = false;
-    ea_port_irq_t irq = ea_port_irq_mask();
-    ea_waiter_t *waiter = ea_waitq_first_locked(&to->eai_waiting);
-    if (waiter != NULL) {
-        void *block = eai_pool_take(from);
-        if (block != NULL) {
-            ea_waitq_hand_locked(waiter, block);
-            served = true;
-        }
-    }
-    ea_port_irq_restore(irq);
-    if (served && from != to) COUNT(set, eai_n_larger);
-    return served;
+    void *block = eai_pool_take(from);
+    bool handed = block != NULL && ea_waitq_hand_first(&to->eai_waiting, block);
+    *left = handed ? NULL : block;
+    if (handed && from != to) COUNT(set, eai_n_larger);
+    return handed;
 }
 
-/* A block of pool was freed; its own class has been served. */
+/* A block of pool was freed; its own class has been served. Begins anew only when a task that had
+ * begun to wait stopped before it was handed the block. */
 static void serve_smaller(set_t *set, ea_pool_t *pool)
 {
-    ea_pool_t *to = pool;
-    while (to-- != set->eai_pools) { /* at most EA_POOLSET_MAX_CLASSES steps */
-        if (is_waited_for(to) && serve(set, pool, to)) return;
+    void *left;
+    for (ea_pool_t *to = pool; to-- != set->eai_pools;) { /* EA_POOLSET_MAX_CLASSES steps */
+        if (!is_waited_for(to)) continue;
+        if (hand_over(set, pool, to, &left) || left == NULL) return;
+        (void)ea_pool_free(pool, left);
+        to = pool;
     }
 }
 
+/* Join the queue of own, and if by now a block is free see that it goes to who is first. */
 static void *wait_for(set_t *set, ea_pool_t *own, uint64_t timeout_us)
 {
     ea_pool_t *from = own, *end = takes_larger(set) ? set->eai_pools_end : own + 1;
     ea_waiter_t waiter;
+    void *left = NULL;
 
     COUNT(set, eai_n_waits);
     ea_waiter_init(&waiter, ea_port_task_priority());
-    ea_port_irq_t irq = ea_port_irq_mask();
-    ea_waitq_enter_locked(&own->eai_waiting, &waiter);
-    ea_port_irq_restore(irq);
-    while (from != end && !serve(set, from, own)) from++; /* at most EA_POOLSET_MAX_CLASSES steps */
+    ea_waitq_enter(&own->eai_waiting, &waiter);
+    for (; from != end; from++) { /* at most EA_POOLSET_MAX_CLASSES steps */
+        if (hand_over(set, from, own, &left) || left != NULL) break;
+    }
+    if (left != NULL) { /* this task has been handed one by now */
+        (void)ea_pool_free(from, left);
+        if (takes_larger(set)) serve_smaller(set, from);
+    }
     return ea_waitq_sleep(&waiter, timeout_us) == EA_OK ? waiter.result : NULL;
 }
 

@@ -180,37 +180,39 @@ void *ea_pool_alloc(pool_t *pool)
 
 /* --- free ------------------------------------------------------------------------------------- */
 
+/* Repeats only when a task that had begun to wait stopped before it was handed the block. */
 ea_status_t ea_pool_free(pool_t *pool, void *ptr)
 {
-    unsigned char *base = pool->eai_base, *block = (unsigned char *)ptr;
-    uintptr_t distance = (uintptr_t)block - (uintptr_t)base, head;
-    uintptr_t local = index_at(pool, distance);
-    link_t link = (link_t)(distance >> LINK_SHIFT);
-    if (EA_UNLIKELY(!is_in_first(pool, distance, local) ||
-                    (!EA_CFG_POOL_VALIDATE && ptr == NULL))) {
-        if (ptr == NULL) return EA_OK;
-        const eai_pool_slab_t *slab = eai_pool_slab_around(pool, ptr);
-        if (slab == NULL) {
-            count_refusal(pool);
-            return EA_ERR_FOREIGN;
+    do {
+        unsigned char *base = pool->eai_base, *block = (unsigned char *)ptr;
+        uintptr_t distance = (uintptr_t)block - (uintptr_t)base, head;
+        uintptr_t local = index_at(pool, distance);
+        link_t link = (link_t)(distance >> LINK_SHIFT);
+        if (EA_UNLIKELY(!is_in_first(pool, distance, local) ||
+                        (!EA_CFG_POOL_VALIDATE && ptr == NULL))) {
+            if (ptr == NULL) return EA_OK;
+            const eai_pool_slab_t *slab = eai_pool_slab_around(pool, ptr);
+            if (slab == NULL) {
+                count_refusal(pool);
+                return EA_ERR_FOREIGN;
+            }
+            base = slab->base;
+            local = index_at(pool, (uintptr_t)block - (uintptr_t)base);
+            link = link_at(pool, slab->first + (index_t)local);
         }
-        base = slab->base;
-        local = index_at(pool, (uintptr_t)block - (uintptr_t)base);
-        link = link_at(pool, slab->first + (index_t)local);
-    }
-    EAI_ENTER(irq);
-    bool was_live = mark_free(pool, base, local);
-    if (EA_LIKELY(was_live)) {
-        do {
-            head = EAI_LOAD(&pool->eai_head, EAI_RELAXED);
-            eai_pool_write_link(block, link_of(pool, head));
-        } while (!PUSH(&pool->eai_head, head, head_after_push(pool, head, link)));
-    }
-    EAI_LEAVE(irq);
-    if (EA_UNLIKELY(!was_live)) {
-        count_refusal(pool);
-        return EA_ERR_DOUBLE_FREE;
-    }
-    if (EA_UNLIKELY(is_waited_for(pool))) (void)eai_pool_serve(pool);
+        EAI_ENTER(irq);
+        bool was_live = mark_free(pool, base, local);
+        if (EA_LIKELY(was_live)) {
+            do {
+                head = EAI_LOAD(&pool->eai_head, EAI_RELAXED);
+                eai_pool_write_link(block, link_of(pool, head));
+            } while (!PUSH(&pool->eai_head, head, head_after_push(pool, head, link)));
+        }
+        EAI_LEAVE(irq);
+        if (EA_UNLIKELY(!was_live)) {
+            count_refusal(pool);
+            return EA_ERR_DOUBLE_FREE;
+        }
+    } while (EA_UNLIKELY(is_waited_for(pool)) && (ptr = eai_pool_offer(pool)) != NULL);
     return EA_OK;
 }

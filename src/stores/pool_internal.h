@@ -187,7 +187,7 @@ EA_INLINE bool is_in_first(const pool_t *pool, uintptr_t distance_bytes, uintptr
 
 EA_INLINE bool is_waited_for(const pool_t *pool)
 {
-    return EAI_LOAD(&pool->eai_waiting.eai_first, LOOK) != NULL;
+    return EAI_LOAD(&pool->eai_waiting.eai_table, LOOK) != NULL;
 }
 
 /* As ea_pool_alloc(), but that there is no block does not count as a failure: who waits has not
@@ -195,9 +195,9 @@ EA_INLINE bool is_waited_for(const pool_t *pool)
 void *eai_pool_take(pool_t *pool);
 void eai_pool_count_failure(pool_t *pool);
 
-/* Hand a free block, if there is one, to the first that waits, if somebody does. Returns whether it
- * was done. Context: any. Cost O(1), all of it masked. */
-bool eai_pool_serve(pool_t *pool);
+/* Hand a free block, if there is one, to the first that waits. Returns the block if nobody waits
+ * any more: the caller is to free it, and so look again. Context: any. Cost O(1). */
+void *eai_pool_offer(pool_t *pool);
 
 #else
 
@@ -209,10 +209,10 @@ EA_INLINE bool is_waited_for(const pool_t *pool)
     return false;
 }
 
-EA_INLINE bool eai_pool_serve(pool_t *pool)
+EA_INLINE void *eai_pool_offer(pool_t *pool)
 {
     (void)pool;
-    return false;
+    return NULL;
 }
 
 #endif

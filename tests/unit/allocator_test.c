@@ -199,20 +199,20 @@ TEST(allocator_spends_scarce_memory_last, 3 * REGION_BYTES)
 
     const ea_request_t for_dma = {.capabilities = EA_CAP_DMA};
     const ea_request_t for_both = {.capabilities = EA_CAP_DMA | EA_CAP_FAST};
-    void *plain = ea_malloc(&a, 600), *device = ea_malloc_ex(&a, 600, &for_dma);
-    void *both = ea_malloc_ex(&a, 600, &for_both);
+    void *plain = ea_malloc(&a, 700), *device = ea_malloc_ex(&a, 700, &for_dma);
+    void *both = ea_malloc_ex(&a, 700, &for_both);
     REQUIRE(plain && device && both);
     EXPECT_EQ(region_of(plain), 2);
     EXPECT_EQ(region_of(device), 1);
     EXPECT_EQ(region_of(both), 0);
 
     /* Each region holds two: the ordinary one fills up first. */
-    void *second = ea_malloc(&a, 600), *spill = ea_malloc(&a, 600), *last = ea_malloc(&a, 600);
+    void *second = ea_malloc(&a, 700), *spill = ea_malloc(&a, 700), *last = ea_malloc(&a, 700);
     REQUIRE(second && spill && last);
     EXPECT_EQ(region_of(second), 2);
     EXPECT_EQ(region_of(spill), 1);
     EXPECT_EQ(region_of(last), 0);
-    EXPECT(ea_malloc(&a, 600) == NULL);
+    EXPECT(ea_malloc(&a, 700) == NULL);
     const ea_request_t nowhere = {.capabilities = EA_CAP_USER(3)};
     EXPECT(ea_malloc_ex(&a, 1, &nowhere) == NULL);
 #if EA_CFG_ALLOC_REPORT
@@ -262,7 +262,7 @@ TEST(allocator_policies_choose_regions, 3 * REGION_BYTES)
     void *second = ea_malloc(&a, 800); /* ordinary spills to fast, never to critical */
     REQUIRE(second != NULL);
     EXPECT_EQ(region_of(second), 1);
-    EXPECT(ea_malloc(&a, 600) == NULL);
+    EXPECT(ea_malloc(&a, 800) == NULL);
     /* A high priority is critical as well. */
     void *third = ea_malloc_ex(&a, 100, &(ea_request_t){.priority = EA_PRIORITY_CRITICAL});
     REQUIRE(third != NULL);
