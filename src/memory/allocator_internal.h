@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "ealloc/allocator.h"
 #include "memory/guard.h"
+#include "memory/quarantine.h"
 
 typedef ea_allocator_t alloc_t;
 typedef eai_region_slot_t slot_t;

@@ -147,7 +147,9 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
     eai_guard_init(&a->eai_guard, (uint32_t)options->secret, (uint32_t)(uintptr_t)a);
 #endif
 #if EA_CFG_GUARD >= 3
-    eai_quarantine_init(&a->eai_quarantine, options->quarantine_bytes);
+    eai_quarantine_init(&a->eai_quarantine, options->quarantine_bytes < UINT32_MAX
+                                                ? (uint32_t)options->quarantine_bytes
+                                                : UINT32_MAX);
 #endif
 #if EAI_ALLOC_OWNERS
     a->eai_accounts = options->accounts;
@@ -478,8 +480,8 @@ void ea_allocator_stats(const alloc_t *a, ea_allocator_stats_t *stats)
 #endif
 #if EA_CFG_GUARD >= 3
     eai_lock(mutable_a);
-    stats->quarantine_bytes = eai_quarantine_bytes(&a->eai_quarantine);
-    inner += eai_quarantine_blocks(&a->eai_quarantine);
+    stats->quarantine_bytes = a->eai_quarantine.bytes;
+    inner += a->eai_quarantine.n_blocks;
     eai_unlock(mutable_a);
 #endif
 #if EA_CFG_ALLOC_RESERVE

@@ -43,6 +43,8 @@
  */
 #include "memory/guard.h"
 
+#include "base/mem.h"
+
 const char *ea_guard_kind_name(ea_guard_kind_t kind)
 {
     static const char *const names[] = {

@@ -503,6 +503,49 @@ TEST(allocator_asks_the_application_what_to_do_about_damage, RAM)
 }
 #endif
 
+#if EA_CFG_GUARD >= 3
+TEST(allocator_holds_freed_blocks_back_and_finds_writes_to_them, RAM)
+{
+    const ea_allocator_options_t o = {.quarantine_bytes = 600};
+    REQUIRE(begin(&o));
+    char *first = ea_malloc(&a, 100), *second = ea_malloc(&a, 120), *large = ea_malloc(&a, 900);
+    REQUIRE(first && second && large);
+    EXPECT_EQ(ea_free(&a, first), EA_OK);
+    EXPECT_EQ(ea_free(&a, second), EA_OK);
+    EXPECT_EQ(ea_free(&a, large), EA_OK); /* more than may wait */
+    EXPECT(stats_of(&a).quarantine_bytes >= 220 && stats_of(&a).quarantine_bytes <= 600);
+    EXPECT_EQ(stats_of(&a).n_live, 0);
+    char *other = ea_malloc(&a, 100);
+    EXPECT(other != first);
+    EXPECT_EQ(ea_free(&a, first), EA_ERR_DOUBLE_FREE);
+    EXPECT_SOUND(&a);
+    second[119] ^= 1;
+    ea_allocator_cursor_t cursor = {0};
+    ea_status_t status;
+    unsigned n_corrupt = 0;
+    do {
+        status = ea_allocator_sweep(&a, &cursor, 8);
+        n_corrupt += status == EA_ERR_CORRUPT;
+    } while (status != EA_OK && n_corrupt < 3);
+    EXPECT_EQ(n_corrupt, 1);
+#if EA_CFG_ALLOC_REPORT
+    ea_guard_report_t report;
+    ea_allocator_last_damage(&a, &report);
+    EXPECT_EQ(report.kind, EA_GUARD_POISON);
+    EXPECT(report.block == second && report.first_bad == second + 119);
+    EXPECT_EQ(stats_of(&a).n_damaged, 2);
+#endif
+    /* What waits is there before a request is refused; what was written is told once more. */
+    EXPECT_EQ(ea_free(&a, other), EA_OK);
+    unsigned n = fill_memory(100);
+    EXPECT(n > 15);
+    EXPECT_EQ(stats_of(&a).quarantine_bytes, 0);
+    EXPECT_EQ(stats_of(&a).n_damaged, EA_CFG_ALLOC_REPORT ? 3 : 0);
+    drop_stones();
+    EXPECT_END(&a);
+}
+#endif
+
 /* --- pressure --------------------------------------------------------------------------------- */
 
 #if EA_CFG_ALLOC_PRESSURE && EA_CFG_ALLOC_REPORT
@@ -554,6 +597,9 @@ TEST_MAIN(
 #if HAS_OWNERS
     &allocator_charges_who_allocates_and_keeps_budgets, &allocator_hands_blocks_over,
     &allocator_reports_and_frees_all_of_an_owner,
+#endif
+#if EA_CFG_GUARD >= 3
+    &allocator_holds_freed_blocks_back_and_finds_writes_to_them,
 #endif
 #if EA_CFG_GUARD >= 1
     &allocator_names_the_first_bad_byte_and_the_neighbours,
