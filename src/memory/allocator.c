@@ -259,6 +259,9 @@ EA_INLINE void charge_down_to(eai_want_t *want, size_t bytes)
 
 bool eai_charge(eai_want_t *want)
 {
+#if EAI_ALLOC_OWNERS
+    want->limiter = NULL; /* who refused before may do so no more */
+#endif
     return charge_up_to(want, eai_gross_of(want->raw_bytes));
 }
 

@@ -384,6 +384,38 @@ TEST(allocator_charges_who_allocates_and_keeps_budgets, RAM)
     EXPECT_END(&a);
 }
 
+#if EA_CFG_ALLOC_RECLAIM && EA_CFG_ALLOC_REPORT
+static size_t give_one_up(void *context, size_t wanted_bytes)
+{
+    void **block = context;
+    size_t n = *block ? wanted_bytes : 0;
+    EXPECT_EQ(ea_free(&a, *block), EA_OK);
+    *block = NULL;
+    return n;
+}
+
+TEST(allocator_names_the_last_reason_and_not_one_that_was_overcome, RAM)
+{
+    ea_failure_t f;
+    REQUIRE(ea_accounts_init(&book, nodes, 5, NULL) == EA_OK);
+    ea_account_t *radio = account("radio", 0, 600);
+    const ea_allocator_options_t o = {.accounts = &book};
+    REQUIRE(radio && begin(&o));
+    void *cached = ea_malloc_ex(&a, 200, &(ea_request_t){.owner = radio});
+    ea_reclaimer_t r = {.reclaim = give_one_up, .context = &cached};
+    fill_memory(100);
+    REQUIRE(cached && ea_allocator_add_reclaimer(&a, &r) == EA_OK);
+    /* The budget refuses it, the reclaimer makes room there, and memory does not do. */
+    EXPECT(ea_malloc_ex(&a, 500, &(ea_request_t){.owner = radio}) == NULL);
+    EXPECT(cached == NULL);
+    ea_allocator_last_failure(&a, &f);
+    EXPECT(f.reason == EA_REASON_EXHAUSTED || f.reason == EA_REASON_FRAGMENTED);
+    EXPECT_EQ(f.limiter, 0);
+    drop_stones();
+    EXPECT_END(&a);
+}
+#endif
+
 TEST(allocator_hands_blocks_over, RAM)
 {
     REQUIRE(ea_accounts_init(&book, nodes, 5, NULL) == EA_OK);
@@ -595,6 +627,9 @@ TEST_MAIN(
     &allocator_merges_all_that_is_deferred_before_it_refuses,
 #endif
 #if HAS_OWNERS
+#if EA_CFG_ALLOC_RECLAIM && EA_CFG_ALLOC_REPORT
+    &allocator_names_the_last_reason_and_not_one_that_was_overcome,
+#endif
     &allocator_charges_who_allocates_and_keeps_budgets, &allocator_hands_blocks_over,
     &allocator_reports_and_frees_all_of_an_owner,
 #endif
