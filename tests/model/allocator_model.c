@@ -268,9 +268,9 @@ static size_t most_needed(const area_t *area, const wish_t *w)
     size_t alignment = w->alignment > line ? w->alignment : line;
     size_t need = w->size + EAI_FRONT_BYTES + EAI_BACK_BYTES;
     if (line != 0) need += line;
-    if (alignment > EA_HEAP_ALIGN)
-        need += alignment + EAI_FRONT_BYTES + 2 * EA_HEAP_MIN_BLOCK_BYTES;
-    return need;
+    if (alignment <= EA_HEAP_ALIGN) return need;
+    need += alignment + EAI_FRONT_BYTES + 2 * EA_HEAP_MIN_BLOCK_BYTES;
+    return area->options.fit == EA_FIT_HALF ? 2 * need : need; /* blocks of powers of two */
 }
 
 /* Could the region have served it when it was last looked at? */
