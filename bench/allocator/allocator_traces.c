@@ -107,9 +107,12 @@ int main(int argc, char **argv)
     int rounds = 9, i = 1;
     FILE *json = NULL;
     for (; i + 1 < argc && argv[i][0] == '-'; i += 2) {
-        if (strcmp(argv[i], "--rounds") == 0) rounds = atoi(argv[i + 1]);
-        else if (strcmp(argv[i], "--json") == 0) json = fopen(argv[i + 1], "w");
-        else die("unknown option", argv[i]);
+        if (strcmp(argv[i], "--rounds") == 0)
+            rounds = atoi(argv[i + 1]);
+        else if (strcmp(argv[i], "--json") == 0)
+            json = fopen(argv[i + 1], "w");
+        else
+            die("unknown option", argv[i]);
         if (rounds < 2 || rounds > MAX_ROUNDS) die("2 to 101 rounds", argv[i + 1]);
     }
     if (argc - i < 2) die("a directory of recordings and at least one subject are needed", "usage");
@@ -141,11 +144,12 @@ int main(int argc, char **argv)
             printf("  %6.2f (%5.3f)", median, median / base);
             log_sum[s] += log(median / base);
             if (json)
-                fprintf(json,
-                        "%s\n  {\"bench\": \"allocator_traces\", \"subject\": \"%s\", \"workload\": "
-                        "\"%s\", \"median\": %.6g, \"ratio_to\": \"%s\", \"ratio\": %.6g}",
-                        t + s ? "," : "", subjects[s]->name, name, median, subjects[0]->name,
-                        median / base);
+                fprintf(
+                    json,
+                    "%s\n  {\"bench\": \"allocator_traces\", \"subject\": \"%s\", \"workload\": "
+                    "\"%s\", \"median\": %.6g, \"ratio_to\": \"%s\", \"ratio\": %.6g}",
+                    t + s ? "," : "", subjects[s]->name, name, median, subjects[0]->name,
+                    median / base);
         }
         printf("\n");
         bigmem_unmap(mem, mem_bytes);

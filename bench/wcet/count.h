@@ -39,9 +39,9 @@ typedef enum {
     OP_ARENA_REWIND, /* of the innermost mark, in one chunk */
     OP_ALLOC_LARGER, /* from a larger class than the request's own */
     OP_FREE_SIZED,
-    OP_FREE_HAND_OVER, /* while somebody waits                         */
-    OP_WAIT_ENTER,     /* to join a wait queue                         */
-    OP_WAIT_END,       /* to find out how the waiting ended, and leave */
+    OP_FREE_HAND_OVER,  /* while somebody waits                         */
+    OP_WAIT_ENTER,      /* to join a wait queue                         */
+    OP_WAIT_END,        /* to find out how the waiting ended, and leave */
     OP_ALLOC_OVER_HEAP, /* what an allocator adds to a heap's alloc */
     OP_FREE_OVER_HEAP,
     OP_GUARD_DRESS,

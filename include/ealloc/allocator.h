@@ -267,6 +267,7 @@ typedef struct {
     uint8_t eai_policy;
     uint8_t eai_line_log2; /* 0: none */
     uint8_t eai_serial;    /* order of adding */
+    bool eai_is_ordinary;  /* any request may have any of it, as it is */
     uint16_t eai_n_moving; /* blocks between two parts of a realloc */
     size_t eai_reserve_bytes;
 #if EA_CFG_ALLOC_LOCKING == 2
@@ -284,10 +285,8 @@ typedef struct eai_helping {
 
 /* The caller's object; every field is private. Must not be moved or copied once in use. */
 typedef struct ea_allocator {
-#if EAI_PLAIN
-    ea_heap_t *eai_plain; /* of the region asked first, if an ordinary request needs only it */
-#endif
     uint8_t eai_n_regions;
+    uint8_t eai_first; /* the slot asked first, if it is ordinary; else 0xFF */
     uint8_t eai_order[EA_CFG_ALLOC_REGIONS]; /* slots, the one to ask first comes first */
     eai_region_slot_t eai_slots[EA_CFG_ALLOC_REGIONS];
 #if EA_CFG_ALLOC_POOLS

@@ -30,6 +30,7 @@
 #include "memory/allocator_internal.h"
 
 #include "base/atomic.h"
+#include "memory/guard_inline.h"
 #if EAI_ALLOC_OWNERS
 #include "ealloc/owner.h"
 #endif
@@ -352,6 +353,15 @@ void *eai_hand_out(alloc_t *a, const eai_want_t *want, void *payload)
     return payload;
 }
 
+/* After something was given back. */
+EA_INLINE void look_around_after_free(alloc_t *a)
+{
+#if EA_CFG_ALLOC_ISR
+    if (EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
+#endif
+    if (EA_UNLIKELY(eai_is_awaited(a) || level_may_change(a))) eai_after_free(a);
+}
+
 /* After something was taken. */
 EA_INLINE void look_around(alloc_t *a, bool isr)
 {
@@ -374,15 +384,142 @@ void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, c
     return payload;
 }
 
+/* --- the common way --------------------------------------------------------------------------- */
+
+/* What most calls do, in one piece: an ordinary request of a task to the region asked first, and a
+ * block of a region freed by a task. Whatever is not as usual is left to the general way, which
+ * begins anew. */
+#if !EAI_PLAIN
+EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
+{
+    uint8_t first = EAI_PEEK(&a->eai_first);
+    if (EA_UNLIKELY(size_bytes - 1u >= MOST_BYTES || first == EAI_NO_PLACE || eai_in_isr()))
+        return NULL;
+#if EA_CFG_ALLOC_POOLS
+    if (a->eai_pools) return NULL;
+#endif
+    slot_t *slot = &a->eai_slots[first];
+    size_t raw_bytes = size_bytes;
+    (void)caller;
+#if EAI_TAGGED
+    eai_label_t label = {.site = caller};
+    if (eai_guard_picks(&a->eai_guard)) label.flags = EAI_LABEL_GUARDED;
+    raw_bytes += eai_guard_extra_bytes(label.flags != 0);
+    if (EA_CFG_TAGS) label.birth = eai_birth_now();
+#endif
+#if EAI_ALLOC_OWNERS
+    size_t likely = eai_gross_of(raw_bytes);
+    ea_account_t *owner = owner_of_call(a, false);
+    if (owner) {
+        if (EA_UNLIKELY(ea_account_charge(owner, likely, NULL) != EA_OK)) return NULL;
+        label.owner = ea_account_id(owner);
+    }
+#endif
+    (void)eai_lock_slot(a, slot, false);
+    char *payload = slot->eai_is_ordinary ? ea_heap_alloc(slot->eai_heap, raw_bytes) : NULL;
+    size_t gross = 0;
+    if (EA_LIKELY(payload != NULL)) {
+        size_t usable = ea_heap_usable_size_bytes(slot->eai_heap, payload);
+        gross = usable + EA_HEAP_OVERHEAD_BYTES;
+        payload += EAI_FRONT_BYTES;
+#if EAI_TAGGED
+        eai_guard_write(&a->eai_guard, eai_guard_front_tag(payload), payload, size_bytes,
+                        size_bytes, usable - EAI_FRONT_BYTES, &label);
+#endif
+    }
+    eai_unlock_slot(a, slot);
+#if EAI_ALLOC_OWNERS
+    if (EA_UNLIKELY(owner && gross != likely)) {
+        if (gross < likely) {
+            (void)ea_account_return(owner, likely - gross);
+        } else if (ea_account_charge(owner, gross - likely, NULL) != EA_OK) {
+            (void)eai_guard_mark(&a->eai_guard, eai_guard_front_tag(payload), payload);
+            (void)eai_release(a, first, payload - EAI_FRONT_BYTES, false);
+            (void)ea_account_return(owner, likely);
+            payload = NULL;
+        }
+    }
+#endif
+    if (EA_UNLIKELY(payload == NULL)) return NULL;
+    eai_add_used(a, gross);
+#if EAI_TAGGED
+    if (EA_CFG_GUARD >= 2 && label.flags) eai_guard_freshen(payload, 0, size_bytes);
+#endif
+    look_around(a, false);
+    return payload;
+}
+
+/* Has the block been given back? false: nothing has happened. */
+EA_INLINE bool give_quickly(alloc_t *a, char *payload)
+{
+    uint8_t place = eai_slot_of(a, payload);
+    bool done = false;
+    if (EA_UNLIKELY(place == EAI_NO_PLACE || eai_in_isr()) || EA_CFG_GUARD >= 2) return false;
+    slot_t *slot = &a->eai_slots[place];
+    char *raw = payload - EAI_FRONT_BYTES;
+    size_t usable = 0;
+#if EAI_ALLOC_OWNERS
+    uint16_t freer = 0, owner = 0;
+    if (a->eai_strict_owner || eai_wants(a, EA_EVENT_WRONG_OWNER)) {
+        const ea_account_t *current = ea_owner_current();
+        if (current) freer = ea_account_id(current);
+    }
+#endif
+    (void)eai_lock_slot(a, slot, false);
+    ea_heap_t *heap = slot->eai_heap;
+    if (EA_LIKELY(heap != NULL && raw - slot->eai_begin > 0 &&
+                  ((uintptr_t)raw & (EA_HEAP_ALIGN - 1u)) == 0)) {
+        usable = ea_heap_usable_size_bytes(heap, raw);
+#if EAI_TAGGED
+        eai_tag_t *tag = eai_guard_front_tag(payload), t;
+        uint32_t veil;
+        if (EA_LIKELY(usable - EAI_FRONT_BYTES - 1u < (size_t)(slot->eai_end - raw) &&
+                      eai_guard_is_intact(&a->eai_guard, tag, payload, usable - EAI_FRONT_BYTES, &t,
+                                          &veil))) {
+            bool may = true;
+#if EAI_ALLOC_OWNERS
+            owner = eai_tag_owner(&t);
+            may = freer == 0 || owner == 0 || freer == owner;
+#endif
+            if (EA_LIKELY(may)) {
+                (void)eai_guard_write_mark(tag, t, veil);
+                done = ea_heap_free(heap, raw) == EA_OK;
+                if (EA_UNLIKELY(!done)) write_tag(tag, t, veil);
+            }
+        }
+#else
+        if (EA_LIKELY(usable < (size_t)(slot->eai_end - raw)))
+            done = ea_heap_free(heap, raw) == EA_OK;
+#endif
+    }
+    eai_unlock_slot(a, slot);
+    if (EA_UNLIKELY(!done)) return false;
+#if EAI_ALLOC_OWNERS
+    if (owner != 0 && a->eai_accounts) {
+        ea_account_t *account = ea_account_by_id(a->eai_accounts, owner);
+        if (EA_LIKELY(account != NULL))
+            (void)ea_account_return(account, usable + EA_HEAP_OVERHEAD_BYTES);
+    }
+#endif
+    eai_add_used(a, 0u - (usable + EA_HEAP_OVERHEAD_BYTES));
+    look_around_after_free(a);
+    return true;
+}
+#endif
+
 void *ea_malloc(alloc_t *a, size_t size_bytes)
 {
+    void *block;
 #if EAI_PLAIN
     /* Nothing to do but to ask the first region, if an ordinary request may. */
-    ea_heap_t *heap = a->eai_plain;
-    if (EA_LIKELY(heap != NULL)) {
-        void *block = ea_heap_alloc(heap, size_bytes);
+    uint8_t first = a->eai_first;
+    if (EA_LIKELY(first != EAI_NO_PLACE)) {
+        block = ea_heap_alloc(a->eai_slots[first].eai_heap, size_bytes);
         if (EA_LIKELY(block != NULL)) return block;
     }
+#else
+    block = take_quickly(a, size_bytes, __builtin_return_address(0));
+    if (EA_LIKELY(block != NULL)) return block;
 #endif
     return eai_allocate(a, size_bytes, NULL, __builtin_return_address(0));
 }
@@ -719,13 +856,9 @@ ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, const void *ca
     return EA_OK;
 }
 
-/* After something was given back. */
 void eai_look_around(alloc_t *a)
 {
-#if EA_CFG_ALLOC_ISR
-    if (EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
-#endif
-    if (EA_UNLIKELY(eai_is_awaited(a) || level_may_change(a))) eai_after_free(a);
+    look_around_after_free(a);
 }
 
 static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool aside,
@@ -747,10 +880,12 @@ ea_status_t ea_free(alloc_t *a, void *ptr)
 #if EAI_PLAIN
     /* Nothing to do but to find the region. */
     uint8_t place = eai_slot_of(a, ptr);
-    if (EA_LIKELY(place != EAI_NO_PLACE && a->eai_slots[place].eai_heap != NULL)) {
+    if (EA_LIKELY(place != EAI_NO_PLACE)) {
         ea_status_t status = ea_heap_free(a->eai_slots[place].eai_heap, ptr);
         if (EA_LIKELY(status == EA_OK)) return EA_OK;
     }
+#else
+    if (EA_LIKELY(give_quickly(a, ptr))) return EA_OK;
 #endif
     return free_block(a, ptr, eai_in_isr(), false, __builtin_return_address(0));
 }

@@ -188,12 +188,17 @@ EA_INLINE void eai_count(alloc_t *a, eai_chain_counter_t which)
 {
     EAI_POKE(&a->eai_n_chain[which], EAI_PEEK(&a->eai_n_chain[which]) + 1u);
 }
+EA_INLINE bool eai_wants(const alloc_t *a, ea_event_kind_t kind)
+{
+    return ea_events_wanted(a->eai_events, (uint16_t)kind);
+}
 void eai_emit(alloc_t *a, bool isr, const ea_event_t *event);
 /* What needs no more than these. */
 void eai_tell(alloc_t *a, bool isr, ea_event_kind_t kind, ea_reason_t reason, uint16_t owner,
               size_t size_bytes, const void *where, const void *caller);
 #else
 #define eai_count(a, which) ((void)(a))
+#define eai_wants(a, kind) ((void)(a), false)
 #define eai_tell(a, isr, kind, reason, owner, size, where, caller) ((void)(a), (void)(isr))
 #endif
 
@@ -320,6 +325,7 @@ EA_INLINE void *eai_raw_of(const eai_block_t *block)
 /* Ticks of about four seconds: what a tag keeps of the time. */
 EA_INLINE uint32_t eai_birth_now(void)
 {
+    if (!EA_CFG_TAGS) return 0; /* nobody keeps it */
     return (uint32_t)(ea_port_time_coarse_us() >> 22);
 }
 

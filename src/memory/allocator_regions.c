@@ -49,13 +49,8 @@ static void reorder(alloc_t *a)
     }
     for (uint8_t k = 0; k < n; k++) EAI_POKE(&a->eai_order[k], order[k]);
     EAI_POKE(&a->eai_n_regions, n);
-#if EAI_PLAIN
-    const slot_t *first = &a->eai_slots[order[0]];
-    a->eai_plain = n != 0 && first->eai_policy != EA_POLICY_CRITICAL &&
-                           first->eai_reserve_bytes == 0 && first->eai_line_log2 == 0
-                       ? first->eai_heap
-                       : NULL;
-#endif
+    bool ordinary = n != 0 && EAI_PEEK(&a->eai_slots[order[0]].eai_is_ordinary);
+    EAI_POKE(&a->eai_first, ordinary ? order[0] : (uint8_t)EAI_NO_PLACE);
 }
 
 /* The sum of what can be in use has changed. */
@@ -140,6 +135,7 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) ea_port_lock_init(&a->eai_slots[i].eai_lock);
 #endif
 #endif
+    a->eai_first = EAI_NO_PLACE;
     a->eai_damage = options->damage;
     a->eai_on_damage = options->on_damage;
     a->eai_damage_context = options->damage_context;
@@ -254,9 +250,7 @@ ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
 #endif
     }
     a->eai_n_regions = 0;
-#if EAI_PLAIN
-    a->eai_plain = NULL;
-#endif
+    a->eai_first = EAI_NO_PLACE;
 #if EA_CFG_ALLOC_LOCKING == 1 || EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_deinit(&a->eai_lock);
 #endif
@@ -321,6 +315,9 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
         slot->eai_reserve_bytes = options->reserve_bytes;
         slot->eai_line_log2 =
             options->line_bytes > EA_HEAP_ALIGN ? (uint8_t)__builtin_ctzl(options->line_bytes) : 0;
+        EAI_POKE(&slot->eai_is_ordinary, options->policy != EA_POLICY_CRITICAL &&
+                                             options->reserve_bytes == 0 &&
+                                             slot->eai_line_log2 == 0);
         EAI_POKE(&slot->eai_heap, heap);
     } else {
         EAI_POKE(&slot->eai_end, begin);
@@ -364,6 +361,7 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
         status = EA_ERR_BUSY;
         if (n == 0) {
             (void)ea_heap_deinit(slot->eai_heap);
+            EAI_POKE(&slot->eai_is_ordinary, false);
             EAI_POKE(&slot->eai_heap, NULL);
             EAI_POKE(&slot->eai_end, slot->eai_begin);
             status = EA_OK;
