@@ -402,6 +402,7 @@ static bool is_wanted(const eai_block_t *block, uint16_t owner)
 ea_status_t ea_allocator_walk(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor,
                               size_t max_steps, ea_allocator_visit_t visit, void *context)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = EA_ERR_AGAIN;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
          steps += AT_A_TIME) {
@@ -421,6 +422,7 @@ ea_status_t ea_allocator_walk(alloc_t *a, uint16_t owner, ea_allocator_cursor_t 
 ea_status_t ea_free_all(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor, size_t max_steps,
                         size_t *n_freed)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = owner == 0 ? EA_ERR_INVALID : EA_ERR_AGAIN;
     bool damaged = false;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
@@ -487,6 +489,7 @@ static ea_status_t check_more(alloc_t *a, ea_allocator_cursor_t *cursor, bool *d
 
 ea_status_t ea_allocator_sweep(alloc_t *a, ea_allocator_cursor_t *cursor, size_t max_steps)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = EA_ERR_AGAIN;
     bool damaged = false;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);

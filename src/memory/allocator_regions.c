@@ -51,6 +51,7 @@ static void reorder(alloc_t *a)
     EAI_POKE(&a->eai_n_regions, n);
     bool ordinary = n != 0 && EAI_PEEK(&a->eai_slots[order[0]].eai_is_ordinary);
     EAI_POKE(&a->eai_first, ordinary ? order[0] : (uint8_t)EAI_NO_PLACE);
+    eai_seal_order(a);
 }
 
 /* The sum of what can be in use has changed. */
@@ -159,6 +160,7 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
 #if EA_CFG_ALLOC_RESERVE
     a->eai_reserve_slot = EAI_NO_PLACE;
 #endif
+    eai_seal_all(a);
     return EA_OK;
 }
 
@@ -217,6 +219,7 @@ ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
 {
     size_t n = 0, inner = 0; /* inner: the allocator's own */
     bool waits = false;
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     settle_all(a);
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
         if (a->eai_slots[i].eai_heap) n += live_in(&a->eai_slots[i]);
@@ -251,6 +254,7 @@ ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
     }
     a->eai_n_regions = 0;
     a->eai_first = EAI_NO_PLACE;
+    eai_seal_all(a);
 #if EA_CFG_ALLOC_LOCKING == 1 || EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_deinit(&a->eai_lock);
 #endif
@@ -296,6 +300,7 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
         EAI_POKE(&slot->eai_begin, begin);
         EAI_POKE(&slot->eai_end, end);
         EAI_POKE(&slot->eai_serial, (uint8_t)(newest + 1u));
+        eai_seal_slot(slot);
         status = EA_OK;
     }
     eai_unlock(a);
@@ -322,6 +327,7 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
     } else {
         EAI_POKE(&slot->eai_end, begin);
     }
+    eai_seal_slot(slot);
     eai_unlock_slot(a, slot);
     if (!heap) return EA_ERR_INVALID;
     eai_lock(a);
@@ -343,6 +349,7 @@ static uint8_t slot_at(const alloc_t *a, const void *mem)
 
 ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     uint8_t index = slot_at(a, mem);
     ea_status_t status = EA_ERR_NOT_FOUND;
     if (n_live) *n_live = 0;
@@ -364,6 +371,7 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
             EAI_POKE(&slot->eai_is_ordinary, false);
             EAI_POKE(&slot->eai_heap, NULL);
             EAI_POKE(&slot->eai_end, slot->eai_begin);
+            eai_seal_slot(slot);
             status = EA_OK;
         }
     }
@@ -382,6 +390,7 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
 
 static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool grows)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     uint8_t index = slot_at(a, mem);
     ea_status_t status = EA_ERR_NOT_FOUND;
     if (index == EAI_NO_PLACE) return status;
@@ -401,6 +410,7 @@ static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool g
         status = grows ? ea_heap_grow(slot->eai_heap, mem, new_size_bytes)
                        : ea_heap_shrink(slot->eai_heap, mem, new_size_bytes);
         if (status == EA_OK) EAI_POKE(&slot->eai_end, end);
+        eai_seal_slot(slot);
     }
     eai_unlock_slot(a, slot);
     if (status == EA_OK) {
@@ -423,11 +433,12 @@ ea_status_t ea_allocator_shrink_region(alloc_t *a, void *mem, size_t new_size_by
 
 ea_status_t ea_allocator_region_stats(const alloc_t *a, const void *mem, ea_heap_stats_t *stats)
 {
-    uint8_t index = slot_at(a, mem);
-    ea_status_t status = EA_ERR_NOT_FOUND;
-    if (index == EAI_NO_PLACE) return status;
     /* The lock is not part of what const promises. */
     alloc_t *mutable_a = (alloc_t *)(uintptr_t)a;
+    ea_status_t status = EA_ERR_NOT_FOUND;
+    if (eai_unsound(mutable_a, false)) return EA_ERR_CORRUPT;
+    uint8_t index = slot_at(a, mem);
+    if (index == EAI_NO_PLACE) return status;
     slot_t *slot = &mutable_a->eai_slots[index];
     (void)eai_lock_slot(mutable_a, slot, false);
     if (slot->eai_heap && slot->eai_begin == mem) {
@@ -442,10 +453,11 @@ void ea_allocator_stats(const alloc_t *a, ea_allocator_stats_t *stats)
 {
     alloc_t *mutable_a = (alloc_t *)(uintptr_t)a;
     *stats = (ea_allocator_stats_t){0};
+    bool sound = eai_unsound(mutable_a, false) == NULL;
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
         slot_t *slot = &mutable_a->eai_slots[i];
         ea_heap_stats_t one;
-        if (!EAI_PEEK(&slot->eai_heap)) continue;
+        if (!EAI_PEEK(&slot->eai_heap) || !sound) continue;
         (void)eai_lock_slot(mutable_a, slot, false);
         if (slot->eai_heap) {
             ea_heap_stats(slot->eai_heap, &one);
@@ -460,7 +472,7 @@ void ea_allocator_stats(const alloc_t *a, ea_allocator_stats_t *stats)
         eai_unlock_slot(mutable_a, slot);
     }
 #if EA_CFG_ALLOC_POOLS
-    if (a->eai_pools) {
+    if (a->eai_pools && sound) {
         ea_poolset_stats_t pools;
         ea_poolset_stats(a->eai_pools, &pools);
         stats->total_bytes += pools.total_bytes;
@@ -571,19 +583,23 @@ static bool is_plain_set(const ea_poolset_t *set)
 ea_status_t ea_allocator_set_pools(alloc_t *a, ea_poolset_t *set)
 {
     ea_poolset_t *before = a->eai_pools;
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     if (set && !is_plain_set(set)) return EA_ERR_INVALID;
     if (before && live_in_pools(before) != 0) return EA_ERR_BUSY;
 #if EAI_TAGGED
     void *old_tags = a->eai_pool_tags, *tags = NULL;
     a->eai_pools = NULL; /* the tags do not come from a pool */
+    eai_seal_pools(a);
     if (set && (tags = make_tags(a, set)) == NULL) {
         a->eai_pools = before;
+        eai_seal_pools(a);
         return EA_ERR_NO_MEMORY;
     }
     drop_tags(a, old_tags);
     a->eai_pool_tags = tags;
 #endif
     a->eai_pools = set;
+    eai_seal_pools(a);
     count_total(a);
     return EA_OK;
 }

@@ -162,7 +162,8 @@ static void map_metadata(void)
 #if EA_CFG_ALLOC_POOLS
     put(POOL, &scene.pools, sizeof scene.pools);
     put(POOL, scene.pool_memory,
-        (size_t)(scene.pools.eai_begin - scene.pool_memory)); /* controls; bits stand before blocks */
+        (size_t)(scene.pools.eai_begin -
+                 scene.pool_memory)); /* controls; bits stand before blocks */
 #endif
 }
 
