@@ -4,6 +4,8 @@
  * constants. From level 2 of checks on every call that follows them looks at the seals first, and
  * refuses where one does not match: a damaged address is not followed.
  *
+ * Level 3 also checks every heap.
+ *
  * A slot's seal changes with the slot, under one of two locks: what was being added or resized
  * meanwhile is looked at again under each before it counts as damage.
  */
@@ -56,6 +58,9 @@ static uint32_t seal_of_pool(uint32_t seal, const ea_pool_t *pool)
     seal = mix(seal, (uint32_t)pool->eai_rotate << 16 | (uint32_t)pool->eai_no_link_bits << 8 |
                          pool->eai_align_log2);
     seal = mix(seal, (uintptr_t)pool->eai_slabs);
+#if EA_CFG_POOL_WAIT
+    seal = mix(seal, !ea_waitq_is_empty(&pool->eai_waiting)); /* nobody waits for an allocator's */
+#endif
     return mix(seal, (uintptr_t)pool->eai_seal);
 }
 
@@ -139,6 +144,21 @@ static bool is_slot_sound(alloc_t *a, slot_t *slot, bool isr)
     return sound;
 }
 
+#if EA_CFG_CHECK_LEVEL >= 3
+/* Level 3 looks at every heap on every call; an interrupt at those that are not locked. */
+static const void *damaged_heap(alloc_t *a, bool isr)
+{
+    ea_heap_fault_t fault = {0};
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS && !fault.where; i++) {
+        slot_t *slot = &a->eai_slots[i];
+        if (!eai_lock_slot(a, slot, isr)) continue;
+        if (slot->eai_heap) (void)!ea_heap_check(slot->eai_heap, &fault);
+        eai_unlock_slot(a, slot);
+    }
+    return fault.where;
+}
+#endif
+
 const void *eai_unsound(alloc_t *a, bool isr)
 {
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
@@ -152,7 +172,11 @@ const void *eai_unsound(alloc_t *a, bool isr)
 #if EA_CFG_ALLOC_POOLS
     if (EA_UNLIKELY(!are_pools_sound(a))) return a->eai_pools ? (const void *)a->eai_pools : a;
 #endif
+#if EA_CFG_CHECK_LEVEL >= 3
+    return damaged_heap(a, isr);
+#else
     return NULL;
+#endif
 }
 
 ea_status_t eai_verify_seals(alloc_t *a, bool isr)
