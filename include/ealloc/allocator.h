@@ -64,17 +64,17 @@ extern "C" {
 #define EAI_ALLOC_OWNERS (EA_CFG_ALLOC_OWNERS && EA_CFG_TAGS)
 
 /* What an application built with other knobs than the library does not link with. */
-#define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q)                               \
-    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##t##t##g##g##q##q
-#define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q)                              \
-    EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q)
+#define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)                            \
+    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##t##t##g##g##q##q##k##k
+#define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)                           \
+    EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)
 #ifndef DOXYGEN
 #define ea_allocator_init                                                                          \
     EAI_ALLOC_EXPAND(ea_allocator_init, EA_CFG_ALLOC_REGIONS, EA_CFG_ALLOC_LOCKING,                \
                      EA_CFG_ALLOC_OWNERS, EA_CFG_ALLOC_POOLS, EA_CFG_ALLOC_ISR,                    \
                      EA_CFG_ALLOC_RECLAIM, EA_CFG_ALLOC_WAIT, EA_CFG_ALLOC_RESERVE,                \
                      EA_CFG_ALLOC_HANDLER, EA_CFG_ALLOC_REPORT, EA_CFG_ALLOC_PRESSURE,             \
-                     EA_CFG_TAGS, EA_CFG_GUARD, EA_CFG_GUARD_SAMPLED)
+                     EA_CFG_TAGS, EA_CFG_GUARD, EA_CFG_GUARD_SAMPLED, EA_CFG_CHECK_LEVEL)
 #endif
 
 /* Is there nothing between a request and its region: no lock, owner, tag, guard, pool or count? */
@@ -225,7 +225,8 @@ typedef struct {
     size_t free_bytes;
     size_t min_free_bytes; /* of these, the least ever, summed: each region's at its own moment */
     size_t largest_free_bytes;
-    size_t n_live;     /* blocks handed out and not freed; 0 where EA_CFG_HEAP_STATS is 0 */
+    size_t n_live;     /* blocks handed out and not freed; 0 without EA_CFG_HEAP_STATS, and those of
+                      pools are not counted without EA_CFG_POOL_STATS */
     size_t n_deferred; /* freed in an interrupt and not merged yet */
     size_t quarantine_bytes;
     size_t reserve_bytes; /* what the reserve holds now */
@@ -278,6 +279,9 @@ typedef struct {
     bool eai_is_ordinary;          /* any request may have any of it, as it is */
     struct eai_moving *eai_moving; /* blocks between two parts of a realloc */
     size_t eai_reserve_bytes;
+#if EA_CFG_CHECK_LEVEL >= 2
+    uint32_t eai_seal; /* of all above but the moving blocks */
+#endif
 #if EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_t eai_lock;
 #elif EA_CFG_ALLOC_LOCKING == 3
@@ -297,6 +301,11 @@ typedef struct ea_allocator {
     uint8_t eai_first; /* the slot asked first, if it is ordinary; else 0xFF */
     uint8_t eai_order[EA_CFG_ALLOC_REGIONS]; /* slots, the one to ask first comes first */
     eai_region_slot_t eai_slots[EA_CFG_ALLOC_REGIONS];
+#if EA_CFG_CHECK_LEVEL >= 2
+    uint32_t eai_seal; /* of the order */
+    uint32_t eai_set_seal, eai_pools_seal;
+    uintptr_t eai_pools_mirror; /* the set's address, inverted */
+#endif
 #if EA_CFG_ALLOC_POOLS
     ea_poolset_t *eai_pools;
 #if EAI_TAGGED
@@ -419,7 +428,8 @@ EA_NODISCARD ea_status_t ea_allocator_shrink_region(ea_allocator_t *allocator, v
  * region.
  * Returns  EA_OK; EA_ERR_INVALID if the set waits or has a heap, or the blocks of a class are no
  *          multiple of EA_HEAP_ALIGN; EA_ERR_NO_MEMORY if there is no room for tags; EA_ERR_BUSY if
- *          blocks of the set before are live: nothing changed.
+ *          blocks of the set before are live, as far as pools know (EA_CFG_POOL_STATS,
+ *          EA_CFG_POOL_VALIDATE): nothing changed.
  * Owns     the allocator uses set until another one, or NULL, is set.
  * Context  task, while no other context allocates or frees. */
 EA_NODISCARD ea_status_t ea_allocator_set_pools(ea_allocator_t *allocator, ea_poolset_t *set);

@@ -412,7 +412,8 @@ EA_INLINE void look_around(alloc_t *a, bool isr)
 void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, const void *caller)
 {
     eai_want_t want;
-    if (size_bytes == 0 || !eai_want(a, &want, size_bytes, request, caller)) return NULL;
+    if (size_bytes == 0 || eai_verify_seals(a, eai_in_isr()) != EA_OK) return NULL;
+    if (!eai_want(a, &want, size_bytes, request, caller)) return NULL;
     void *payload = eai_try(a, &want);
     if (EA_UNLIKELY(!payload)) payload = eai_rescue(a, &want);
     if (EA_UNLIKELY(!payload)) return NULL;
@@ -431,6 +432,7 @@ void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, c
 EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
 {
     uint8_t first = EAI_PEEK(&a->eai_first);
+    if (EA_CFG_CHECK_LEVEL >= 2) return NULL; /* seals come first */
     if (EA_UNLIKELY(size_bytes - 1u >= MOST_BYTES || first == EAI_NO_PLACE || eai_in_isr()))
         return NULL;
 #if EA_CFG_ALLOC_POOLS
@@ -493,7 +495,7 @@ EA_INLINE bool give_quickly(alloc_t *a, char *payload)
     slot_t *slot = a->eai_slots, *const end = slot + EA_CFG_ALLOC_REGIONS;
     char *raw = payload - EAI_FRONT_BYTES;
     bool done = false;
-    if (EA_CFG_GUARD >= 2 || EA_UNLIKELY(eai_in_isr())) return false;
+    if (EA_CFG_GUARD >= 2 || EA_CFG_CHECK_LEVEL >= 2 || EA_UNLIKELY(eai_in_isr())) return false;
     for (;; slot++) { /* bound: EA_CFG_ALLOC_REGIONS */
         uintptr_t begin = (uintptr_t)EAI_PEEK(&slot->eai_begin);
         if (EA_LIKELY((uintptr_t)raw - begin < (uintptr_t)EAI_PEEK(&slot->eai_end) - begin)) break;
@@ -558,7 +560,7 @@ void *ea_malloc(alloc_t *a, size_t size_bytes)
 #if EAI_PLAIN
     /* Nothing to do but to ask the first region, if an ordinary request may. */
     uint8_t first = a->eai_first;
-    if (EA_LIKELY(first != EAI_NO_PLACE)) {
+    if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(first != EAI_NO_PLACE)) {
         block = ea_heap_alloc(a->eai_slots[first].eai_heap, size_bytes);
         if (EA_LIKELY(block != NULL)) return block;
     }
@@ -700,6 +702,7 @@ size_t eai_count_deferred(alloc_t *a)
 
 size_t ea_allocator_poll(alloc_t *a, size_t max_steps)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return 0;
     size_t n = eai_drain(a, max_steps);
     if (n != 0) eai_after_free(a);
     return n;
@@ -859,6 +862,7 @@ static ea_status_t locate(alloc_t *a, bool isr, eai_block_t *block, eai_finding_
 static ea_status_t find(alloc_t *a, bool isr, eai_block_t *block, const void *caller)
 {
     eai_finding_t finding = {0};
+    if (eai_verify_seals(a, isr) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = locate(a, isr, block, &finding);
     if (EA_UNLIKELY(status != EA_OK)) return not_live(a, isr, block, &finding, status, caller);
     return EA_OK;
@@ -869,7 +873,9 @@ ea_status_t eai_look(const alloc_t *a, const void *ptr, eai_block_t *block)
     eai_finding_t finding = {0};
     *block = (eai_block_t){.payload = (char *)(uintptr_t)ptr};
     /* The lock is not part of what const promises. */
-    ea_status_t status = locate((alloc_t *)(uintptr_t)a, eai_in_isr(), block, &finding);
+    alloc_t *mutable_a = (alloc_t *)(uintptr_t)a;
+    if (eai_unsound(mutable_a, eai_in_isr())) return EA_ERR_CORRUPT;
+    ea_status_t status = locate(mutable_a, eai_in_isr(), block, &finding);
     return finding.kind == EA_GUARD_DOUBLE_FREE ? EA_ERR_DOUBLE_FREE : status;
 }
 
@@ -953,7 +959,7 @@ ea_status_t ea_free(alloc_t *a, void *ptr)
 #if EAI_PLAIN
     /* Nothing to do but to find the region. */
     uint8_t place = eai_slot_from(a, 0, ptr);
-    if (EA_LIKELY(place != EAI_NO_PLACE)) {
+    if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(place != EAI_NO_PLACE)) {
         ea_status_t status = ea_heap_free(a->eai_slots[place].eai_heap, ptr);
         if (EA_LIKELY(status == EA_OK)) return EA_OK;
     }

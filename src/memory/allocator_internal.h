@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "ealloc/allocator.h"
 #include "memory/guard.h"
+#include "memory/quarantine.h"
 
 typedef ea_allocator_t alloc_t;
 typedef eai_region_slot_t slot_t;
@@ -397,6 +398,25 @@ void eai_name_neighbours(alloc_t *a, const eai_block_t *block, ea_guard_report_t
 /* Report damage and do as the policy says; returns status. */
 ea_status_t eai_damaged(alloc_t *a, bool isr, ea_guard_report_t *report, ea_status_t status,
                         const void *caller);
+
+/* Seals, level 2 of checks: see allocator_seal.c. Verify reports what is not as it was written and
+ * returns EA_ERR_CORRUPT; unsound only tells where. A slot is sealed under the lock under which it
+ * was changed, the order under the allocator's. */
+#if EA_CFG_CHECK_LEVEL >= 2
+void eai_seal_slot(slot_t *slot);
+void eai_seal_order(alloc_t *a);
+void eai_seal_pools(alloc_t *a);
+void eai_seal_all(alloc_t *a);
+const void *eai_unsound(alloc_t *a, bool isr);
+ea_status_t eai_verify_seals(alloc_t *a, bool isr);
+#else
+#define eai_seal_slot(slot) ((void)(slot))
+#define eai_seal_order(a) ((void)(a))
+#define eai_seal_pools(a) ((void)(a))
+#define eai_seal_all(a) ((void)(a))
+#define eai_unsound(a, isr) ((void)(a), (const void *)NULL)
+#define eai_verify_seals(a, isr) ((void)(a), EA_OK)
+#endif
 
 /* What a store's refusal of a block is called. */
 EA_INLINE ea_guard_kind_t eai_kind_of(ea_status_t status)
