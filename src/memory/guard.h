@@ -8,8 +8,8 @@
  * payload - EAI_FRONT_BYTES; in a pool somewhere else, and there is no front. The caller has made
  * sure that all of this is memory it may read; what stands in it may be anything.
  *
- * Context: any, but one call at a time on one block, and on one state where it is not const. A check
- * may read, and does not use, the last bytes of what the user has.
+ * Context: any, but one call at a time on one block, and on one state where it is not const. A
+ * check may read, and does not use, the last bytes of what the user has.
  */
 #ifndef EALLOC_MEMORY_GUARD_H
 #define EALLOC_MEMORY_GUARD_H

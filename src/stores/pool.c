@@ -117,7 +117,7 @@ static void *take_local(pool_t *pool)
     while (block != NULL) {
         uintptr_t local = index_at(pool, (uintptr_t)block - (uintptr_t)pool->eai_base);
         if (local >= pool->eai_n_blocks) break; /* damaged */
-        unsigned char *next = eai_pool_read_pointer(block);
+        unsigned char *next = eai_pool_read_pointer(pool, block);
         if (EAI_CAS_POINTER(&pool->eai_local, &block, next)) {
             return mark_live(pool, pool->eai_base, local) ? block : NULL;
         }
@@ -145,7 +145,7 @@ void *ea_pool_alloc(pool_t *pool)
         link_t link = link_of(pool, head);
         place_t place = {pool->eai_base, index_of_link(pool, link)};
         unsigned char *block = place.base + ((size_t)link << LINK_SHIFT);
-        bool is_fresh = false, taken, sound = true;
+        bool is_fresh = false, taken, sound = true, is_cut = false;
         index_t fresh = 0;
         if (EA_UNLIKELY(!is_in_first(pool, (uintptr_t)link << LINK_SHIFT, place.local) ||
                         (!EA_CFG_POOL_VALIDATE && is_end(pool, link)))) {
@@ -166,12 +166,18 @@ void *ea_pool_alloc(pool_t *pool)
             taken = EAI_CAS_U32(&pool->eai_fresh, fresh, fresh + 1u);
             EAI_PAUSE(irq);
         } else {
-            uintptr_t next = head_after_pop(pool, head, eai_pool_read_link(block));
-            taken = EAI_STORE_COND(&pool->eai_head, head, next);
+            link_t next = eai_pool_read_link(pool, block);
+            if (EA_CFG_ENCODE_LINKS && EA_UNLIKELY(next > link_mask(pool))) {
+                next =
+                    link_mask(pool); /* damaged: the list ends here, if the block is still ours */
+                is_cut = true;
+            }
+            taken = EAI_STORE_COND(&pool->eai_head, head, head_after_pop(pool, head, next));
         }
         if (EA_LIKELY(taken)) sound = mark_live(pool, place.base, place.local);
         EAI_LEAVE(irq);
         if (EA_UNLIKELY(!sound)) break;
+        if (EA_UNLIKELY(is_cut && taken)) count_refusal(pool);
         if (EA_LIKELY(taken)) return block;
     }
     count_refusal(pool);
@@ -203,7 +209,7 @@ ea_status_t ea_pool_free(pool_t *pool, void *ptr)
     if (EA_LIKELY(was_live)) {
         do {
             head = EAI_LOAD(&pool->eai_head, EAI_RELAXED);
-            eai_pool_write_link(block, link_of(pool, head));
+            eai_pool_write_link(pool, block, link_of(pool, head));
         } while (!PUSH(&pool->eai_head, head, head_after_push(pool, head, link)));
     }
     EAI_LEAVE(irq);
