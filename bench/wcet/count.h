@@ -39,9 +39,17 @@ typedef enum {
     OP_ARENA_REWIND, /* of the innermost mark, in one chunk */
     OP_ALLOC_LARGER, /* from a larger class than the request's own */
     OP_FREE_SIZED,
-    OP_FREE_HAND_OVER, /* while somebody waits                         */
-    OP_WAIT_ENTER,     /* the masked part of beginning to wait         */
-    OP_WAIT_SERVE,     /* the masked part of handing over              */
+    OP_FREE_HAND_OVER,   /* while somebody waits                         */
+    OP_WAIT_ENTER,       /* the masked part of beginning to wait         */
+    OP_WAIT_SERVE,       /* the masked part of handing over              */
+    OP_ACCOUNT_CHARGE_1, /* of the root itself */
+    OP_ACCOUNT_RETURN_1,
+    OP_ACCOUNT_REFUSE_1,
+    OP_ACCOUNT_CHARGE_3, /* two levels below it */
+    OP_ACCOUNT_RETURN_3,
+    OP_ACCOUNT_REFUSE_3,
+    OP_ACCOUNT_CHARGE_BATCH, /* two levels below it, with a batch at each */
+    OP_ACCOUNT_RETURN_BATCH,
     N_OPS
 } op_t;
 
