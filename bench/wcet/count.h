@@ -48,10 +48,10 @@ typedef enum {
     OP_GUARD_CHECK,
     OP_GUARD_UNDRESS,
     OP_GUARD_RELABEL,
-    OP_EMIT_UNHEARD,   /* nobody listens to the kind                   */
-    OP_EMIT,           /* one listener, itself an empty function       */
-    OP_EMIT_ISR,       /* into the ring                                */
-    OP_EMIT_LOST,      /* the ring is full                             */
+    OP_EMIT_UNHEARD, /* nobody listens to the kind                   */
+    OP_EMIT,         /* one listener, itself an empty function       */
+    OP_EMIT_ISR,     /* into the ring                                */
+    OP_EMIT_LOST,    /* the ring is full                             */
     OP_LISTEN,
     OP_UNLISTEN,
     OP_UPDATE,        /* the level stays                              */

@@ -64,17 +64,17 @@ extern "C" {
 #define EAI_ALLOC_OWNERS (EA_CFG_ALLOC_OWNERS && EA_CFG_TAGS)
 
 /* What an application built with other knobs than the library does not link with. */
-#define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q)                               \
-    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##t##t##g##g##q##q
-#define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q)                              \
-    EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q)
+#define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)                            \
+    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##t##t##g##g##q##q##k##k
+#define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)                           \
+    EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)
 #ifndef DOXYGEN
 #define ea_allocator_init                                                                          \
     EAI_ALLOC_EXPAND(ea_allocator_init, EA_CFG_ALLOC_REGIONS, EA_CFG_ALLOC_LOCKING,                \
                      EA_CFG_ALLOC_OWNERS, EA_CFG_ALLOC_POOLS, EA_CFG_ALLOC_ISR,                    \
                      EA_CFG_ALLOC_RECLAIM, EA_CFG_ALLOC_WAIT, EA_CFG_ALLOC_RESERVE,                \
                      EA_CFG_ALLOC_HANDLER, EA_CFG_ALLOC_REPORT, EA_CFG_ALLOC_PRESSURE,             \
-                     EA_CFG_TAGS, EA_CFG_GUARD, EA_CFG_GUARD_SAMPLED)
+                     EA_CFG_TAGS, EA_CFG_GUARD, EA_CFG_GUARD_SAMPLED, EA_CFG_CHECK_LEVEL)
 #endif
 
 /* Is there nothing between a request and its region: no lock, owner, tag, guard, pool or count? */
@@ -119,7 +119,8 @@ typedef struct {
                              block. */
     size_t span_bytes;    /* as in ea_heap_options_t: how far the region may grow; 0: not at all */
     ea_heap_fit_t fit;
-    void *lock; /* EA_CFG_ALLOC_LOCKING 3: the application's lock object of this region */
+    void *lock; /* EA_CFG_ALLOC_LOCKING 3: the application's lock object of this region, which lives
+                   as long as the allocator; NULL: the allocator's own */
 } ea_region_options_t;
 
 /* How long a block will live, if the caller knows: long-lived ones do not come from pools, and from
@@ -224,7 +225,8 @@ typedef struct {
     size_t free_bytes;
     size_t min_free_bytes; /* of these, the least ever, summed: each region's at its own moment */
     size_t largest_free_bytes;
-    size_t n_live;     /* blocks handed out and not freed; 0 where EA_CFG_HEAP_STATS is 0 */
+    size_t n_live;     /* blocks handed out and not freed; 0 without EA_CFG_HEAP_STATS, and those of
+                      pools are not counted without EA_CFG_POOL_STATS */
     size_t n_deferred; /* freed in an interrupt and not merged yet */
     size_t quarantine_bytes;
     size_t reserve_bytes; /* what the reserve holds now */
@@ -258,6 +260,12 @@ typedef struct {
     const void *region; /* memory of the region as given to add; NULL: the pool set's */
 } ea_block_info_t;
 
+/* A block in the middle of a realloc, on the stack of the task that does it; private. */
+typedef struct eai_moving {
+    struct eai_moving *eai_next;
+    const void *eai_to; /* where its tag will be, and is not yet */
+} eai_moving_t;
+
 /* One region; private. A slot that is free has begin == end. */
 typedef struct {
     char *eai_begin; /* first byte of its memory */
@@ -266,11 +274,14 @@ typedef struct {
     uint32_t eai_capabilities;
     uint8_t eai_priority;
     uint8_t eai_policy;
-    uint8_t eai_line_log2; /* 0: none */
-    uint8_t eai_serial;    /* order of adding */
-    bool eai_is_ordinary;  /* any request may have any of it, as it is */
-    uint16_t eai_n_moving; /* blocks between two parts of a realloc */
+    uint8_t eai_line_log2;         /* 0: none */
+    uint8_t eai_serial;            /* order of adding */
+    bool eai_is_ordinary;          /* any request may have any of it, as it is */
+    struct eai_moving *eai_moving; /* blocks between two parts of a realloc */
     size_t eai_reserve_bytes;
+#if EA_CFG_CHECK_LEVEL >= 2
+    uint32_t eai_seal; /* of all above but the moving blocks */
+#endif
 #if EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_t eai_lock;
 #elif EA_CFG_ALLOC_LOCKING == 3
@@ -290,6 +301,11 @@ typedef struct ea_allocator {
     uint8_t eai_first; /* the slot asked first, if it is ordinary; else 0xFF */
     uint8_t eai_order[EA_CFG_ALLOC_REGIONS]; /* slots, the one to ask first comes first */
     eai_region_slot_t eai_slots[EA_CFG_ALLOC_REGIONS];
+#if EA_CFG_CHECK_LEVEL >= 2
+    uint32_t eai_seal; /* of the order */
+    uint32_t eai_set_seal, eai_pools_seal;
+    uintptr_t eai_pools_mirror; /* the set's address, inverted */
+#endif
 #if EA_CFG_ALLOC_POOLS
     ea_poolset_t *eai_pools;
 #if EAI_TAGGED
@@ -321,8 +337,14 @@ typedef struct ea_allocator {
     void *eai_compact_context;
 #endif
 #if EA_CFG_ALLOC_WAIT
-    ea_waitq_t eai_waiting;
+    ea_waitq_t eai_waiting; /* for memory */
+#if EAI_ALLOC_OWNERS
+    ea_waitq_t eai_short; /* for their owners' budget */
+    uint32_t eai_n_short;
+#endif
     uint32_t eai_tickets;
+    uint32_t eai_n_serving; /* tasks that serve */
+    bool eai_is_crossed;    /* two of them did at the same time */
 #endif
 #if EA_CFG_ALLOC_RESERVE
     void *eai_reserve;
@@ -406,7 +428,8 @@ EA_NODISCARD ea_status_t ea_allocator_shrink_region(ea_allocator_t *allocator, v
  * region.
  * Returns  EA_OK; EA_ERR_INVALID if the set waits or has a heap, or the blocks of a class are no
  *          multiple of EA_HEAP_ALIGN; EA_ERR_NO_MEMORY if there is no room for tags; EA_ERR_BUSY if
- *          blocks of the set before are live: nothing changed.
+ *          blocks of the set before are live, as far as pools know (EA_CFG_POOL_STATS,
+ *          EA_CFG_POOL_VALIDATE): nothing changed.
  * Owns     the allocator uses set until another one, or NULL, is set.
  * Context  task, while no other context allocates or frees. */
 EA_NODISCARD ea_status_t ea_allocator_set_pools(ea_allocator_t *allocator, ea_poolset_t *set);
@@ -497,7 +520,8 @@ EA_NODISCARD ea_status_t ea_block_info(const ea_allocator_t *allocator, const vo
 
 /* Visit live blocks, at most about max_steps a call; owner 0 means every owner's. For reports such
  * as "owner gone": what an account that cannot be deleted still holds. The visitor is called with
- * no lock held and must not free.
+ * no lock held and must not free. Where others are at work it may hear of a block that was freed
+ * since, and not of one that is just being resized.
  * Returns  as ea_free_all(). Context: task. */
 typedef void (*ea_allocator_visit_t)(void *context, const ea_block_info_t *info);
 EA_NODISCARD ea_status_t ea_allocator_walk(ea_allocator_t *allocator, uint16_t owner,
@@ -530,8 +554,9 @@ void ea_allocator_set_compact(ea_allocator_t *allocator, ea_compact_t compact, v
 #if EA_CFG_ALLOC_RESERVE
 /* Keep reserve_bytes of the ordinary region asked first that has them, for critical requests. It is
  * filled again by itself when memory comes back. 0: none.
- * Returns  EA_OK; EA_ERR_NO_MEMORY: it is not there in one piece now, and filled up later;
- *          EA_ERR_INVALID: no region could ever hold it, and there is no reserve now.
+ * Returns  EA_OK; EA_ERR_NO_MEMORY: it is not there in one piece now, and filled up later, or what
+ *          another task just set is; EA_ERR_INVALID: no region could ever hold it, and there is no
+ *          reserve now.
  * Context  task. */
 ea_status_t ea_allocator_set_reserve(ea_allocator_t *allocator, size_t reserve_bytes);
 #endif

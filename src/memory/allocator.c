@@ -2,7 +2,8 @@
  *
  * The allocator: requests and what serves them. allocator_regions.c holds its life, regions and
  * pools, allocator_resize.c the rest of the malloc family, allocator_rescue.c the chain for when
- * memory ends, allocator_blocks.c what looks at blocks and owners.
+ * memory ends, allocator_wait.c those that wait, allocator_blocks.c what looks at blocks and
+ * owners.
  *
  *     request -> owner charged -> pool set or region -> block dressed -> pointer
  *     pointer -> region or pool found by address -> guards tested -> undressed -> owner paid back
@@ -18,8 +19,7 @@
  *   A5 a block freed in an interrupt is in the deferred list, in its region, or not freed: the list
  *      runs through the blocks themselves, so it is never full
  *   A6 from the moment a task waits until it is served or gives up, whoever frees tries to serve
- *      the first that waits: nobody sleeps beside memory that would do (serve_first() in
- *      allocator_rescue.c)
+ *      those that wait: nobody sleeps beside memory that would do (allocator_wait.c)
  *
  * The deferred list is pushed to by any context and taken as a whole by a task, so a push that
  * finds the head it read is right whatever happened in between.
@@ -34,6 +34,8 @@
 #if EAI_ALLOC_OWNERS
 #include "ealloc/owner.h"
 #endif
+
+static ea_status_t give_up(alloc_t *a, const eai_block_t *block, bool isr);
 
 /* --- what a request needs --------------------------------------------------------------------- */
 
@@ -244,12 +246,15 @@ static void *take(alloc_t *a, eai_want_t *want)
 /* --- charging --------------------------------------------------------------------------------- */
 
 #if EAI_ALLOC_OWNERS
+#define want_no_limiter(want) ((want)->limiter = NULL)
 /* Charge up to bytes in all. */
 EA_INLINE bool charge_up_to(eai_want_t *want, size_t bytes)
 {
     if (!want->owner || bytes <= want->charged) return true;
-    if (ea_account_charge(want->owner, bytes - want->charged, &want->limiter) != EA_OK)
+    if (ea_account_charge(want->owner, bytes - want->charged, &want->limiter) != EA_OK) {
+        want->short_bytes = bytes;
         return false;
+    }
     want->charged = bytes;
     return true;
 }
@@ -261,12 +266,23 @@ EA_INLINE void charge_down_to(eai_want_t *want, size_t bytes)
     want->charged = bytes;
 }
 #else
+#define want_no_limiter(want) ((void)(want))
 #define charge_up_to(want, bytes) ((void)(want), true)
 #define charge_down_to(want, bytes) ((void)(want))
 #endif
 
+#if EAI_ALLOC_OWNERS && EA_CFG_ALLOC_WAIT
+bool eai_could_pay(eai_want_t *want)
+{
+    bool could = charge_up_to(want, want->short_bytes);
+    charge_down_to(want, 0);
+    return could;
+}
+#endif
+
 bool eai_charge(eai_want_t *want)
 {
+    want_no_limiter(want);
     return charge_up_to(want, eai_gross_of(want->raw_bytes));
 }
 
@@ -292,21 +308,32 @@ void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
     return payload;
 }
 
+#if EA_CFG_ALLOC_POOLS
+/* A block of the pool set. Only its tag needs a lock; an interrupt that cannot have that takes no
+ * block. */
+static void *take_from_pools(alloc_t *a, eai_want_t *want)
+{
+    ea_poolset_t *pools = a->eai_pools;
+    if (EAI_TAGGED && !eai_lock_place(a, EAI_POOL_PLACE, want->isr)) return NULL;
+    void *payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
+    if (payload) {
+        want->place = EAI_POOL_PLACE;
+        want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
+        dress(a, want, payload);
+    }
+    if (EAI_TAGGED) eai_unlock_place(a, EAI_POOL_PLACE);
+    return payload;
+}
+#endif
+
 void *eai_try(alloc_t *a, eai_want_t *want)
 {
     void *payload = NULL;
     if (EA_UNLIKELY(!eai_charge(want))) return NULL;
 #if EA_CFG_ALLOC_POOLS
-    ea_poolset_t *pools = a->eai_pools;
-    if (pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
-        want->policy == EA_POLICY_DEFAULT) {
-        payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
-        if (payload) {
-            want->place = EAI_POOL_PLACE;
-            want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
-            dress(a, want, payload);
-        }
-    }
+    if (a->eai_pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
+        want->policy == EA_POLICY_DEFAULT)
+        payload = take_from_pools(a, want);
 #endif
     if (!payload) payload = take(a, want);
     return eai_settle_charge(a, want, payload);
@@ -314,12 +341,14 @@ void *eai_try(alloc_t *a, eai_want_t *want)
 
 void eai_untake(alloc_t *a, eai_want_t *want, void *payload)
 {
-    char *raw = payload;
-    if (!eai_is_pool(want->place)) raw -= EAI_FRONT_BYTES;
+    eai_block_t block = {.payload = payload, .place = want->place};
 #if EAI_TAGGED
+    /* Nobody else knows the block: an interrupt may mark it without a lock. */
+    bool locked = eai_lock_place(a, want->place, want->isr);
     (void)eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
+    if (locked) eai_unlock_place(a, want->place);
 #endif
-    (void)eai_release(a, want->place, raw, want->isr);
+    (void)give_up(a, &block, want->isr);
     charge_down_to(want, 0);
 }
 
@@ -373,7 +402,9 @@ EA_INLINE void look_around_after_free(alloc_t *a)
 EA_INLINE void look_around(alloc_t *a, bool isr)
 {
 #if EA_CFG_ALLOC_ISR
-    if (!isr && EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
+    if (!isr && EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0) && eai_drain(a, 4) != 0 &&
+        eai_is_awaited(a))
+        eai_after_free(a);
 #endif
     if (!isr && EA_UNLIKELY(level_may_change(a))) eai_watch(a);
 }
@@ -381,7 +412,8 @@ EA_INLINE void look_around(alloc_t *a, bool isr)
 void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, const void *caller)
 {
     eai_want_t want;
-    if (size_bytes == 0 || !eai_want(a, &want, size_bytes, request, caller)) return NULL;
+    if (size_bytes == 0 || eai_verify_seals(a, eai_in_isr()) != EA_OK) return NULL;
+    if (!eai_want(a, &want, size_bytes, request, caller)) return NULL;
     void *payload = eai_try(a, &want);
     if (EA_UNLIKELY(!payload)) payload = eai_rescue(a, &want);
     if (EA_UNLIKELY(!payload)) return NULL;
@@ -400,6 +432,7 @@ void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, c
 EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
 {
     uint8_t first = EAI_PEEK(&a->eai_first);
+    if (EA_CFG_CHECK_LEVEL >= 2) return NULL; /* seals come first */
     if (EA_UNLIKELY(size_bytes - 1u >= MOST_BYTES || first == EAI_NO_PLACE || eai_in_isr()))
         return NULL;
 #if EA_CFG_ALLOC_POOLS
@@ -462,7 +495,7 @@ EA_INLINE bool give_quickly(alloc_t *a, char *payload)
     slot_t *slot = a->eai_slots, *const end = slot + EA_CFG_ALLOC_REGIONS;
     char *raw = payload - EAI_FRONT_BYTES;
     bool done = false;
-    if (EA_CFG_GUARD >= 2 || EA_UNLIKELY(eai_in_isr())) return false;
+    if (EA_CFG_GUARD >= 2 || EA_CFG_CHECK_LEVEL >= 2 || EA_UNLIKELY(eai_in_isr())) return false;
     for (;; slot++) { /* bound: EA_CFG_ALLOC_REGIONS */
         uintptr_t begin = (uintptr_t)EAI_PEEK(&slot->eai_begin);
         if (EA_LIKELY((uintptr_t)raw - begin < (uintptr_t)EAI_PEEK(&slot->eai_end) - begin)) break;
@@ -491,8 +524,13 @@ EA_INLINE bool give_quickly(alloc_t *a, char *payload)
             owner = eai_tag_owner(&t);
             may = may && (freer == 0 || owner == 0 || freer == owner);
 #endif
+#if EA_CFG_ALLOC_ISR /* who frees it too, past the lock, finds out */
+            bool poisons;
+            may = may && eai_guard_claim(&a->eai_guard, tag, payload, &poisons);
+#else
+            if (EA_LIKELY(may)) (void)eai_guard_write_mark(tag, t, veil);
+#endif
             if (EA_LIKELY(may)) {
-                (void)eai_guard_write_mark(tag, t, veil);
                 done = ea_heap_free(heap, raw) == EA_OK;
                 if (EA_UNLIKELY(!done)) write_tag(tag, t, veil);
             }
@@ -522,7 +560,7 @@ void *ea_malloc(alloc_t *a, size_t size_bytes)
 #if EAI_PLAIN
     /* Nothing to do but to ask the first region, if an ordinary request may. */
     uint8_t first = a->eai_first;
-    if (EA_LIKELY(first != EAI_NO_PLACE)) {
+    if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(first != EAI_NO_PLACE)) {
         block = ea_heap_alloc(a->eai_slots[first].eai_heap, size_bytes);
         if (EA_LIKELY(block != NULL)) return block;
     }
@@ -560,6 +598,7 @@ ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr)
 #if EA_CFG_ALLOC_POOLS
     if (eai_is_pool(place)) return ea_poolset_free(a->eai_pools, raw);
 #endif
+    if (place == EAI_NO_PLACE) return EA_ERR_FOREIGN;
     slot_t *slot = &a->eai_slots[place];
     if (!eai_lock_slot(a, slot, isr)) return EA_ERR_BUSY;
     ea_status_t status = ea_heap_free(slot->eai_heap, raw);
@@ -637,7 +676,7 @@ size_t eai_drain(alloc_t *a, size_t max_steps)
         void *raw = take_deferred(a);
         if (!raw) break;
         *sign_in(raw) = 0;
-        ea_status_t status = eai_settle(a, eai_slot_of(a, raw), raw, false);
+        ea_status_t status = eai_settle(a, eai_home_of(a, raw), raw, false);
         if (EA_LIKELY(status == EA_OK)) continue;
         ea_guard_report_t report = {.kind = eai_kind_of(status),
                                     .block = (char *)raw + EAI_FRONT_BYTES};
@@ -663,6 +702,7 @@ size_t eai_count_deferred(alloc_t *a)
 
 size_t ea_allocator_poll(alloc_t *a, size_t max_steps)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return 0;
     size_t n = eai_drain(a, max_steps);
     if (n != 0) eai_after_free(a);
     return n;
@@ -711,7 +751,10 @@ static ea_status_t inspect(alloc_t *a, eai_block_t *block, eai_finding_t *findin
         finding->kind = EA_GUARD_WRONG_OWNER;
         return EA_ERR_NOT_OWNER;
     }
-    block->poisons = eai_guard_mark(&a->eai_guard, block->tag, block->payload);
+    if (!eai_guard_claim(&a->eai_guard, block->tag, block->payload, &block->poisons)) {
+        finding->kind = EA_GUARD_DOUBLE_FREE; /* an interrupt was faster */
+        return EA_ERR_DOUBLE_FREE;
+    }
 #else
     (void)a, (void)block, (void)finding;
 #endif
@@ -785,22 +828,32 @@ static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, const eai_block_t 
 static ea_status_t locate(alloc_t *a, bool isr, eai_block_t *block, eai_finding_t *finding)
 {
     ea_status_t status = EA_ERR_FOREIGN;
-    block->place = eai_slot_of(a, block->payload);
-    if (EA_LIKELY(block->place != EAI_NO_PLACE)) {
-        slot_t *slot = &a->eai_slots[block->place];
+    uint8_t i = eai_slot_from(a, 0, block->payload);
+    block->place = i;
+    while (EA_LIKELY(i != EAI_NO_PLACE)) { /* bound: EA_CFG_ALLOC_REGIONS */
+        slot_t *slot = &a->eai_slots[i];
         bool locked = !block->aside && eai_lock_slot(a, slot, isr);
         status = look_at(a, slot, locked, block, finding);
         if (locked) eai_unlock_slot(a, slot);
+        if (EA_LIKELY(status != EA_ERR_FOREIGN)) {
+            block->place = i;
+            return status;
+        }
+        i = eai_slot_from(a, i + 1u, block->payload); /* the slot's region just came or went? */
     }
 #if EA_CFG_ALLOC_POOLS
-    else if (a->eai_pools && ea_poolset_owns(a->eai_pools, block->payload)) {
+    if (a->eai_pools && ea_poolset_owns(a->eai_pools, block->payload)) {
         block->place = EAI_POOL_PLACE;
         block->gross_bytes = block->usable_bytes =
             ea_poolset_usable_bytes(a->eai_pools, block->payload);
 #if EAI_TAGGED
         block->tag = eai_pool_tag(a, block->payload);
-#endif
+        bool locked = !block->aside && eai_lock_place(a, EAI_POOL_PLACE, isr);
         status = inspect(a, block, finding);
+        if (locked) eai_unlock_place(a, EAI_POOL_PLACE);
+#else
+        status = inspect(a, block, finding);
+#endif
     }
 #endif
     return status;
@@ -809,6 +862,7 @@ static ea_status_t locate(alloc_t *a, bool isr, eai_block_t *block, eai_finding_
 static ea_status_t find(alloc_t *a, bool isr, eai_block_t *block, const void *caller)
 {
     eai_finding_t finding = {0};
+    if (eai_verify_seals(a, isr) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = locate(a, isr, block, &finding);
     if (EA_UNLIKELY(status != EA_OK)) return not_live(a, isr, block, &finding, status, caller);
     return EA_OK;
@@ -819,7 +873,9 @@ ea_status_t eai_look(const alloc_t *a, const void *ptr, eai_block_t *block)
     eai_finding_t finding = {0};
     *block = (eai_block_t){.payload = (char *)(uintptr_t)ptr};
     /* The lock is not part of what const promises. */
-    ea_status_t status = locate((alloc_t *)(uintptr_t)a, eai_in_isr(), block, &finding);
+    alloc_t *mutable_a = (alloc_t *)(uintptr_t)a;
+    if (eai_unsound(mutable_a, eai_in_isr())) return EA_ERR_CORRUPT;
+    ea_status_t status = locate(mutable_a, eai_in_isr(), block, &finding);
     return finding.kind == EA_GUARD_DOUBLE_FREE ? EA_ERR_DOUBLE_FREE : status;
 }
 
@@ -891,6 +947,9 @@ static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool 
 #endif
     ea_status_t status = eai_discard(a, &block, isr, caller);
     if (status == EA_OK && !isr) eai_look_around(a);
+#if EA_CFG_ALLOC_ISR && EA_CFG_ALLOC_WAIT
+    if (EA_UNLIKELY(isr) && status == EA_OK && eai_has_waiters(a)) eai_rouse_isr(a);
+#endif
     return status;
 }
 
@@ -899,8 +958,8 @@ ea_status_t ea_free(alloc_t *a, void *ptr)
     if (!ptr) return EA_OK;
 #if EAI_PLAIN
     /* Nothing to do but to find the region. */
-    uint8_t place = eai_slot_of(a, ptr);
-    if (EA_LIKELY(place != EAI_NO_PLACE)) {
+    uint8_t place = eai_slot_from(a, 0, ptr);
+    if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(place != EAI_NO_PLACE)) {
         ea_status_t status = ea_heap_free(a->eai_slots[place].eai_heap, ptr);
         if (EA_LIKELY(status == EA_OK)) return EA_OK;
     }

@@ -32,7 +32,7 @@ ea_status_t eai_damaged(alloc_t *a, bool isr, ea_guard_report_t *report, ea_stat
 #if EA_CFG_ALLOC_REPORT
     ea_port_irq_t irq = ea_port_irq_mask(); /* from any context: one record of constant size */
     a->eai_last_damage = *report;
-    a->eai_n_damaged++;
+    EAI_POKE(&a->eai_n_damaged, EAI_PEEK(&a->eai_n_damaged) + 1u);
     ea_port_irq_restore(irq);
     eai_tell(a, isr, event_of(report->kind), EA_REASON_DAMAGED, report->owner, report->size_bytes,
              report->first_bad ? report->first_bad : report->block, caller);
@@ -51,6 +51,14 @@ void ea_allocator_last_damage(const alloc_t *a, ea_guard_report_t *report)
     ea_port_irq_restore(irq);
 }
 #endif
+
+/* Is there no tag yet in front of the block at raw? The slot's lock is held. */
+static bool is_moving(const slot_t *slot, const void *raw)
+{
+    const eai_moving_t *moving = slot->eai_moving;
+    while (moving && moving->eai_to != raw) moving = moving->eai_next; /* bound: as there are */
+    return moving != NULL;
+}
 
 #if EAI_TAGGED
 typedef struct {
@@ -75,7 +83,8 @@ static void name_neighbour(alloc_t *a, slot_t *slot, const char *raw,
 {
     size_t usable;
     char *payload = (char *)(uintptr_t)raw + EAI_FRONT_BYTES;
-    if (!raw || ea_heap_probe(slot->eai_heap, payload - EAI_FRONT_BYTES, &usable) != EA_OK ||
+    if (!raw || is_moving(slot, raw) ||
+        ea_heap_probe(slot->eai_heap, payload - EAI_FRONT_BYTES, &usable) != EA_OK ||
         usable <= EAI_FRONT_BYTES)
         return;
     eai_guard_describe_neighbour(&a->eai_guard, eai_guard_front_tag(payload), payload,
@@ -94,8 +103,9 @@ void eai_name_neighbours(alloc_t *a, const eai_block_t *block, ea_guard_report_t
     ea_status_t status;
     do { /* bound: blocks of the region */
         (void)eai_lock_slot(a, slot, false);
-        status = ea_heap_walk(slot->eai_heap, &cursor, 8, look_below, &search);
-        if (search.passed || status != EA_ERR_AGAIN) {
+        status = slot->eai_heap ? ea_heap_walk(slot->eai_heap, &cursor, 8, look_below, &search)
+                                : EA_ERR_NOT_FOUND;
+        if (slot->eai_heap && (search.passed || status != EA_ERR_AGAIN)) {
             if (status != EA_ERR_BUSY) ea_heap_walk_end(slot->eai_heap);
             if (search.passed) name_neighbour(a, slot, search.below, &report->below);
             if (block->gross_bytes != 0)
@@ -119,22 +129,35 @@ size_t eai_usable_locked(alloc_t *a, uint8_t place, void *raw)
 /* --- the quarantine --------------------------------------------------------------------------- */
 
 #if EA_CFG_GUARD >= 3
-/* A block comes out of quarantine: was it written to? Then back to its region. */
-static void let_go(alloc_t *a, void *payload)
+static void report_waiting(alloc_t *a, const void *payload, const eai_finding_t *finding)
 {
-    void *raw = (char *)payload - EAI_FRONT_BYTES;
-    uint8_t place = eai_slot_of(a, raw);
+    ea_guard_report_t report = {.kind = finding->kind, .first_bad = finding->first_bad};
+    if (payload)
+        eai_guard_describe(&a->eai_guard, eai_guard_front_tag(payload), payload, finding, &report);
+    (void)eai_damaged(a, false, &report, EA_ERR_CORRUPT, NULL);
+}
+
+/* Take the oldest block out of quarantine, if only what is over the budget then if it is: was it
+ * written to? Then back to its region. false: there is none. */
+static bool let_go(alloc_t *a, bool only_over)
+{
     eai_finding_t finding = {0};
-    size_t usable = eai_usable_locked(a, place, raw) - EAI_FRONT_BYTES;
-    if (eai_quarantine_verify(&a->eai_guard, payload, usable, &finding) != EA_GUARD_NONE) {
-        ea_guard_report_t report = {0};
-        eai_guard_describe(&a->eai_guard, eai_guard_front_tag(payload), payload, &finding, &report);
-        (void)eai_damaged(a, false, &report, EA_ERR_CORRUPT, NULL);
+    size_t usable;
+    void *payload = NULL;
+    eai_lock(a);
+    if (!only_over || eai_quarantine_is_over(&a->eai_quarantine))
+        payload = eai_quarantine_pop(&a->eai_quarantine, &a->eai_guard, &usable, &finding);
+    eai_unlock(a);
+    if (finding.kind != EA_GUARD_NONE) report_waiting(a, payload, &finding);
+    if (!payload) return false;
+    void *raw = (char *)payload - EAI_FRONT_BYTES;
+    uint8_t place = eai_home_of(a, raw);
+    ea_status_t status = place == EAI_NO_PLACE ? EA_ERR_CORRUPT : eai_release(a, place, raw, false);
+    if (status != EA_OK) {
+        ea_guard_report_t report = {.kind = eai_kind_of(status), .block = payload};
+        (void)eai_damaged(a, false, &report, status, NULL);
     }
-    ea_status_t status = eai_release(a, place, raw, false);
-    if (status == EA_OK) return;
-    ea_guard_report_t report = {.kind = eai_kind_of(status), .block = payload};
-    (void)eai_damaged(a, false, &report, status, NULL);
+    return true;
 }
 
 bool eai_detain(alloc_t *a, void *payload, size_t usable_bytes)
@@ -142,27 +165,36 @@ bool eai_detain(alloc_t *a, void *payload, size_t usable_bytes)
     eai_lock(a);
     bool taken = eai_quarantine_push(&a->eai_quarantine, &a->eai_guard, payload, usable_bytes);
     eai_unlock(a);
-    if (!taken) return false;
-    for (;;) { /* bound: blocks of the budget */
-        eai_lock(a);
-        void *oldest = eai_quarantine_pop(&a->eai_quarantine, &a->eai_guard, false);
-        eai_unlock(a);
-        if (!oldest) return true;
-        let_go(a, oldest);
+    while (taken && let_go(a, true)) { /* bound: blocks of the budget */
     }
+    return taken;
 }
 
 bool eai_discharge(alloc_t *a)
 {
     bool any = false;
-    for (;;) { /* bound: blocks of the budget */
-        eai_lock(a);
-        void *oldest = eai_quarantine_pop(&a->eai_quarantine, &a->eai_guard, true);
-        eai_unlock(a);
-        if (!oldest) return any;
-        any = true;
-        let_go(a, oldest);
+    while (let_go(a, false)) any = true; /* bound: blocks of the budget */
+    return any;
+}
+
+#define EXAMINED_BYTES 256u
+
+/* Look at a few bytes more of what waits, the oldest block first. */
+static ea_status_t examine_some(alloc_t *a, ea_allocator_cursor_t *cursor)
+{
+    eai_finding_t finding;
+    void *payload;
+    eai_lock(a);
+    eai_quarantine_t *q = &a->eai_quarantine;
+    if (cursor->eai_index == 0) {
+        q->swept = NULL;
+        q->swept_bytes = 0;
     }
+    ea_status_t status = eai_quarantine_sweep(q, &a->eai_guard, EXAMINED_BYTES, &payload, &finding);
+    cursor->eai_index = q->swept != NULL; /* behind the last it would begin anew */
+    eai_unlock(a);
+    if (status == EA_ERR_CORRUPT) report_waiting(a, payload, &finding);
+    return status;
 }
 #endif
 
@@ -226,11 +258,11 @@ ea_status_t ea_transfer(alloc_t *a, void *ptr, ea_account_t *to)
     if (status != EA_OK) return status;
     status = move_charge(owner_of(a, &block), to, block.gross_bytes, NULL);
     if (status != EA_OK) return status;
-    slot_t *slot = eai_is_pool(block.place) ? NULL : &a->eai_slots[block.place];
     block.label.owner = to ? ea_account_id(to) : 0;
-    if (slot) (void)eai_lock_slot(a, slot, false);
+    (void)eai_lock_place(a, block.place, false);
     eai_guard_relabel(&a->eai_guard, block.tag, ptr, block.usable_bytes, &block.label);
-    if (slot) eai_unlock_slot(a, slot);
+    eai_unlock_place(a, block.place);
+    eai_look_around(a); /* the one before has budget again */
     return EA_OK;
 }
 #endif
@@ -251,6 +283,9 @@ bool eai_pay_for(alloc_t *a, eai_want_t *want, const eai_block_t *block)
 /* --- walks ------------------------------------------------------------------------------------ */
 
 #define AT_A_TIME 8u
+/* The slots of a sweep that is behind regions and pools. */
+#define IN_QUARANTINE (UINT32_MAX - 1u)
+#define BEHIND_ALL UINT32_MAX
 
 /* What a walk saw of a few blocks while it held the lock under which their tags change. */
 typedef struct {
@@ -258,9 +293,23 @@ typedef struct {
     bool checks; /* the guards as well */
     uint8_t place;
     unsigned n, n_bad;
-    eai_block_t blocks[AT_A_TIME];
+    ea_block_info_t blocks[AT_A_TIME];
     ea_guard_report_t bad[AT_A_TIME];
 } note_t;
+
+#if EAI_TAGGED
+/* Is a block damaged? An interrupt may free it while it is looked at: then its tag says so by now,
+ * and it is not used again as long as the lock is held. */
+static bool is_damaged(const eai_guard_t *g, const eai_block_t *block, eai_finding_t *finding)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        ea_guard_kind_t kind =
+            eai_guard_check(g, block->tag, block->payload, block->usable_bytes, finding);
+        if (kind == EA_GUARD_NONE || kind == EA_GUARD_DOUBLE_FREE) return false;
+    }
+    return true;
+}
+#endif
 
 /* Note a block if it is live and an application's, or damaged. */
 static void note_live(note_t *note, eai_block_t *block)
@@ -269,18 +318,13 @@ static void note_live(note_t *note, eai_block_t *block)
     const eai_guard_t *g = &note->a->eai_guard;
     eai_finding_t finding = {0};
     bool live = eai_guard_label(g, block->tag, block->payload, &block->label);
-    if (note->checks &&
-        (eai_is_pool(block->place) || note->a->eai_slots[block->place].eai_n_moving == 0)) {
-        ea_guard_kind_t kind =
-            eai_guard_check(g, block->tag, block->payload, block->usable_bytes, &finding);
-        if (kind != EA_GUARD_NONE && kind != EA_GUARD_DOUBLE_FREE) {
-            eai_guard_describe(g, block->tag, block->payload, &finding, &note->bad[note->n_bad++]);
-            return;
-        }
+    if (note->checks && is_damaged(g, block, &finding)) {
+        eai_guard_describe(g, block->tag, block->payload, &finding, &note->bad[note->n_bad++]);
+        return;
     }
     if (!live || block->label.flags & EAI_LABEL_INTERNAL) return;
 #endif
-    note->blocks[note->n++] = *block;
+    inform(note->a, block, &note->blocks[note->n++]);
 }
 
 static void note_block(void *context, const ea_heap_block_t *seen)
@@ -289,8 +333,9 @@ static void note_block(void *context, const ea_heap_block_t *seen)
     if (!seen->used || note->n + note->n_bad == AT_A_TIME || seen->payload_bytes <= EAI_FRONT_BYTES)
         return;
 #if EA_CFG_ALLOC_RESERVE
-    if (seen->payload == note->a->eai_reserve) return;
+    if (seen->payload == EAI_PEEK(&note->a->eai_reserve)) return;
 #endif
+    if (is_moving(&note->a->eai_slots[note->place], seen->payload)) return;
     eai_block_t block = {.payload = (char *)seen->payload + EAI_FRONT_BYTES,
                          .place = note->place,
                          .usable_bytes = seen->payload_bytes - EAI_FRONT_BYTES,
@@ -341,7 +386,9 @@ static ea_status_t note_some(alloc_t *a, ea_allocator_cursor_t *cursor, bool che
     uint32_t k = cursor->eai_slot - EA_CFG_ALLOC_REGIONS;
     if (a->eai_pools && k < a->eai_pools->eai_n_classes) {
         ea_pool_cursor_t at = {cursor->eai_index};
+        eai_lock(a);
         status = ea_pool_walk(&a->eai_pools->eai_pools[k], &at, AT_A_TIME, note_pool_block, note);
+        eai_unlock(a);
         cursor->eai_index = at.eai_index;
         if (status == EA_ERR_AGAIN) return status;
         cursor->eai_slot++;
@@ -364,29 +411,22 @@ void ea_allocator_walk_end(alloc_t *a, ea_allocator_cursor_t *cursor)
 }
 
 /* Is it this owner's (0: anybody's)? */
-static bool is_wanted(const eai_block_t *block, uint16_t owner)
+static bool is_wanted(const ea_block_info_t *block, uint16_t owner)
 {
-#if EAI_TAGGED
-    return owner == 0 || block->label.owner == owner;
-#else
-    (void)block;
-    return owner == 0;
-#endif
+    return owner == 0 || block->owner == owner;
 }
 
 ea_status_t ea_allocator_walk(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor,
                               size_t max_steps, ea_allocator_visit_t visit, void *context)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = EA_ERR_AGAIN;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
          steps += AT_A_TIME) {
         note_t note;
         status = note_some(a, cursor, false, &note);
         for (unsigned i = 0; i < note.n; i++) {
-            ea_block_info_t info;
-            if (!is_wanted(&note.blocks[i], owner)) continue;
-            inform(a, &note.blocks[i], &info);
-            visit(context, &info);
+            if (is_wanted(&note.blocks[i], owner)) visit(context, &note.blocks[i]);
         }
     }
     return status;
@@ -396,6 +436,7 @@ ea_status_t ea_allocator_walk(alloc_t *a, uint16_t owner, ea_allocator_cursor_t 
 ea_status_t ea_free_all(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor, size_t max_steps,
                         size_t *n_freed)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = owner == 0 ? EA_ERR_INVALID : EA_ERR_AGAIN;
     bool damaged = false;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
@@ -404,7 +445,7 @@ ea_status_t ea_free_all(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *curso
         status = note_some(a, cursor, false, &note);
         for (unsigned i = 0; i < note.n; i++) {
             if (!is_wanted(&note.blocks[i], owner)) continue;
-            eai_block_t block = {.payload = note.blocks[i].payload, .goes = true};
+            eai_block_t block = {.payload = note.blocks[i].block, .goes = true};
             if (eai_discard(a, &block, false, __builtin_return_address(0)) == EA_OK)
                 cursor->eai_n_freed++;
             else
@@ -435,14 +476,39 @@ static ea_status_t check_some(alloc_t *a, ea_allocator_cursor_t *cursor)
     return status;
 }
 
+/* The next few blocks with their guards, and behind the last the quarantine. */
+static ea_status_t check_more(alloc_t *a, ea_allocator_cursor_t *cursor, bool *damaged)
+{
+    note_t note = {.n = 0};
+    uint32_t slot = cursor->eai_slot;
+    ea_status_t status = EA_OK;
+    if (slot == BEHIND_ALL) return EA_OK;
+    if (slot != IN_QUARANTINE) status = note_some(a, cursor, true, &note);
+    if (cursor->eai_slot != slot) cursor->eai_is_checked = false;
+    for (unsigned i = 0; i < note.n_bad; i++)
+        (void)eai_damaged(a, false, &note.bad[i], EA_ERR_CORRUPT, NULL);
+    *damaged |= note.n_bad != 0 || status == EA_ERR_CORRUPT;
+    if (status == EA_ERR_CORRUPT) status = EA_ERR_AGAIN;
+#if EA_CFG_GUARD >= 3
+    if (status == EA_OK) {
+        cursor->eai_slot = IN_QUARANTINE;
+        status = examine_some(a, cursor);
+        *damaged |= status == EA_ERR_CORRUPT;
+        status = cursor->eai_index != 0 ? EA_ERR_AGAIN : EA_OK;
+    }
+#endif
+    if (status == EA_OK) cursor->eai_slot = BEHIND_ALL;
+    return status;
+}
+
 ea_status_t ea_allocator_sweep(alloc_t *a, ea_allocator_cursor_t *cursor, size_t max_steps)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = EA_ERR_AGAIN;
     bool damaged = false;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
          steps += AT_A_TIME) {
-        uint32_t slot = cursor->eai_slot;
-        if (slot < EA_CFG_ALLOC_REGIONS && !cursor->eai_is_checked) {
+        if (cursor->eai_slot < EA_CFG_ALLOC_REGIONS && !cursor->eai_is_checked) {
             /* First the heap of the slot, then its blocks; a damaged heap is not walked. */
             ea_status_t heap_status = check_some(a, cursor);
             if (heap_status == EA_ERR_BUSY) return heap_status;
@@ -453,20 +519,7 @@ ea_status_t ea_allocator_sweep(alloc_t *a, ea_allocator_cursor_t *cursor, size_t
             damaged |= heap_status != EA_OK;
             continue;
         }
-        note_t note;
-        status = note_some(a, cursor, true, &note);
-        if (cursor->eai_slot != slot) cursor->eai_is_checked = false;
-        for (unsigned i = 0; i < note.n_bad; i++) {
-            damaged = true;
-            (void)eai_damaged(a, false, &note.bad[i], EA_ERR_CORRUPT, NULL);
-        }
-        if (status == EA_ERR_CORRUPT) {
-            damaged = true;
-            status = EA_ERR_AGAIN;
-        }
+        status = check_more(a, cursor, &damaged);
     }
-#if EA_CFG_GUARD >= 3
-    if (status == EA_OK) damaged |= eai_examine_quarantine(a);
-#endif
     return damaged ? EA_ERR_CORRUPT : status;
 }

@@ -15,24 +15,6 @@
 
 #include "memory/guard.h"
 
-/* A link, in the front of a block. */
-typedef struct eai_waiting eai_waiting_t;
-
-/* Private but for the numbers. Costs no RAM below level 3. */
-typedef struct {
-#if EA_CFG_GUARD >= 3
-    eai_waiting_t *first, *last; /* the oldest, the youngest; NULL: none */
-    eai_waiting_t *swept;        /* where the sweep is; NULL: at the oldest */
-    uint32_t swept_bytes;        /* of that block */
-    uint32_t last_bytes;         /* usable bytes of the youngest */
-    uint32_t budget_bytes;
-    uint32_t bytes; /* fronts included */
-    uint32_t n_blocks;
-    uint32_t n_lost; /* blocks since init whose link was damaged, or stood behind such a one */
-#endif
-    char eai_none; /* C has no empty struct */
-} eai_quarantine_t;
-
 #if EA_CFG_GUARD >= 3
 
 /* budget_bytes: what may wait, fronts included; 0: nothing. May be set anew at any time. */

@@ -49,9 +49,10 @@ EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t ne
 {
     return ((head | link_mask(pool)) + 1u) | next;
 }
-EA_INLINE uintptr_t head_after_push(const pool_t *pool, uintptr_t head, link_t link)
+/* With the link mask in hand: it would be read anew after each store to a block. */
+EA_INLINE uintptr_t head_after_push(link_t mask, uintptr_t head, link_t link)
 {
-    return (head & ~(uintptr_t)link_mask(pool)) | link;
+    return (head & ~(uintptr_t)mask) | link;
 }
 EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
 {
@@ -74,9 +75,9 @@ EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t ne
     (void)pool, (void)head;
     return next;
 }
-EA_INLINE uintptr_t head_after_push(const pool_t *pool, uintptr_t head, link_t link)
+EA_INLINE uintptr_t head_after_push(link_t mask, uintptr_t head, link_t link)
 {
-    (void)pool, (void)head;
+    (void)mask, (void)head;
     return link;
 }
 EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)

@@ -282,7 +282,7 @@ static void renumber_list(pool_t *pool, const eai_pool_slab_t *slab)
         link = next;
     }
     if (before != NULL) eai_pool_write_link(before, end);
-    pool->eai_head = head_after_push(pool, pool->eai_head, new_first);
+    pool->eai_head = head_after_push(end, pool->eai_head, new_first);
 }
 
 ea_status_t ea_pool_remove_slab(pool_t *pool, void *mem, size_t *n_live)
