@@ -176,7 +176,8 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
 EA_INLINE bool is_kept(const slot_t *slot, const eai_want_t *want)
 {
     size_t kept = eai_kept_bytes(slot, want);
-    return kept != 0 && ea_heap_free_bytes(slot->eai_heap) < kept + eai_gross_of(want->raw_bytes);
+    size_t free = kept ? ea_heap_free_bytes(slot->eai_heap) : 0;
+    return kept != 0 && (free < kept || free - kept < eai_gross_of(want->raw_bytes));
 }
 
 /* Take a block out of one region. */
@@ -496,6 +497,7 @@ EA_INLINE bool give_quickly(alloc_t *a, char *payload)
     char *raw = payload - EAI_FRONT_BYTES;
     bool done = false;
     if (EA_CFG_GUARD >= 2 || EA_CFG_CHECK_LEVEL >= 2 || EA_UNLIKELY(eai_in_isr())) return false;
+    if (EA_UNLIKELY((uintptr_t)raw & (EA_HEAP_ALIGN - 1u))) return false; /* no block's: not read */
     for (;; slot++) { /* bound: EA_CFG_ALLOC_REGIONS */
         uintptr_t begin = (uintptr_t)EAI_PEEK(&slot->eai_begin);
         if (EA_LIKELY((uintptr_t)raw - begin < (uintptr_t)EAI_PEEK(&slot->eai_end) - begin)) break;
@@ -506,7 +508,7 @@ EA_INLINE bool give_quickly(alloc_t *a, char *payload)
     uint16_t freer = 0, owner = 0;
     if (a->eai_strict_owner || eai_wants(a, EA_EVENT_WRONG_OWNER)) {
         const ea_account_t *current = ea_owner_current();
-        if (current) freer = ea_account_id(current);
+        if (current && eai_is_ours(a, current)) freer = ea_account_id(current);
     }
 #endif
     (void)eai_lock_slot(a, slot, false);
