@@ -19,7 +19,8 @@
 #define EALLOC_NEW_RETURNS_NULL 0
 #endif
 
-namespace {
+namespace
+{
 
 // nullptr: there is none.
 void *obtain(std::size_t size_bytes, std::size_t alignment_bytes, const void *caller) noexcept

@@ -5,16 +5,18 @@
  * call those that end in _r, which are the same.
  *
  * What C leaves open: malloc(0) returns a block of its own, realloc(ptr, 0) frees and returns NULL.
- * A request that is refused sets errno to ENOMEM. free() of what is no live block is reported as the
- * allocator's options say, and changes nothing.
+ * A request that is refused sets errno to ENOMEM. free() of what is no live block is reported as
+ * the allocator's options say, and changes nothing.
  *
  * Memory, if the application does not define ealloc_malloc_allocator() itself; macros for the
  * compiler's command line:
  *   EALLOC_MALLOC_BYTES  so many bytes of .bss; default 0: the next two
- *   EALLOC_MALLOC_BEGIN, EALLOC_MALLOC_END  symbols of the linker script, around the memory; default
+ *   EALLOC_MALLOC_BEGIN, EALLOC_MALLOC_END  symbols of the linker script, around the memory;
+ *   default
  *                        __heap_start and __heap_end
  * A heap with 16-bit links (the default of 32-bit machines) spans 256 KB: with more memory than
- * EA_CFG_ALLOC_REGIONS such heaps can hold set EA_CFG_HEAP_LINK_BITS to 32, or the rest is not used.
+ * EA_CFG_ALLOC_REGIONS such heaps can hold set EA_CFG_HEAP_LINK_BITS to 32, or the rest is not
+ * used.
  */
 #include "ealloc_malloc.h"
 
@@ -68,8 +70,7 @@ EA_WEAK ea_allocator_t *ealloc_malloc_allocator(void)
     bool first = state == NOT_MADE;
     if (first) __atomic_store_n(&state, IN_THE_MAKING, __ATOMIC_RELAXED);
     ea_port_irq_restore(irq);
-    if (!first || ea_allocator_init(&allocator, NULL) != EA_OK ||
-        !add_memory(&allocator))
+    if (!first || ea_allocator_init(&allocator, NULL) != EA_OK || !add_memory(&allocator))
         return NULL;
     __atomic_store_n(&state, READY, __ATOMIC_RELEASE);
     return &allocator;
@@ -149,8 +150,7 @@ void free(void *ptr)
 
 void *aligned_alloc(size_t alignment_bytes, size_t size_bytes)
 {
-    if (is_power_of_two(alignment_bytes))
-        return obtain(alignment_bytes, size_bytes, false, CALLER);
+    if (is_power_of_two(alignment_bytes)) return obtain(alignment_bytes, size_bytes, false, CALLER);
     errno = EINVAL;
     return NULL;
 }

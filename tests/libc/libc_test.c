@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A firmware whose malloc is the allocator's: what C, POSIX and libc say of the malloc family holds,
- * and what libc itself does with memory works. Built and run by tests/libc/run.
+ * A firmware whose malloc is the allocator's: what C, POSIX and libc say of the malloc family
+ * holds, and what libc itself does with memory works. Built and run by tests/libc/run.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -54,11 +54,13 @@ int main()
         std::map<std::string, int> ages;
         for (int i = 0; i < 500; i++) numbers.push_back(i);
         for (int i = 0; i < 20; i++)
-            ages["a name that is too long for the string itself " + std::string(1, char('a' + i))] = i;
+            ages["a name that is too long for the string itself " + std::string(1, char('a' + i))] =
+                i;
         expect(numbers[499] == 499 && ages.size() == 20, "containers work");
         expect(n_live() >= 41, "their memory is the allocator's");
         auto line = std::make_unique<Line>();
-        expect(reinterpret_cast<std::uintptr_t>(line.get()) % 64 == 0, "new aligns what asks for it");
+        expect(reinterpret_cast<std::uintptr_t>(line.get()) % 64 == 0,
+               "new aligns what asks for it");
         auto *many = new Line[3];
         expect(reinterpret_cast<std::uintptr_t>(many) % 64 == 0, "new[] as well");
         delete[] many;

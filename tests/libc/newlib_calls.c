@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What newlib asks of the system, for a program on an emulated board. There is no _sbrk(): a program
- * that took libc's own heap would not link.
+ * What newlib asks of the system, for a program on an emulated board. There is no _sbrk(): a
+ * program that took libc's own heap would not link.
  */
 #include <errno.h>
 #include <sys/stat.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The allocator as built for the board, interrupted by a real exception after every instruction of
- * malloc, free, realloc, poll and a sweep (rows A2, A12): SysTick is set to fire a little later each
- * time, under an exact instruction counter, until the operation ends before it. The handler
+ * malloc, free, realloc, poll and a sweep (rows A2, A12): SysTick is set to fire a little later
+ * each time, under an exact instruction counter, until the operation ends before it. The handler
  * allocates and frees with the same allocator, also the very block that the task frees. Afterwards
  * every block was freed once, contents are whole, a sweep finds nothing and all memory is there.
  *
@@ -240,7 +240,47 @@ TEST(allocator_sweep_survives_an_interrupt_after_every_instruction, 0)
 #endif
 }
 
-TEST_MAIN(&allocator_malloc_survives_an_interrupt_after_every_instruction,
+/* --- who waits -------------------------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_WAIT
+static void *volatile blocker;
+static bool puts_aside;
+static void free_blocker(void)
+{
+    void *block = blocker;
+    blocker = NULL;
+    if (block == NULL) return;
+    if ((puts_aside ? ea_free_isr(&a, block) : ea_free(&a, block)) != EA_OK)
+        wrong = "a live block refused";
+}
+
+TEST(allocator_request_that_waits_gets_what_an_interrupt_frees, 0)
+{
+    const ea_request_t patient = {.timeout_us = EA_WAIT_FOREVER};
+    for (unsigned i = 0; i < 2; i++) {
+        begin(DO_MALLOC);
+        while (n_held > 0) drop(false);
+        free_tasks_block();
+        puts_aside = i == 1;
+        blocker = ea_malloc(&a, 700);
+        EXPECT(blocker != NULL);
+        board_tick_start(1000, free_blocker);
+        void *got = ea_malloc_ex(&a, 700, &patient);
+        board_tick_stop();
+        EXPECT(got != NULL);
+        EXPECT_EQ(ea_free(&a, got), EA_OK);
+        verify();
+        if (wrong != NULL) tap_fail(__FILE__, __LINE__, wrong, 1, 0);
+    }
+}
+#else
+TEST(allocator_request_that_waits_gets_what_an_interrupt_frees, 0)
+{
+}
+#endif
+
+TEST_MAIN(&allocator_request_that_waits_gets_what_an_interrupt_frees,
+          &allocator_malloc_survives_an_interrupt_after_every_instruction,
           &allocator_free_survives_an_interrupt_after_every_instruction,
           &allocator_realloc_survives_an_interrupt_after_every_instruction,
           &allocator_poll_survives_an_interrupt_after_every_instruction,
