@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes the fuzzers' first inputs:  make_seeds HEAP_FOLDER RECORDING_FOLDER
+ * Writes the fuzzers' first inputs:  make_seeds HEAP_FOLDER RECORDING_FOLDER ALLOCATOR_FOLDER...
  *
  * Recordings come as the writer makes them and with their frames stored plainly, so that a mutation
  * of a byte is a mutation of the content.
@@ -100,19 +100,24 @@ static size_t store_plainly(const uint8_t *from, size_t size, uint8_t *to, size_
     return out;
 }
 
+static void write_noise(const char *folder, int number, size_t size)
+{
+    static uint8_t data[1 << 12];
+    for (size_t k = 0; k < size; k++) data[k] = (uint8_t)next_random(256);
+    data[0] = (uint8_t)number;
+    write_file(folder, "ops", number, data, size);
+}
+
 int main(int argc, char **argv)
 {
     static uint8_t data[1 << 16], plain[1 << 18];
-    if (argc != 3) {
-        fprintf(stderr, "usage: make_seeds HEAP_FOLDER RECORDING_FOLDER\n");
+    if (argc < 3) {
+        fprintf(stderr, "usage: make_seeds HEAP_FOLDER RECORDING_FOLDER ALLOCATOR_FOLDER...\n");
         return 1;
     }
-    for (int i = 0; i < 48; i++) {
-        size_t size = 64 + 40u * (unsigned)i;
-        for (size_t k = 0; k < size; k++) data[k] = (uint8_t)next_random(256);
-        data[0] = (uint8_t)i;
-        write_file(argv[1], "ops", i, data, size);
-    }
+    for (int i = 0; i < 48; i++) write_noise(argv[1], i, 64 + 40u * (unsigned)i);
+    for (int folder = 3; folder < argc; folder++)
+        for (int i = 0; i < 48; i++) write_noise(argv[folder], i, 200 + 75u * (unsigned)i);
     for (int i = 0; i < 4; i++) {
         static const int n_events[] = {0, 7, 40, 300};
         char path[4096];

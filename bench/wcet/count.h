@@ -40,10 +40,27 @@ typedef enum {
     OP_ALLOC_LARGER, /* from a larger class than the request's own */
     OP_FREE_SIZED,
     OP_FREE_HAND_OVER,  /* while somebody waits                         */
-    OP_WAIT_ENTER,      /* the masked part of beginning to wait         */
-    OP_WAIT_SERVE,      /* the masked part of handing over              */
+    OP_WAIT_ENTER,      /* to join a wait queue                         */
+    OP_WAIT_END,        /* to find out how the waiting ended, and leave */
     OP_ALLOC_OVER_HEAP, /* what an allocator adds to a heap's alloc */
     OP_FREE_OVER_HEAP,
+    OP_GUARD_DRESS,
+    OP_GUARD_CHECK,
+    OP_GUARD_UNDRESS,
+    OP_GUARD_RELABEL,
+    OP_EMIT_UNHEARD, /* nobody listens to the kind                   */
+    OP_EMIT,         /* one listener, itself an empty function       */
+    OP_EMIT_ISR,     /* into the ring                                */
+    OP_EMIT_LOST,    /* the ring is full                             */
+    OP_LISTEN,
+    OP_UNLISTEN,
+    OP_UPDATE,        /* the level stays                              */
+    OP_UPDATE_LEVEL,  /* the level changes                            */
+    OP_UPDATE_TOTAL,  /* the total does                               */
+    OP_PROGRESS_IDLE, /* nobody waits                                 */
+    OP_STALL,         /* begin, end or progress within a period       */
+    OP_STALL_PERIOD,  /* over the end of a period, or of ten thousand */
+    OP_TRIGGER,
     N_OPS
 } op_t;
 

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * Instructions of a pool set of five classes, uncontended, and of waiting: what joins a wait queue
- * and what hands a block over, which is also for how long interrupts are masked there. Prints what
- * scripts/wcet reads.
+ * and what hands a block over. Prints what scripts/wcet reads.
  */
 #include "board.h"
 #include "count.h"
 #include "ealloc/poolset.h"
-#include "stores/pool_internal.h"
 
 #define N 8u
 #define N_CLASSES 5u
@@ -78,7 +76,7 @@ static void wait_and_serve(void)
     for (unsigned i = 0; i < EA_CFG_WAIT_LEVELS; i++) {
         uint32_t n = 0;
         ea_waiter_init(&waiters[i], EA_CFG_WAIT_LEVELS - 1 - i);
-        (void)COUNTED(&n, ea_waitq_enter_locked, &pool->eai_waiting, &waiters[i], 0, 0, 0);
+        (void)COUNTED(&n, ea_waitq_enter, &pool->eai_waiting, &waiters[i], 0, 0, 0);
         count_note(OP_WAIT_ENTER, n);
     }
     for (unsigned i = 0; i < EA_CFG_WAIT_LEVELS && i < N; i++) {
@@ -87,20 +85,6 @@ static void wait_and_serve(void)
         if (waiters[i].result != blocks[i]) expect_ok(1);
         expect_ok((uintptr_t)ea_waitq_sleep(&waiters[i], 0));
         blocks[i] = waiters[i].result;
-    }
-    /* What is masked of it. */
-    for (unsigned i = 0; i < 2; i++) {
-        ea_waiter_t waiter;
-        uint32_t n = 0;
-        ea_waiter_init(&waiter, 0);
-        ea_waitq_t none = pool->eai_waiting;
-        expect_ok(ea_pool_free(pool, blocks[i]));
-        pool->eai_waiting = none;
-        ea_waitq_enter_locked(&pool->eai_waiting, &waiter);
-        (void)COUNTED(&n, eai_pool_serve, pool, 0, 0, 0, 0);
-        count_note(OP_WAIT_SERVE, n);
-        expect_ok((uintptr_t)ea_waitq_sleep(&waiter, 0));
-        blocks[i] = waiter.result;
     }
     for (unsigned i = 0; i < N; i++) expect_ok(ea_pool_free(pool, blocks[i]));
 }

@@ -46,4 +46,9 @@ typedef struct {
 typedef void (*board_function_t)(void); /* convert a function of at most five words to this */
 board_call_t board_count_call(board_function_t function, const uintptr_t args[BOARD_CALL_ARGS]);
 
+/* The counter itself, for what is no call: the instructions from one read to another, which include
+ * one of the two reads. The counter runs only after a first board_count_call(). */
+uint32_t board_counter(void);
+uint32_t board_instructions_between(uint32_t begin, uint32_t end);
+
 #endif

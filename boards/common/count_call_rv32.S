@@ -28,3 +28,19 @@ board_count_call:
         addi    sp, sp, 16
         ret
         .size   board_count_call, . - board_count_call
+
+        .section .text.board_counter, "ax", @progbits
+        .global board_counter
+        .type   board_counter, @function
+board_counter:
+        csrr    a0, minstret
+        ret
+        .size   board_counter, . - board_counter
+
+        .section .text.board_instructions_between, "ax", @progbits
+        .global board_instructions_between
+        .type   board_instructions_between, @function
+board_instructions_between:
+        sub     a0, a1, a0
+        ret
+        .size   board_instructions_between, . - board_instructions_between

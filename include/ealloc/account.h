@@ -169,7 +169,7 @@ typedef struct {
 
 /* What ea_accounts_check() found. */
 typedef struct {
-    const char *invariant; /* "C1".."C9" and its sentence; static storage; NULL: none broken */
+    const char *invariant; /* "C1".."C8" and its sentence; static storage; NULL: none broken */
     const void *where;     /* the account or reservation that breaks it                      */
 } ea_accounts_fault_t;
 

@@ -21,7 +21,7 @@
  *        one added first. Regions for critical requests are open to those only.
  *     4  what was freed in interrupts and waits to be merged, and the quarantine
  *     5  reclaimers, cheapest first, each once; those of owners who use no more than their low mark
- *        only after all others
+ *        only after all others (one whose owner comes under that mark meanwhile may be asked again)
  *     6  one step of compaction, if there is a hook for it
  *     7  a critical request: the reserve
  *     8  waiting, as long as the request says
@@ -64,17 +64,17 @@ extern "C" {
 #define EAI_ALLOC_OWNERS (EA_CFG_ALLOC_OWNERS && EA_CFG_TAGS)
 
 /* What an application built with other knobs than the library does not link with. */
-#define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q)                               \
-    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##t##t##g##g##q##q
-#define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q)                              \
-    EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q)
+#define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)                            \
+    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##t##t##g##g##q##q##k##k
+#define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)                           \
+    EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)
 #ifndef DOXYGEN
 #define ea_allocator_init                                                                          \
     EAI_ALLOC_EXPAND(ea_allocator_init, EA_CFG_ALLOC_REGIONS, EA_CFG_ALLOC_LOCKING,                \
                      EA_CFG_ALLOC_OWNERS, EA_CFG_ALLOC_POOLS, EA_CFG_ALLOC_ISR,                    \
                      EA_CFG_ALLOC_RECLAIM, EA_CFG_ALLOC_WAIT, EA_CFG_ALLOC_RESERVE,                \
                      EA_CFG_ALLOC_HANDLER, EA_CFG_ALLOC_REPORT, EA_CFG_ALLOC_PRESSURE,             \
-                     EA_CFG_TAGS, EA_CFG_GUARD, EA_CFG_GUARD_SAMPLED)
+                     EA_CFG_TAGS, EA_CFG_GUARD, EA_CFG_GUARD_SAMPLED, EA_CFG_CHECK_LEVEL)
 #endif
 
 /* Is there nothing between a request and its region: no lock, owner, tag, guard, pool or count? */
@@ -123,7 +123,8 @@ typedef struct {
                    as long as the allocator; NULL: the allocator's own */
 } ea_region_options_t;
 
-/* How long a block will live, if the caller knows. */
+/* How long a block will live, if the caller knows: long-lived ones do not come from pools, and from
+ * regions whose policy is low fragmentation first. */
 typedef enum { EA_LIFETIME_ANY = 0, EA_LIFETIME_LONG = 1 } ea_lifetime_t;
 
 /* NULL, or all zero, means as ea_malloc(). */
@@ -147,7 +148,7 @@ typedef struct {
 
 /* The last request that was refused. Sequence 0: none was. */
 typedef struct {
-    uint32_t sequence; /* counts refusals */
+    uint32_t sequence; /* counts refusals; in a handler: how often it was asked before */
     ea_reason_t reason;
     uint16_t owner;   /* account id; 0: none */
     uint16_t limiter; /* EA_REASON_OVER_LIMIT: the account whose limit it was */
@@ -162,8 +163,9 @@ typedef struct {
 
 /* Memory that its holder can do without for a while: a cache. The caller's object, in use from add
  * to remove; fields but eai_ are set before. reclaim is called by a task whose request failed, with
- * no lock held; it frees what it can, into this allocator, and says how many bytes. It may
- * allocate; a request that fails inside it does not come here again. */
+ * no lock held; it frees what it can, into this allocator, and says how many bytes: 0, and nothing
+ * is tried for its sake. It may allocate; a request that fails inside it does not come here again.
+ */
 typedef struct ea_reclaimer ea_reclaimer_t;
 struct ea_reclaimer {
     size_t (*reclaim)(void *context, size_t wanted_bytes);
@@ -203,9 +205,9 @@ typedef struct {
 /* NULL, or all zero: no owners, no listeners, damage is reported and refused. */
 typedef struct {
     ea_accounts_t *accounts;  /* the book of the owners; EAI_ALLOC_OWNERS */
-    ea_account_t *owner;      /* of requests by tasks that have no current owner; NULL: nobody's,
-                                 which no budget limits */
-    ea_account_t *isr_owner;  /* of requests by interrupts; NULL: as owner */
+    ea_account_t *owner;      /* of requests by tasks that have no current owner, or one of another
+                                 book; NULL: nobody's, which no budget limits */
+    ea_account_t *isr_owner;  /* the same for interrupts; NULL: as owner */
     ea_events_t *events;      /* where events go; NULL: nowhere. EA_CFG_ALLOC_REPORT */
     uintptr_t secret;         /* random at each boot: canaries and tags are made of it */
     ea_guard_policy_t damage; /* what to do when damage is found */
@@ -224,7 +226,8 @@ typedef struct {
     size_t free_bytes;
     size_t min_free_bytes; /* of these, the least ever, summed: each region's at its own moment */
     size_t largest_free_bytes;
-    size_t n_live;     /* blocks handed out and not freed */
+    size_t n_live;     /* blocks handed out and not freed; 0 without EA_CFG_HEAP_STATS, and those of
+                      pools are not counted without EA_CFG_POOL_STATS */
     size_t n_deferred; /* freed in an interrupt and not merged yet */
     size_t quarantine_bytes;
     size_t reserve_bytes; /* what the reserve holds now */
@@ -274,8 +277,12 @@ typedef struct {
     uint8_t eai_policy;
     uint8_t eai_line_log2;         /* 0: none */
     uint8_t eai_serial;            /* order of adding */
+    bool eai_is_ordinary;          /* any request may have any of it, as it is */
     struct eai_moving *eai_moving; /* blocks between two parts of a realloc */
     size_t eai_reserve_bytes;
+#if EA_CFG_CHECK_LEVEL >= 2
+    uint32_t eai_seal; /* of all above but the moving blocks */
+#endif
 #if EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_t eai_lock;
 #elif EA_CFG_ALLOC_LOCKING == 3
@@ -291,12 +298,15 @@ typedef struct eai_helping {
 
 /* The caller's object; every field is private. Must not be moved or copied once in use. */
 typedef struct ea_allocator {
-#if EAI_PLAIN
-    ea_heap_t *eai_plain; /* of the region asked first, if an ordinary request needs only it */
-#endif
     uint8_t eai_n_regions;
+    uint8_t eai_first; /* the slot asked first, if it is ordinary; else 0xFF */
     uint8_t eai_order[EA_CFG_ALLOC_REGIONS]; /* slots, the one to ask first comes first */
     eai_region_slot_t eai_slots[EA_CFG_ALLOC_REGIONS];
+#if EA_CFG_CHECK_LEVEL >= 2
+    uint32_t eai_seal; /* of the order */
+    uint32_t eai_set_seal, eai_pools_seal;
+    uintptr_t eai_pools_mirror; /* the set's address, inverted */
+#endif
 #if EA_CFG_ALLOC_POOLS
     ea_poolset_t *eai_pools;
 #if EAI_TAGGED
@@ -389,7 +399,8 @@ ea_status_t ea_allocator_deinit(ea_allocator_t *allocator, size_t *n_live);
 
 /* Add memory; it becomes a heap of its own. The allocator may be in use.
  * Returns  EA_OK; EA_ERR_INVALID if mem is NULL, overlaps a region, is too small for a heap, or an
- *          option is not possible; EA_ERR_RANGE if there are EA_CFG_ALLOC_REGIONS already.
+ *          option is not possible; EA_ERR_RANGE if there are EA_CFG_ALLOC_REGIONS already. Then
+ *          nothing changed.
  * Owns     the allocator uses mem until it is removed. No alignment is asked of mem.
  * Context  task. Cost O(regions). */
 EA_NODISCARD ea_status_t ea_allocator_add_region(ea_allocator_t *allocator, void *mem,
@@ -403,8 +414,10 @@ EA_NODISCARD ea_status_t ea_allocator_add_region(ea_allocator_t *allocator, void
 EA_NODISCARD ea_status_t ea_allocator_remove_region(ea_allocator_t *allocator, void *mem,
                                                     size_t *n_live);
 
-/* Move the end of the region at mem up or down; as ea_heap_grow(), ea_heap_shrink(). Context:
- * task. */
+/* Move the end of the region at mem up or down.
+ * Returns  as ea_heap_grow(), ea_heap_shrink(); EA_ERR_NOT_FOUND: no region begins at mem;
+ *          EA_ERR_INVALID: it would grow into another one. Then nothing changed.
+ * Context  task. Cost O(regions). */
 EA_NODISCARD ea_status_t ea_allocator_grow_region(ea_allocator_t *allocator, void *mem,
                                                   size_t new_size_bytes);
 EA_NODISCARD ea_status_t ea_allocator_shrink_region(ea_allocator_t *allocator, void *mem,
@@ -414,8 +427,10 @@ EA_NODISCARD ea_status_t ea_allocator_shrink_region(ea_allocator_t *allocator, v
 /* Serve small requests from set, or (NULL) no longer. The set's strategy may be strict or next
  * larger; the allocator does the rest. Where blocks are tagged, their tags take a block of a
  * region.
- * Returns  EA_OK; EA_ERR_INVALID if the set waits or has a heap; EA_ERR_NO_MEMORY if there is no
- *          room for tags; EA_ERR_BUSY if blocks of the set before are live: nothing changed.
+ * Returns  EA_OK; EA_ERR_INVALID if the set waits or has a heap, or the blocks of a class are no
+ *          multiple of EA_HEAP_ALIGN; EA_ERR_NO_MEMORY if there is no room for tags; EA_ERR_BUSY if
+ *          blocks of the set before are live, as far as pools know (EA_CFG_POOL_STATS,
+ *          EA_CFG_POOL_VALIDATE): nothing changed.
  * Owns     the allocator uses set until another one, or NULL, is set.
  * Context  task, while no other context allocates or frees. */
 EA_NODISCARD ea_status_t ea_allocator_set_pools(ea_allocator_t *allocator, ea_poolset_t *set);
@@ -478,8 +493,9 @@ EA_NODISCARD size_t ea_usable_size_bytes(const ea_allocator_t *allocator, const 
 
 #if EAI_ALLOC_OWNERS
 /* Hand the block over to another account, which is charged before the old one gets its own back.
- * Returns  EA_OK; EA_ERR_LIMIT if to's budget refuses; what ea_free() says of a damaged or foreign
- *          block: nothing changed. to NULL: nobody's.
+ * Returns  EA_OK; EA_ERR_LIMIT if to's budget refuses; EA_ERR_INVALID if ptr is NULL or to of
+ *          another book; what ea_free() says of a damaged or foreign block: nothing changed. to
+ *          NULL: nobody's.
  * Context  task. */
 EA_NODISCARD ea_status_t ea_transfer(ea_allocator_t *allocator, void *ptr, ea_account_t *to);
 #endif
@@ -489,7 +505,8 @@ EA_NODISCARD ea_status_t ea_transfer(ea_allocator_t *allocator, void *ptr, ea_ac
  * max_steps blocks a call. All zero in cursor begins.
  * Returns  EA_ERR_AGAIN: call again with the same cursor; EA_OK: done, their number in *n_freed
  *          (may be NULL), which counts on through the calls; EA_ERR_BUSY: another walk is under
- *          way; EA_ERR_CORRUPT: damage on the way.
+ *          way; EA_ERR_CORRUPT: damage on the way, go on with the same cursor; EA_ERR_INVALID:
+ *          owner is 0.
  * Context  task; others may use the allocator meanwhile, but not that owner's blocks. */
 EA_NODISCARD ea_status_t ea_free_all(ea_allocator_t *allocator, uint16_t owner,
                                      ea_allocator_cursor_t *cursor, size_t max_steps,
@@ -538,19 +555,22 @@ void ea_allocator_set_compact(ea_allocator_t *allocator, ea_compact_t compact, v
 #if EA_CFG_ALLOC_RESERVE
 /* Keep reserve_bytes of the ordinary region asked first that has them, for critical requests. It is
  * filled again by itself when memory comes back. 0: none.
- * Returns  EA_OK; EA_ERR_NO_MEMORY: as much as there is, filled up later, or what another task just
- *          set; EA_ERR_INVALID: no region could ever hold it. Context: task. */
+ * Returns  EA_OK; EA_ERR_NO_MEMORY: it is not there in one piece now, and filled up later, or what
+ *          another task just set is; EA_ERR_INVALID: no region could ever hold it, and there is no
+ *          reserve now.
+ * Context  task. */
 ea_status_t ea_allocator_set_reserve(ea_allocator_t *allocator, size_t reserve_bytes);
 #endif
 
 #if EA_CFG_ALLOC_HANDLER
-/* The last link before refusal; NULL: none. Called by the task whose request fails, no lock
- * held. */
+/* The last link before refusal; NULL: none. Called by the task whose request fails, no lock held;
+ * it may do whatever a task may, and a request that fails inside it does not come here again.
+ * Context  task. */
 void ea_allocator_set_handler(ea_allocator_t *allocator, ea_handler_t handler, void *context);
 #endif
 
 #if EA_CFG_ALLOC_REPORT
-/* The last refusal. Context: any but an interrupt. Cost O(1). */
+/* The last refusal. Context: any. Cost O(1). */
 void ea_allocator_last_failure(const ea_allocator_t *allocator, ea_failure_t *failure);
 #endif
 
@@ -562,10 +582,12 @@ void ea_allocator_last_damage(const ea_allocator_t *allocator, ea_guard_report_t
 
 /* --- numbers and switches --------------------------------------------------------------------- */
 
-/* Sums over regions. Cost O(regions); the largest of them is exact. Context: task. */
+/* Sums over regions and pools; largest_free_bytes is that of the best region for a request that may
+ * use it. Context: task. Cost O(regions), and what is deferred. */
 void ea_allocator_stats(const ea_allocator_t *allocator, ea_allocator_stats_t *stats);
 
-/* One region's heap statistics, by its memory as given to add. Returns EA_OK; EA_ERR_NOT_FOUND. */
+/* One region's heap statistics, by its memory as given to add. Returns EA_OK; EA_ERR_NOT_FOUND.
+ * Context: task. Cost O(regions). */
 ea_status_t ea_allocator_region_stats(const ea_allocator_t *allocator, const void *mem,
                                       ea_heap_stats_t *stats);
 

@@ -119,9 +119,8 @@
 #define EA_CFG_ATOMICS 0
 #endif
 
-/* Levels of urgency that a wait queue tells apart: 1 to 32. Costs no RAM; each level may keep
- * interrupts masked for 6 instructions more when a task begins to wait. Systems with one task need
- * 1. */
+/* Levels of urgency that a wait queue tells apart: 1 to 32. Costs a pointer per level on the stack
+ * of each task that waits, and nothing in the queue. Systems with one task need 1. */
 #ifndef EA_CFG_WAIT_LEVELS
 #define EA_CFG_WAIT_LEVELS 8
 #endif

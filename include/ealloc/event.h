@@ -74,7 +74,8 @@ typedef enum {
     EA_REASON_DAMAGED        /* a check refused                                         */
 } ea_reason_t;
 
-/* One event. What a field means depends on the kind; those without a meaning are 0. */
+/* One event: 32 bytes, 48 on a 64-bit machine. What a field means depends on the kind; those
+ * without a meaning are 0. */
 typedef struct {
     uint64_t time_us;   /* the emitter's clock; 0: it has none                     */
     uint32_t sequence;  /* number of the event among all of its hub: the hub's own */
@@ -87,8 +88,6 @@ typedef struct {
     const void *where;  /* the block, region, account it is about                  */
     const void *caller; /* the return address of the call that led to it           */
 } ea_event_t;
-
-EA_STATIC_ASSERT(sizeof(ea_event_t) == (sizeof(void *) > 4 ? 48 : 32), "an event is that small");
 
 /* Kinds as a set, for listeners. The application's kinds from 31 on share one bit. */
 #define EA_EVENT_BIT(kind) (1u << ((kind) < 31 ? (kind) : 31))
@@ -161,9 +160,9 @@ EA_NODISCARD ea_status_t ea_events_listen(ea_events_t *hub, ea_listener_t *liste
 
 /* Listen no more.
  * Returns  EA_OK: it is not being called and never will be again; also if it did not listen.
- *          EA_ERR_BUSY: no further call begins, but one has not ended. From within the listener
- *          that is its own call, and its memory is the caller's at once. Else call again, later,
- *          until it is EA_OK. EA_ERR_INVALID: NULL.
+ *          EA_ERR_BUSY: it listens no more, but one call of it is under way or about to begin. From
+ *          within the listener that is its own call, and its memory is the caller's at once. Else
+ *          call again, later, until it is EA_OK. EA_ERR_INVALID: NULL.
  * Context  any. Cost O(1), never waits. */
 EA_NODISCARD ea_status_t ea_events_unlisten(ea_events_t *hub, ea_listener_t *listener);
 
@@ -180,7 +179,9 @@ EA_INLINE bool ea_events_wanted(const ea_events_t *hub, uint16_t kind)
 /* Tell the listeners of hub about *event, now unless another context is delivering. hub may be
  * NULL. Nobody listens to the kind: nothing happens.
  * Context  task, outside of masked sections and of locks that a listener may take.
- * Cost     O(1) and the listeners; delivers at most as many events as the ring is long. */
+ * Cost     O(1) and the listeners; delivers at most as many events as the ring is long, or twice
+ *          as many if it was full: it makes room before it gives the event up for lost, which it
+ *          does only where another context, or the caller's own, is delivering. */
 void ea_events_emit(ea_events_t *hub, const ea_event_t *event);
 
 /* As ea_events_emit(), but never delivers. Context: any. Cost O(1). */

@@ -31,6 +31,22 @@ typedef struct {
 #endif
 } eai_guard_t;
 
+/* Freed blocks that wait before they are used again; private. Costs no RAM below level 3. */
+typedef struct eai_waiting eai_waiting_t; /* a link, in the front of a block */
+typedef struct {
+#if EA_CFG_GUARD >= 3
+    eai_waiting_t *first, *last; /* the oldest, the youngest; NULL: none */
+    eai_waiting_t *swept;        /* where the sweep is; NULL: at the oldest */
+    uint32_t swept_bytes;        /* of that block */
+    uint32_t last_bytes;         /* usable bytes of the youngest */
+    uint32_t budget_bytes;
+    uint32_t bytes; /* fronts included */
+    uint32_t n_blocks;
+    uint32_t n_lost; /* blocks since init whose link was damaged, or stood behind such a one */
+#endif
+    char eai_none; /* C has no empty struct */
+} eai_quarantine_t;
+
 /* What was found. The numbers are stable across versions. */
 typedef enum {
     EA_GUARD_NONE = 0,        /* nothing                                                       */

@@ -28,8 +28,8 @@ extern "C" {
  * Returns  a block; NULL: none came in time, and none is lost. A block that is handed over while
  *          the time ends is returned.
  * Context  task. In an interrupt or a masked section it does not wait.
- * Cost     O(1) beside the waiting; interrupts masked as bench/wcet's pool_serve and waitq_enter
- *          state. */
+ * Cost     O(1) beside the waiting; interrupts are masked as bench/wcet's wait_enter, wait_end and
+ *          free_hand_over of "masked" state. About 100 bytes of stack, see EA_CFG_WAIT_LEVELS. */
 EA_NODISCARD void *ea_pool_alloc_wait(ea_pool_t *pool, uint64_t timeout_us);
 
 #endif

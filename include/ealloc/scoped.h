@@ -11,7 +11,9 @@
  *         return true;
  *     }
  *
- * It rests on the cleanup attribute of GCC and Clang and on C11's _Generic. C++ has PooledPtr
+ * It rests on the cleanup attribute of GCC and Clang and on C11's _Generic. The name is an argument
+ * because a cleanup function is told the address of its variable and nothing else: a second
+ * variable ties the first to its allocator, and must name it. C++ has PooledPtr
  * (bindings/cpp/ealloc.hpp) instead. Where EA_HAS_CLEANUP is 0 using EA_SCOPED() does not compile:
  * free by hand before each return.
  */

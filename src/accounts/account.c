@@ -84,9 +84,9 @@
 /* member is atomic and has no other writers than this. */
 #define COUNT(account, member)                                                                     \
     do {                                                                                           \
-        EAI_ENTER(irq);                                                                            \
+        EAI_ENTER(masked);                                                                         \
         EAI_COUNT(account, member);                                                                \
-        EAI_LEAVE(irq);                                                                            \
+        EAI_LEAVE(masked);                                                                         \
     } while (0)
 
 #if EA_CFG_ACCOUNT_COUNT
@@ -106,7 +106,8 @@ static EA_NOINLINE void raise_peak(account_t *account, units_t credit, units_t a
     }
 }
 
-/* Of credit so much was idle at some moment. */
+/* Of credit so much was idle at some moment. The word that was not stored is loaded after the one
+ * that was: of two contexts at least one sees what both have done. */
 EA_INLINE void note_use(account_t *account, units_t credit, units_t avail)
 {
     units_t peak = EAI_LOAD(&account->eai_peak, EAI_RELAXED);
@@ -139,15 +140,12 @@ EA_INLINE units_t take(account_t *account, units_t n)
     }
 }
 
-/* n units or none. The whole of a charge where credit is held; all that is looked at is loaded
- * before the store, for which a processor waits. */
+/* n units or none: the whole of a charge where credit is held. */
 EA_INLINE bool take_all(account_t *account, units_t n)
 {
     for (;;) {
         EAI_ENTER(irq);
         units_t avail = EAI_LOAD_LINKED(&account->eai_avail);
-        units_t credit = EAI_LOAD(&account->eai_credit, EAI_RELAXED);
-        units_t peak = EAI_LOAD(&account->eai_peak, EAI_RELAXED);
         bool enough = avail >= n;
         bool done = enough && EAI_STORE_COND(&account->eai_avail, avail, avail - n);
         EAI_LEAVE(irq);
@@ -155,7 +153,7 @@ EA_INLINE bool take_all(account_t *account, units_t n)
             if (enough) continue;
             return false;
         }
-        if (EA_UNLIKELY(credit - (avail - n) > peak)) raise_peak(account, credit, avail - n);
+        note_use(account, EAI_LOAD(&account->eai_credit, EAI_RELAXED), avail - n);
         return true;
     }
 }
@@ -303,12 +301,12 @@ typedef struct {
     account_t *account;
     units_t need;  /* asked of it      */
     units_t taken; /* found in avail   */
-} level_t;
+} step_t;
 
-static void put_back(const level_t *levels, unsigned n_levels)
+static void put_back(const step_t *steps, unsigned n_steps)
 {
-    for (unsigned i = 0; i < n_levels; i++) {
-        if (levels[i].taken > 0) (void)put(levels[i].account, levels[i].taken);
+    for (unsigned i = 0; i < n_steps; i++) {
+        if (steps[i].taken > 0) (void)put(steps[i].account, steps[i].taken);
     }
 }
 
@@ -327,32 +325,32 @@ EA_INLINE bool ask(account_t *account, units_t *need, effort_t effort)
 /* Charge n units. NULL, or who refused. */
 static account_t *charge(account_t *account, units_t n, effort_t effort)
 {
-    level_t levels[EA_CFG_ACCOUNT_DEPTH];
-    unsigned n_levels = 0;
+    step_t steps[EA_CFG_ACCOUNT_DEPTH];
+    unsigned n_steps = 0;
     units_t need = n;
 
     /* Up: to the first that has what is needed, or past the root if limits do not count. */
     for (; account != NULL; account = account->eai_parent) {
         units_t taken = take(account, need);
         if (taken == need) break;
-        level_t *level = &levels[n_levels++];
-        level->account = account;
-        level->need = need;
-        level->taken = taken;
+        step_t *step = &steps[n_steps++];
+        step->account = account;
+        step->need = need;
+        step->taken = taken;
         need -= taken;
         if (EA_UNLIKELY(!ask(account, &need, effort))) {
-            put_back(levels, n_levels);
+            put_back(steps, n_steps);
             return account;
         }
     }
     /* Down: need units are in our hands. */
-    while (n_levels > 0) {
-        level_t *level = &levels[--n_levels];
-        units_t rest = need + level->taken - level->need;
-        account = level->account;
+    while (n_steps > 0) {
+        step_t *step = &steps[--n_steps];
+        units_t rest = need + step->taken - step->need;
+        account = step->account;
         if (EA_UNLIKELY(!raise_credit(account, need, rest, effort))) {
             eai_account_give(account->eai_parent, need);
-            put_back(levels, n_levels + 1u);
+            put_back(steps, n_steps + 1u);
             return account;
         }
         if (EA_UNLIKELY(effort == BY_FORCE) && EAI_LOAD(&account->eai_credit, EAI_RELAXED) >
@@ -360,7 +358,7 @@ static account_t *charge(account_t *account, units_t n, effort_t effort)
             COUNT(account, eai_n_overruns);
         }
         if (rest > 0) (void)put(account, rest);
-        need = level->need;
+        need = step->need;
     }
     return NULL;
 }

@@ -36,6 +36,8 @@
 #include "ealloc/event.h"
 #include "ealloc/port.h"
 
+EA_STATIC_ASSERT(sizeof(ea_event_t) == (sizeof(void *) > 4 ? 48 : 32), "an event is that small");
+
 /* A switch, not a table: the compiler warns when a kind is added and its name is not. */
 const char *ea_event_kind_name(uint16_t kind)
 {
@@ -138,24 +140,31 @@ ea_status_t ea_events_unlisten(ea_events_t *hub, ea_listener_t *listener)
 
 /* --- emit ------------------------------------------------------------------------------------- */
 
-void ea_events_emit_isr(ea_events_t *hub, const ea_event_t *event)
+/* Give *event its number and a slot. If there is none it is lost, which is counted, or, where it
+ * may not be lost, nothing happens. */
+static bool put(ea_events_t *hub, const ea_event_t *event, bool may_lose)
 {
-    if (!ea_events_wanted(hub, event->kind)) return;
-
     ea_port_irq_t irq = ea_port_irq_mask();
-    uint32_t sequence = hub->eai_sequence++;
-    if (hub->eai_n_put - hub->eai_n_taken <= hub->eai_mask) {
+    bool has_room = hub->eai_n_put - hub->eai_n_taken <= hub->eai_mask;
+    if (has_room) {
         ea_event_t *slot = &hub->eai_ring[hub->eai_n_put++ & hub->eai_mask];
         *slot = *event;
-        slot->sequence = sequence;
-    } else {
+        slot->sequence = hub->eai_sequence++;
+    } else if (may_lose) {
         if (hub->eai_n_lost == 0) {
             hub->eai_lost_at = hub->eai_n_put;
-            hub->eai_first_lost = sequence;
+            hub->eai_first_lost = hub->eai_sequence;
         }
         if (hub->eai_n_lost < UINT32_MAX) hub->eai_n_lost++;
+        hub->eai_sequence++;
     }
     ea_port_irq_restore(irq);
+    return has_room;
+}
+
+void ea_events_emit_isr(ea_events_t *hub, const ea_event_t *event)
+{
+    if (ea_events_wanted(hub, event->kind)) (void)put(hub, event, true);
 }
 
 /* --- deliver ---------------------------------------------------------------------------------- */
@@ -250,11 +259,19 @@ ea_status_t ea_events_poll(ea_events_t *hub)
     }
 }
 
+/* Apart, so that an event that nobody wants saves no register. */
+static EA_NOINLINE void put_and_deliver(ea_events_t *hub, const ea_event_t *event)
+{
+    if (!put(hub, event, false)) { /* make room */
+        (void)ea_events_poll(hub);
+        (void)put(hub, event, true);
+    }
+    (void)ea_events_poll(hub);
+}
+
 void ea_events_emit(ea_events_t *hub, const ea_event_t *event)
 {
-    if (!ea_events_wanted(hub, event->kind)) return;
-    ea_events_emit_isr(hub, event);
-    (void)ea_events_poll(hub);
+    if (ea_events_wanted(hub, event->kind)) put_and_deliver(hub, event);
 }
 
 void ea_events_stats(const ea_events_t *hub, ea_events_stats_t *stats)

@@ -1,130 +1,195 @@
 /* SPDX-License-Identifier: MIT
  *
- * The wait queue. The waiters of a level form a circle in order of arrival; the first of each level
- * also hang on a list from the most urgent level down. The queue itself is one pointer: whoever has
- * many queues pays for waiting only while somebody waits.
+ * The wait queue. The waiters of a level form a circle in order of arrival; a table has the first
+ * of each level, and a bit for each level that somebody waits on, the most urgent first. The queue
+ * itself is one pointer: the table is in one of the waiters, its keeper, so whoever has many queues
+ * pays for waiting only while somebody waits.
  *
- *     eai_first --> a <-> b <-> c <-> a      level 3: a came first, c last
- *                   | down
- *                   d <-> d                  level 1
- *                   | down
- *                   NULL
+ *     queue --> table, in one of the waiters' memory
+ *                 level 3 --> a <-> b <-> c <-> a      a came first, c last
+ *                 level 1 --> d <-> d
  *
- * I1  Going down from eai_first the levels strictly decrease, and eai_up of each waiter on the way
- *     is the address of the pointer that led to it. In all others eai_up is NULL.
+ * I1  The queue points to a table exactly while somebody waits. The table's bits say which levels
+ *     are not empty; an empty level's pointer means nothing.
  * I2  A waiter is in a queue exactly while its status is EA_ERR_AGAIN, from enter on.
- * I3  Queue and waiters' links, status and result change in masked sections only. eai_first is also
- *     read outside of them: only whether it is NULL.
+ * I3  Queue, table and waiters' links, status and result change in masked sections only. The
+ *     queue's pointer is also read outside of them: whether it is NULL, and by a keeper whether it
+ *     still is one.
  * I4  ea_port_wake() is called once per waiter at most, in the section that takes it out of its
  *     queue. ea_waitq_sleep() passes through a masked section of its own before it returns: only
  *     when the one that woke it has left its section does the waiter's memory end.
+ * I5  A keeper that is out of the queue stays keeper until ea_waitq_sleep() gives the table to the
+ *     most urgent waiter, in one more masked section. Others may put an end to the table before,
+ *     when the last waiter leaves; nobody makes it a keeper again.
  *
- * First and leave are O(1), enter takes a step per level above its own, at most EA_CFG_WAIT_LEVELS
- * -
- * 1. Rejected: a bitmap and a pointer per level in the queue, which makes enter independent of the
- * levels but costs each pool 36 bytes on a 32-bit machine at 8 levels; one list in order of
- * urgency, O(tasks) under the mask.
+ * All is O(1); every masked section is a handful of instructions (bench/wcet, "masked"). Rejected:
+ * a list of the levels that are not empty, for which to enter meant up to a step per level under
+ * the mask; a table in every queue, 36 bytes of each pool on a 32-bit machine at 8 levels; one list
+ * in order of urgency, O(tasks) under the mask; waking outside of the section, after which a waiter
+ * whose time ends would have to wait for who woke it.
  */
 #include "ealloc/waitq.h"
 
-void ea_waiter_init(ea_waiter_t *waiter, uint32_t priority)
+#include "base/atomic.h"
+#include "base/bits.h"
+
+/* In no queue, of that priority. */
+EA_INLINE void place(ea_waiter_t *waiter, uint32_t priority)
 {
     const uint32_t most = EA_CFG_WAIT_LEVELS - 1;
+    uint32_t slot = priority < most ? most - priority : 0;
 
+    waiter->eai_next = waiter->eai_prev = waiter;
+    waiter->eai_slot = slot;
+    /* The table as it is if nobody else waits; a level's pointer counts only with its bit. */
+    waiter->eai_table.eai_levels = eai_bit(slot);
+    waiter->eai_table.eai_first[slot] = waiter;
+}
+
+void ea_waiter_init(ea_waiter_t *waiter, uint32_t priority)
+{
+    place(waiter, priority);
     waiter->result = NULL;
-    waiter->eai_level = priority < most ? priority : most;
     waiter->eai_status = EA_ERR_AGAIN;
     ea_port_waiter_init(&waiter->eai_port);
 }
 
-/* Let *at, a place on the list of levels, be waiter (or NULL). The first place is read by those who
- * give outside of masked sections. */
-static void point_at(ea_waiter_t **at, ea_waiter_t *waiter)
+EA_INLINE void enter(ea_waitq_t *queue, ea_waiter_t *waiter)
 {
-    __atomic_store_n(at, waiter, __ATOMIC_SEQ_CST); /* pairs with ea_waitq_is_empty() */
-    if (waiter != NULL) waiter->eai_up = at;
+    eai_waitq_table_t *table = queue->eai_table;
+    uint32_t slot = waiter->eai_slot, bit = eai_bit(slot);
+
+    waiter->eai_queue = queue;
+    if (table == NULL) {
+        EAI_STORE(&queue->eai_table, &waiter->eai_table, EAI_SEQ_CST); /* pairs with is_empty() */
+    } else if ((table->eai_levels & bit) == 0) {
+        table->eai_levels |= bit;
+        table->eai_first[slot] = waiter;
+    } else {
+        ea_waiter_t *first = table->eai_first[slot], *last = first->eai_prev;
+        waiter->eai_next = first;
+        waiter->eai_prev = last;
+        last->eai_next = waiter;
+        first->eai_prev = waiter;
+    }
 }
 
 void ea_waitq_enter_locked(ea_waitq_t *queue, ea_waiter_t *waiter)
 {
-    ea_waiter_t **at = &queue->eai_first, *first;
+    enter(queue, waiter);
+}
 
-    /* At most EA_CFG_WAIT_LEVELS - 1 steps (I1). */
-    while ((first = *at) != NULL && first->eai_level > waiter->eai_level) at = &first->eai_down;
-    if (first != NULL && first->eai_level == waiter->eai_level) {
-        waiter->eai_up = NULL;
-        waiter->eai_next = first;
-        waiter->eai_prev = first->eai_prev;
-        waiter->eai_prev->eai_next = waiter;
-        first->eai_prev = waiter;
-    } else {
-        waiter->eai_next = waiter->eai_prev = waiter;
-        waiter->eai_down = first;
-        if (first != NULL) first->eai_up = &waiter->eai_down;
-        point_at(at, waiter);
-    }
+void ea_waitq_enter(ea_waitq_t *queue, ea_waiter_t *waiter)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    enter(queue, waiter);
+    ea_port_irq_restore(irq);
 }
 
 ea_waiter_t *ea_waitq_first_locked(const ea_waitq_t *queue)
 {
-    return queue->eai_first;
+    const eai_waitq_table_t *table = queue->eai_table;
+    return table == NULL ? NULL : table->eai_first[eai_bits_first(table->eai_levels)];
 }
 
-/* Take waiter out of its queue. */
-static void unlink_waiter(ea_waiter_t *waiter)
+/* Take waiter, of that slot, out of queue and its table. is_first: it is known to be the first. */
+EA_INLINE void leave(ea_waitq_t *queue, eai_waitq_table_t *table, uint32_t slot,
+                     ea_waiter_t *waiter, bool is_first)
 {
-    if (waiter->eai_next == waiter) {
-        point_at(waiter->eai_up, waiter->eai_down);
-        return;
-    }
-    waiter->eai_prev->eai_next = waiter->eai_next;
-    waiter->eai_next->eai_prev = waiter->eai_prev;
-    if (waiter->eai_up != NULL) { /* the next of its level takes its place on the list */
-        waiter->eai_next->eai_down = waiter->eai_down;
-        if (waiter->eai_down != NULL) waiter->eai_down->eai_up = &waiter->eai_next->eai_down;
-        point_at(waiter->eai_up, waiter->eai_next);
+    ea_waiter_t *next = waiter->eai_next, *prev = waiter->eai_prev;
+
+    if (EA_LIKELY(next == waiter)) {
+        uint32_t levels = table->eai_levels, bit = eai_bit(slot);
+        if (levels == bit) { /* nobody waits any more, and the table is forgotten */
+            EAI_STORE(&queue->eai_table, NULL, EAI_RELAXED);
+        } else {
+            table->eai_levels = levels ^ bit;
+        }
+    } else {
+        prev->eai_next = next;
+        next->eai_prev = prev;
+        if (is_first || table->eai_first[slot] == waiter) table->eai_first[slot] = next;
     }
 }
 
-/* The same for good, with a status other than EA_ERR_AGAIN. */
-static void leave(ea_waiter_t *waiter, ea_status_t status)
+static void end_wait(ea_waiter_t *waiter, ea_status_t status)
 {
+    ea_waitq_t *queue = waiter->eai_queue;
     waiter->eai_status = status;
-    unlink_waiter(waiter);
+    leave(queue, queue->eai_table, waiter->eai_slot, waiter, false);
 }
 
+/* Entered last, it stands before the first: the circle need only begin with it. */
 void ea_waitq_return_locked(ea_waitq_t *queue, ea_waiter_t *waiter)
 {
-    ea_waitq_enter_locked(queue, waiter);
-    if (waiter->eai_up != NULL) return;    /* alone on its level */
-    ea_waiter_t *first = waiter->eai_next; /* it stands last, and the circle has no other end */
-    waiter->eai_down = first->eai_down;
-    if (waiter->eai_down != NULL) waiter->eai_down->eai_up = &waiter->eai_down;
-    ea_waiter_t **at = first->eai_up;
-    first->eai_up = NULL;
-    point_at(at, waiter);
+    enter(queue, waiter);
+    queue->eai_table->eai_first[waiter->eai_slot] = waiter;
 }
 
+/* A keeper leaves its table to the most urgent of those that stay, since it may have to keep
+ * another. */
 void ea_waitq_move_locked(ea_waitq_t *queue, ea_waiter_t *waiter, uint32_t priority)
 {
-    const uint32_t most = EA_CFG_WAIT_LEVELS - 1;
+    ea_waitq_t *from = waiter->eai_queue;
+    eai_waitq_table_t *table = from->eai_table;
 
-    unlink_waiter(waiter);
-    waiter->eai_level = priority < most ? priority : most;
-    ea_waitq_enter_locked(queue, waiter);
+    leave(from, table, waiter->eai_slot, waiter, false);
+    if (from->eai_table == &waiter->eai_table) {
+        ea_waiter_t *heir = table->eai_first[eai_bits_first(table->eai_levels)];
+        heir->eai_table = *table;
+        EAI_STORE(&from->eai_table, &heir->eai_table, EAI_RELAXED);
+    }
+    place(waiter, priority);
+    enter(queue, waiter);
 }
 
 void ea_waitq_hand_locked(ea_waiter_t *waiter, void *result)
 {
     waiter->result = result;
-    leave(waiter, EA_OK);
+    end_wait(waiter, EA_OK);
     ea_port_wake(&waiter->eai_port);
+}
+
+bool ea_waitq_hand_first(ea_waitq_t *queue, void *result)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    eai_waitq_table_t *table = queue->eai_table;
+    if (EA_UNLIKELY(table == NULL)) {
+        ea_port_irq_restore(irq);
+        return false;
+    }
+    uint32_t slot = eai_bits_first(table->eai_levels);
+    ea_waiter_t *waiter = table->eai_first[slot];
+    waiter->result = result;
+    waiter->eai_status = EA_OK;
+    leave(queue, table, slot, waiter, true);
+    ea_port_wake(&waiter->eai_port);
+    ea_port_irq_restore(irq);
+    return true;
 }
 
 void ea_waitq_cancel_locked(ea_waiter_t *waiter)
 {
-    leave(waiter, EA_ERR_CANCELLED);
+    end_wait(waiter, EA_ERR_CANCELLED);
     ea_port_wake(&waiter->eai_port);
+}
+
+EA_INLINE bool is_keeper(const ea_waiter_t *waiter)
+{
+    return EAI_LOAD(&waiter->eai_queue->eai_table, EAI_RELAXED) == &waiter->eai_table;
+}
+
+/* Give the table to the most urgent waiter, if it is still kept here. */
+static void hand_table_on(ea_waiter_t *waiter)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    if (is_keeper(waiter)) {
+        eai_waitq_table_t *table = &waiter->eai_table;
+        ea_waiter_t *heir = table->eai_first[eai_bits_first(table->eai_levels)];
+        heir->eai_table = *table;
+        EAI_STORE(&waiter->eai_queue->eai_table, &heir->eai_table, EAI_RELAXED);
+    }
+    ea_port_irq_restore(irq);
 }
 
 ea_status_t ea_waitq_sleep(ea_waiter_t *waiter, uint64_t timeout_us)
@@ -134,8 +199,9 @@ ea_status_t ea_waitq_sleep(ea_waiter_t *waiter, uint64_t timeout_us)
     (void)!ea_port_wait(&waiter->eai_port, timeout_us);
 
     ea_port_irq_t irq = ea_port_irq_mask();
-    if (waiter->eai_status == EA_ERR_AGAIN) leave(waiter, EA_ERR_TIMEOUT);
+    if (waiter->eai_status == EA_ERR_AGAIN) end_wait(waiter, EA_ERR_TIMEOUT);
     ea_port_irq_restore(irq);
+    if (is_keeper(waiter)) hand_table_on(waiter);
     ea_port_waiter_deinit(&waiter->eai_port);
     return waiter->eai_status;
 }

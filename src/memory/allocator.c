@@ -30,6 +30,7 @@
 #include "memory/allocator_internal.h"
 
 #include "base/atomic.h"
+#include "memory/guard_inline.h"
 #if EAI_ALLOC_OWNERS
 #include "ealloc/owner.h"
 #endif
@@ -44,8 +45,9 @@ static ea_status_t give_up(alloc_t *a, const eai_block_t *block, bool isr);
 #if EAI_ALLOC_OWNERS
 EA_INLINE ea_account_t *owner_of_call(const alloc_t *a, bool isr)
 {
-    ea_account_t *owner = isr ? a->eai_isr_owner : ea_owner_current();
-    return owner ? owner : a->eai_owner;
+    ea_account_t *owner = ea_owner_current(); /* in an interrupt that of interrupts */
+    if (owner && eai_is_ours(a, owner)) return owner;
+    return isr ? a->eai_isr_owner : a->eai_owner;
 }
 #endif
 
@@ -98,8 +100,15 @@ bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_
 #endif
         want->critical =
             want->priority >= EA_PRIORITY_CRITICAL || want->policy == EA_POLICY_CRITICAL;
-        if ((want->alignment_bytes && !eai_is_power_of_two(want->alignment_bytes)) ||
-            want->policy > EA_POLICY_LOW_FRAGMENTATION) {
+        bool invalid = (want->alignment_bytes && !eai_is_power_of_two(want->alignment_bytes)) ||
+                       want->policy > EA_POLICY_LOW_FRAGMENTATION;
+#if EAI_ALLOC_OWNERS
+        if (request->owner && !eai_is_ours(a, request->owner)) {
+            want->owner = NULL;
+            invalid = true;
+        }
+#endif
+        if (invalid) {
             eai_refuse(a, want, EA_REASON_INVALID);
             return false;
         }
@@ -158,7 +167,7 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
         raw = ea_heap_aligned_alloc_at(heap, alignment, EAI_FRONT_BYTES, raw_bytes);
     if (EA_UNLIKELY(!raw)) return NULL;
     want->place = index;
-    want->gross_bytes = ea_heap_usable_size_bytes(heap, raw) + EA_HEAP_OVERHEAD_BYTES;
+    want->gross_bytes = eai_heap_payload_bytes(raw) + EA_HEAP_OVERHEAD_BYTES;
     want->usable_bytes = want->gross_bytes - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES;
     dress(a, want, raw + EAI_FRONT_BYTES);
     return raw + EAI_FRONT_BYTES;
@@ -167,9 +176,8 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
 /* May the request not have what is kept for those that name a capability? */
 EA_INLINE bool is_kept(const slot_t *slot, const eai_want_t *want)
 {
-    return slot->eai_reserve_bytes != 0 && (want->capabilities & slot->eai_capabilities) == 0 &&
-           ea_heap_free_bytes(slot->eai_heap) <
-               slot->eai_reserve_bytes + eai_gross_of(want->raw_bytes);
+    size_t kept = eai_kept_bytes(slot, want);
+    return kept != 0 && ea_heap_free_bytes(slot->eai_heap) < kept + eai_gross_of(want->raw_bytes);
 }
 
 /* Take a block out of one region. */
@@ -284,6 +292,9 @@ void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
     (void)a;
     if (EA_UNLIKELY(!payload)) {
         charge_down_to(want, 0);
+#if EAI_ALLOC_OWNERS
+        want->limiter = NULL; /* it was not the budget, this time */
+#endif
         return NULL;
     }
 #if EAI_ALLOC_OWNERS
@@ -379,6 +390,15 @@ void *eai_hand_out(alloc_t *a, const eai_want_t *want, void *payload)
     return payload;
 }
 
+/* After something was given back. */
+EA_INLINE void look_around_after_free(alloc_t *a)
+{
+#if EA_CFG_ALLOC_ISR
+    if (EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
+#endif
+    if (EA_UNLIKELY(eai_is_awaited(a) || level_may_change(a))) eai_after_free(a);
+}
+
 /* After something was taken. */
 EA_INLINE void look_around(alloc_t *a, bool isr)
 {
@@ -393,7 +413,8 @@ EA_INLINE void look_around(alloc_t *a, bool isr)
 void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, const void *caller)
 {
     eai_want_t want;
-    if (size_bytes == 0 || !eai_want(a, &want, size_bytes, request, caller)) return NULL;
+    if (size_bytes == 0 || eai_verify_seals(a, eai_in_isr()) != EA_OK) return NULL;
+    if (!eai_want(a, &want, size_bytes, request, caller)) return NULL;
     void *payload = eai_try(a, &want);
     if (EA_UNLIKELY(!payload)) payload = eai_rescue(a, &want);
     if (EA_UNLIKELY(!payload)) return NULL;
@@ -403,15 +424,150 @@ void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, c
     return payload;
 }
 
+/* --- the common way --------------------------------------------------------------------------- */
+
+/* What most calls do, in one piece: an ordinary request of a task to the region asked first, and a
+ * block of a region freed by a task. Whatever is not as usual is left to the general way, which
+ * begins anew. */
+#if !EAI_PLAIN
+EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
+{
+    uint8_t first = EAI_PEEK(&a->eai_first);
+    if (EA_CFG_CHECK_LEVEL >= 2) return NULL; /* seals come first */
+    if (EA_UNLIKELY(size_bytes - 1u >= MOST_BYTES || first == EAI_NO_PLACE || eai_in_isr()))
+        return NULL;
+#if EA_CFG_ALLOC_POOLS
+    if (a->eai_pools) return NULL;
+#endif
+    slot_t *slot = &a->eai_slots[first];
+    size_t raw_bytes = size_bytes;
+    (void)caller;
+#if EAI_TAGGED
+    eai_label_t label = {.site = caller};
+    if (eai_guard_picks(&a->eai_guard)) label.flags = EAI_LABEL_GUARDED;
+    raw_bytes += eai_guard_extra_bytes(label.flags != 0);
+    if (EA_CFG_TAGS) label.birth = eai_birth_now();
+#endif
+#if EAI_ALLOC_OWNERS
+    size_t likely = eai_gross_of(raw_bytes);
+    ea_account_t *owner = owner_of_call(a, false);
+    if (owner) {
+        if (EA_UNLIKELY(ea_account_charge(owner, likely, NULL) != EA_OK)) return NULL;
+        label.owner = ea_account_id(owner);
+    }
+#endif
+    (void)eai_lock_slot(a, slot, false);
+    char *payload = slot->eai_is_ordinary ? ea_heap_alloc(slot->eai_heap, raw_bytes) : NULL;
+    size_t gross = 0;
+    if (EA_LIKELY(payload != NULL)) {
+        size_t usable = eai_heap_payload_bytes(payload);
+        gross = usable + EA_HEAP_OVERHEAD_BYTES;
+        payload += EAI_FRONT_BYTES;
+#if EAI_TAGGED
+        eai_guard_write(&a->eai_guard, eai_guard_front_tag(payload), payload, size_bytes,
+                        size_bytes, usable - EAI_FRONT_BYTES, &label);
+#endif
+    }
+    eai_unlock_slot(a, slot);
+#if EAI_ALLOC_OWNERS
+    if (EA_UNLIKELY(owner && gross != likely)) {
+        if (gross < likely) {
+            (void)ea_account_return(owner, likely - gross);
+        } else if (ea_account_charge(owner, gross - likely, NULL) != EA_OK) {
+            (void)eai_guard_mark(&a->eai_guard, eai_guard_front_tag(payload), payload);
+            (void)eai_release(a, first, payload - EAI_FRONT_BYTES, false);
+            (void)ea_account_return(owner, likely);
+            payload = NULL;
+        }
+    }
+#endif
+    if (EA_UNLIKELY(payload == NULL)) return NULL;
+    eai_add_used(a, gross);
+#if EAI_TAGGED
+    if (EA_CFG_GUARD >= 2 && label.flags) eai_guard_freshen(payload, 0, size_bytes);
+#endif
+    look_around(a, false);
+    return payload;
+}
+
+/* Has the block been given back? false: nothing has happened. */
+EA_INLINE bool give_quickly(alloc_t *a, char *payload)
+{
+    slot_t *slot = a->eai_slots, *const end = slot + EA_CFG_ALLOC_REGIONS;
+    char *raw = payload - EAI_FRONT_BYTES;
+    bool done = false;
+    if (EA_CFG_GUARD >= 2 || EA_CFG_CHECK_LEVEL >= 2 || EA_UNLIKELY(eai_in_isr())) return false;
+    for (;; slot++) { /* bound: EA_CFG_ALLOC_REGIONS */
+        uintptr_t begin = (uintptr_t)EAI_PEEK(&slot->eai_begin);
+        if (EA_LIKELY((uintptr_t)raw - begin < (uintptr_t)EAI_PEEK(&slot->eai_end) - begin)) break;
+        if (EA_UNLIKELY(slot + 1 == end)) return false;
+    }
+    size_t usable = 0;
+#if EAI_ALLOC_OWNERS
+    uint16_t freer = 0, owner = 0;
+    if (a->eai_strict_owner || eai_wants(a, EA_EVENT_WRONG_OWNER)) {
+        const ea_account_t *current = ea_owner_current();
+        if (current) freer = ea_account_id(current);
+    }
+#endif
+    (void)eai_lock_slot(a, slot, false);
+    ea_heap_t *heap = slot->eai_heap;
+    if (EA_LIKELY(heap != NULL && raw != slot->eai_begin)) {
+        usable = eai_heap_payload_bytes(raw);
+        /* What it reads is inside the region, whatever payload is. */
+        if (EA_LIKELY(usable - EAI_FRONT_BYTES - 1u < (size_t)(slot->eai_end - payload))) {
+#if EAI_TAGGED
+            eai_tag_t *tag = eai_guard_front_tag(payload), t;
+            uint32_t veil;
+            bool may = eai_guard_is_intact(&a->eai_guard, tag, payload, usable - EAI_FRONT_BYTES,
+                                           &t, &veil);
+#if EAI_ALLOC_OWNERS
+            owner = eai_tag_owner(&t);
+            may = may && (freer == 0 || owner == 0 || freer == owner);
+#endif
+#if EA_CFG_ALLOC_ISR /* who frees it too, past the lock, finds out */
+            bool poisons;
+            may = may && eai_guard_claim(&a->eai_guard, tag, payload, &poisons);
+#else
+            if (EA_LIKELY(may)) (void)eai_guard_write_mark(tag, t, veil);
+#endif
+            if (EA_LIKELY(may)) {
+                done = ea_heap_free(heap, raw) == EA_OK;
+                if (EA_UNLIKELY(!done)) write_tag(tag, t, veil);
+            }
+#else
+            done = ea_heap_free(heap, raw) == EA_OK;
+#endif
+        }
+    }
+    eai_unlock_slot(a, slot);
+    if (EA_UNLIKELY(!done)) return false;
+#if EAI_ALLOC_OWNERS
+    if (owner != 0 && a->eai_accounts) {
+        ea_account_t *account = ea_account_by_id(a->eai_accounts, owner);
+        if (EA_LIKELY(account != NULL))
+            (void)ea_account_return(account, usable + EA_HEAP_OVERHEAD_BYTES);
+    }
+#endif
+    eai_add_used(a, 0u - (usable + EA_HEAP_OVERHEAD_BYTES));
+    look_around_after_free(a);
+    return true;
+}
+#endif
+
 void *ea_malloc(alloc_t *a, size_t size_bytes)
 {
+    void *block;
 #if EAI_PLAIN
     /* Nothing to do but to ask the first region, if an ordinary request may. */
-    ea_heap_t *heap = a->eai_plain;
-    if (EA_LIKELY(heap != NULL)) {
-        void *block = ea_heap_alloc(heap, size_bytes);
+    uint8_t first = a->eai_first;
+    if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(first != EAI_NO_PLACE)) {
+        block = ea_heap_alloc(a->eai_slots[first].eai_heap, size_bytes);
         if (EA_LIKELY(block != NULL)) return block;
     }
+#else
+    block = take_quickly(a, size_bytes, __builtin_return_address(0));
+    if (EA_LIKELY(block != NULL)) return block;
 #endif
     return eai_allocate(a, size_bytes, NULL, __builtin_return_address(0));
 }
@@ -547,6 +703,7 @@ size_t eai_count_deferred(alloc_t *a)
 
 size_t ea_allocator_poll(alloc_t *a, size_t max_steps)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return 0;
     size_t n = eai_drain(a, max_steps);
     if (n != 0) eai_after_free(a);
     return n;
@@ -619,6 +776,12 @@ static ea_status_t look_at(alloc_t *a, slot_t *slot, bool locked, eai_block_t *b
         return EA_ERR_FOREIGN;
     if (EA_LIKELY(locked)) {
         ea_status_t status = ea_heap_probe(slot->eai_heap, raw, &usable);
+#if EAI_TAGGED
+        /* Links have been written over the tag, but not over all of it. */
+        if (EA_UNLIKELY(status == EA_ERR_DOUBLE_FREE))
+            (void)eai_guard_label(&a->eai_guard, eai_guard_front_tag(block->payload),
+                                  block->payload, &block->label);
+#endif
         if (EA_UNLIKELY(status != EA_OK)) return status;
     } else {
         usable = ea_heap_usable_size_bytes(slot->eai_heap, raw);
@@ -650,7 +813,12 @@ static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, const eai_block_t 
     else if (finding->kind == EA_GUARD_DOUBLE_FREE)
         status = EA_ERR_DOUBLE_FREE;
 #if EAI_TAGGED
-    if (block->tag) eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
+    if (block->tag)
+        eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
+    else if (sizeof(uintptr_t) > 4) /* what links leave: see guard.c */
+        report.owner = block->label.owner;
+    else
+        report.site = block->label.site;
 #endif
     report.kind = finding->kind;
     if (!isr && block->place < EA_CFG_ALLOC_REGIONS && status != EA_ERR_NOT_OWNER)
@@ -695,6 +863,7 @@ static ea_status_t locate(alloc_t *a, bool isr, eai_block_t *block, eai_finding_
 static ea_status_t find(alloc_t *a, bool isr, eai_block_t *block, const void *caller)
 {
     eai_finding_t finding = {0};
+    if (eai_verify_seals(a, isr) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = locate(a, isr, block, &finding);
     if (EA_UNLIKELY(status != EA_OK)) return not_live(a, isr, block, &finding, status, caller);
     return EA_OK;
@@ -705,7 +874,9 @@ ea_status_t eai_look(const alloc_t *a, const void *ptr, eai_block_t *block)
     eai_finding_t finding = {0};
     *block = (eai_block_t){.payload = (char *)(uintptr_t)ptr};
     /* The lock is not part of what const promises. */
-    ea_status_t status = locate((alloc_t *)(uintptr_t)a, eai_in_isr(), block, &finding);
+    alloc_t *mutable_a = (alloc_t *)(uintptr_t)a;
+    if (eai_unsound(mutable_a, eai_in_isr())) return EA_ERR_CORRUPT;
+    ea_status_t status = locate(mutable_a, eai_in_isr(), block, &finding);
     return finding.kind == EA_GUARD_DOUBLE_FREE ? EA_ERR_DOUBLE_FREE : status;
 }
 
@@ -762,13 +933,9 @@ ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, const void *ca
     return EA_OK;
 }
 
-/* After something was given back. */
 void eai_look_around(alloc_t *a)
 {
-#if EA_CFG_ALLOC_ISR
-    if (EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
-#endif
-    if (EA_UNLIKELY(eai_is_awaited(a) || level_may_change(a))) eai_after_free(a);
+    look_around_after_free(a);
 }
 
 static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool aside,
@@ -777,7 +944,7 @@ static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool 
     eai_block_t block = {.payload = ptr, .goes = true, .aside = aside};
 #if EAI_ALLOC_OWNERS
     const ea_account_t *freer = isr ? NULL : ea_owner_current();
-    block.freer = freer ? ea_account_id(freer) : 0;
+    block.freer = freer && eai_is_ours(a, freer) ? ea_account_id(freer) : 0;
 #endif
     ea_status_t status = eai_discard(a, &block, isr, caller);
     if (status == EA_OK && !isr) eai_look_around(a);
@@ -793,10 +960,12 @@ ea_status_t ea_free(alloc_t *a, void *ptr)
 #if EAI_PLAIN
     /* Nothing to do but to find the region. */
     uint8_t place = eai_slot_from(a, 0, ptr);
-    if (EA_LIKELY(place != EAI_NO_PLACE && a->eai_slots[place].eai_heap != NULL)) {
+    if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(place != EAI_NO_PLACE)) {
         ea_status_t status = ea_heap_free(a->eai_slots[place].eai_heap, ptr);
         if (EA_LIKELY(status == EA_OK)) return EA_OK;
     }
+#else
+    if (EA_LIKELY(give_quickly(a, ptr))) return EA_OK;
 #endif
     return free_block(a, ptr, eai_in_isr(), false, __builtin_return_address(0));
 }

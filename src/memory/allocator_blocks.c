@@ -129,22 +129,35 @@ size_t eai_usable_locked(alloc_t *a, uint8_t place, void *raw)
 /* --- the quarantine --------------------------------------------------------------------------- */
 
 #if EA_CFG_GUARD >= 3
-/* A block comes out of quarantine: was it written to? Then back to its region. */
-static void let_go(alloc_t *a, void *payload)
+static void report_waiting(alloc_t *a, const void *payload, const eai_finding_t *finding)
 {
+    ea_guard_report_t report = {.kind = finding->kind, .first_bad = finding->first_bad};
+    if (payload)
+        eai_guard_describe(&a->eai_guard, eai_guard_front_tag(payload), payload, finding, &report);
+    (void)eai_damaged(a, false, &report, EA_ERR_CORRUPT, NULL);
+}
+
+/* Take the oldest block out of quarantine, if only what is over the budget then if it is: was it
+ * written to? Then back to its region. false: there is none. */
+static bool let_go(alloc_t *a, bool only_over)
+{
+    eai_finding_t finding = {0};
+    size_t usable;
+    void *payload = NULL;
+    eai_lock(a);
+    if (!only_over || eai_quarantine_is_over(&a->eai_quarantine))
+        payload = eai_quarantine_pop(&a->eai_quarantine, &a->eai_guard, &usable, &finding);
+    eai_unlock(a);
+    if (finding.kind != EA_GUARD_NONE) report_waiting(a, payload, &finding);
+    if (!payload) return false;
     void *raw = (char *)payload - EAI_FRONT_BYTES;
     uint8_t place = eai_home_of(a, raw);
-    eai_finding_t finding = {0};
-    size_t usable = eai_usable_locked(a, place, raw) - EAI_FRONT_BYTES;
-    if (eai_quarantine_verify(&a->eai_guard, payload, usable, &finding) != EA_GUARD_NONE) {
-        ea_guard_report_t report = {0};
-        eai_guard_describe(&a->eai_guard, eai_guard_front_tag(payload), payload, &finding, &report);
-        (void)eai_damaged(a, false, &report, EA_ERR_CORRUPT, NULL);
+    ea_status_t status = place == EAI_NO_PLACE ? EA_ERR_CORRUPT : eai_release(a, place, raw, false);
+    if (status != EA_OK) {
+        ea_guard_report_t report = {.kind = eai_kind_of(status), .block = payload};
+        (void)eai_damaged(a, false, &report, status, NULL);
     }
-    ea_status_t status = eai_release(a, place, raw, false);
-    if (status == EA_OK) return;
-    ea_guard_report_t report = {.kind = eai_kind_of(status), .block = payload};
-    (void)eai_damaged(a, false, &report, status, NULL);
+    return true;
 }
 
 bool eai_detain(alloc_t *a, void *payload, size_t usable_bytes)
@@ -152,27 +165,36 @@ bool eai_detain(alloc_t *a, void *payload, size_t usable_bytes)
     eai_lock(a);
     bool taken = eai_quarantine_push(&a->eai_quarantine, &a->eai_guard, payload, usable_bytes);
     eai_unlock(a);
-    if (!taken) return false;
-    for (;;) { /* bound: blocks of the budget */
-        eai_lock(a);
-        void *oldest = eai_quarantine_pop(&a->eai_quarantine, &a->eai_guard, false);
-        eai_unlock(a);
-        if (!oldest) return true;
-        let_go(a, oldest);
+    while (taken && let_go(a, true)) { /* bound: blocks of the budget */
     }
+    return taken;
 }
 
 bool eai_discharge(alloc_t *a)
 {
     bool any = false;
-    for (;;) { /* bound: blocks of the budget */
-        eai_lock(a);
-        void *oldest = eai_quarantine_pop(&a->eai_quarantine, &a->eai_guard, true);
-        eai_unlock(a);
-        if (!oldest) return any;
-        any = true;
-        let_go(a, oldest);
+    while (let_go(a, false)) any = true; /* bound: blocks of the budget */
+    return any;
+}
+
+#define EXAMINED_BYTES 256u
+
+/* Look at a few bytes more of what waits, the oldest block first. */
+static ea_status_t examine_some(alloc_t *a, ea_allocator_cursor_t *cursor)
+{
+    eai_finding_t finding;
+    void *payload;
+    eai_lock(a);
+    eai_quarantine_t *q = &a->eai_quarantine;
+    if (cursor->eai_index == 0) {
+        q->swept = NULL;
+        q->swept_bytes = 0;
     }
+    ea_status_t status = eai_quarantine_sweep(q, &a->eai_guard, EXAMINED_BYTES, &payload, &finding);
+    cursor->eai_index = q->swept != NULL; /* behind the last it would begin anew */
+    eai_unlock(a);
+    if (status == EA_ERR_CORRUPT) report_waiting(a, payload, &finding);
+    return status;
 }
 #endif
 
@@ -231,7 +253,7 @@ static ea_status_t move_charge(ea_account_t *from, ea_account_t *to, size_t byte
 ea_status_t ea_transfer(alloc_t *a, void *ptr, ea_account_t *to)
 {
     eai_block_t block;
-    if (!ptr) return EA_ERR_INVALID;
+    if (!ptr || (to && !eai_is_ours(a, to))) return EA_ERR_INVALID;
     ea_status_t status = eai_find(a, ptr, &block, __builtin_return_address(0));
     if (status != EA_OK) return status;
     status = move_charge(owner_of(a, &block), to, block.gross_bytes, NULL);
@@ -261,6 +283,9 @@ bool eai_pay_for(alloc_t *a, eai_want_t *want, const eai_block_t *block)
 /* --- walks ------------------------------------------------------------------------------------ */
 
 #define AT_A_TIME 8u
+/* The slots of a sweep that is behind regions and pools. */
+#define IN_QUARANTINE (UINT32_MAX - 1u)
+#define BEHIND_ALL UINT32_MAX
 
 /* What a walk saw of a few blocks while it held the lock under which their tags change. */
 typedef struct {
@@ -386,6 +411,7 @@ static bool is_wanted(const ea_block_info_t *block, uint16_t owner)
 ea_status_t ea_allocator_walk(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor,
                               size_t max_steps, ea_allocator_visit_t visit, void *context)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = EA_ERR_AGAIN;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
          steps += AT_A_TIME) {
@@ -402,6 +428,7 @@ ea_status_t ea_allocator_walk(alloc_t *a, uint16_t owner, ea_allocator_cursor_t 
 ea_status_t ea_free_all(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor, size_t max_steps,
                         size_t *n_freed)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = owner == 0 ? EA_ERR_INVALID : EA_ERR_AGAIN;
     bool damaged = false;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
@@ -441,14 +468,39 @@ static ea_status_t check_some(alloc_t *a, ea_allocator_cursor_t *cursor)
     return status;
 }
 
+/* The next few blocks with their guards, and behind the last the quarantine. */
+static ea_status_t check_more(alloc_t *a, ea_allocator_cursor_t *cursor, bool *damaged)
+{
+    note_t note = {.n = 0};
+    uint32_t slot = cursor->eai_slot;
+    ea_status_t status = EA_OK;
+    if (slot == BEHIND_ALL) return EA_OK;
+    if (slot != IN_QUARANTINE) status = note_some(a, cursor, true, &note);
+    if (cursor->eai_slot != slot) cursor->eai_is_checked = false;
+    for (unsigned i = 0; i < note.n_bad; i++)
+        (void)eai_damaged(a, false, &note.bad[i], EA_ERR_CORRUPT, NULL);
+    *damaged |= note.n_bad != 0 || status == EA_ERR_CORRUPT;
+    if (status == EA_ERR_CORRUPT) status = EA_ERR_AGAIN;
+#if EA_CFG_GUARD >= 3
+    if (status == EA_OK) {
+        cursor->eai_slot = IN_QUARANTINE;
+        status = examine_some(a, cursor);
+        *damaged |= status == EA_ERR_CORRUPT;
+        status = cursor->eai_index != 0 ? EA_ERR_AGAIN : EA_OK;
+    }
+#endif
+    if (status == EA_OK) cursor->eai_slot = BEHIND_ALL;
+    return status;
+}
+
 ea_status_t ea_allocator_sweep(alloc_t *a, ea_allocator_cursor_t *cursor, size_t max_steps)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     ea_status_t status = EA_ERR_AGAIN;
     bool damaged = false;
     for (size_t steps = 0; status == EA_ERR_AGAIN && (steps < max_steps || steps == 0);
          steps += AT_A_TIME) {
-        uint32_t slot = cursor->eai_slot;
-        if (slot < EA_CFG_ALLOC_REGIONS && !cursor->eai_is_checked) {
+        if (cursor->eai_slot < EA_CFG_ALLOC_REGIONS && !cursor->eai_is_checked) {
             /* First the heap of the slot, then its blocks; a damaged heap is not walked. */
             ea_status_t heap_status = check_some(a, cursor);
             if (heap_status == EA_ERR_BUSY) return heap_status;
@@ -459,20 +511,7 @@ ea_status_t ea_allocator_sweep(alloc_t *a, ea_allocator_cursor_t *cursor, size_t
             damaged |= heap_status != EA_OK;
             continue;
         }
-        note_t note;
-        status = note_some(a, cursor, true, &note);
-        if (cursor->eai_slot != slot) cursor->eai_is_checked = false;
-        for (unsigned i = 0; i < note.n_bad; i++) {
-            damaged = true;
-            (void)eai_damaged(a, false, &note.bad[i], EA_ERR_CORRUPT, NULL);
-        }
-        if (status == EA_ERR_CORRUPT) {
-            damaged = true;
-            status = EA_ERR_AGAIN;
-        }
+        status = check_more(a, cursor, &damaged);
     }
-#if EA_CFG_GUARD >= 3
-    if (status == EA_OK) damaged |= eai_examine_quarantine(a);
-#endif
     return damaged ? EA_ERR_CORRUPT : status;
 }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "ealloc/allocator.h"
 #include "memory/guard.h"
+#include "memory/quarantine.h"
 
 typedef ea_allocator_t alloc_t;
 typedef eai_region_slot_t slot_t;
@@ -63,6 +64,15 @@ typedef struct {
     bool poisons; /* it is marked, and its payload shall be poisoned */
     bool is_free; /* it is in its heap again */
 } eai_block_t;
+
+#if EAI_ALLOC_OWNERS
+/* Is the account one of the allocator's book? Any other could be charged, but a block that is freed
+ * names its owner by a number of this book. */
+EA_INLINE bool eai_is_ours(const alloc_t *a, const ea_account_t *account)
+{
+    return account->eai_book == a->eai_accounts;
+}
+#endif
 
 /* --- locks ------------------------------------------------------------------------------------ */
 
@@ -194,6 +204,12 @@ EA_INLINE bool eai_in_isr(void)
 #endif
 }
 
+/* Bytes of a region that are not for such a request: kept for those that name a capability. */
+EA_INLINE size_t eai_kept_bytes(const slot_t *slot, const eai_want_t *want)
+{
+    return (want->capabilities & slot->eai_capabilities) != 0 ? 0 : slot->eai_reserve_bytes;
+}
+
 /* --- words that are read without the lock under which they change ----------------------------- */
 
 #define EAI_PEEK(word) __atomic_load_n(word, __ATOMIC_RELAXED)
@@ -252,12 +268,17 @@ EA_INLINE void eai_count(alloc_t *a, eai_chain_counter_t which)
 {
     EAI_POKE(&a->eai_n_chain[which], EAI_PEEK(&a->eai_n_chain[which]) + 1u);
 }
+EA_INLINE bool eai_wants(const alloc_t *a, ea_event_kind_t kind)
+{
+    return ea_events_wanted(a->eai_events, (uint16_t)kind);
+}
 void eai_emit(alloc_t *a, bool isr, const ea_event_t *event);
 /* What needs no more than these. */
 void eai_tell(alloc_t *a, bool isr, ea_event_kind_t kind, ea_reason_t reason, uint16_t owner,
               size_t size_bytes, const void *where, const void *caller);
 #else
 #define eai_count(a, which) ((void)(a))
+#define eai_wants(a, kind) ((void)(a), false)
 #define eai_tell(a, isr, kind, reason, owner, size, where, caller) ((void)(a), (void)(isr))
 #endif
 
@@ -378,6 +399,25 @@ void eai_name_neighbours(alloc_t *a, const eai_block_t *block, ea_guard_report_t
 ea_status_t eai_damaged(alloc_t *a, bool isr, ea_guard_report_t *report, ea_status_t status,
                         const void *caller);
 
+/* Seals, level 2 of checks: see allocator_seal.c. Verify reports what is not as it was written and
+ * returns EA_ERR_CORRUPT; unsound only tells where. A slot is sealed under the lock under which it
+ * was changed, the order under the allocator's. */
+#if EA_CFG_CHECK_LEVEL >= 2
+void eai_seal_slot(slot_t *slot);
+void eai_seal_order(alloc_t *a);
+void eai_seal_pools(alloc_t *a);
+void eai_seal_all(alloc_t *a);
+const void *eai_unsound(alloc_t *a, bool isr);
+ea_status_t eai_verify_seals(alloc_t *a, bool isr);
+#else
+#define eai_seal_slot(slot) ((void)(slot))
+#define eai_seal_order(a) ((void)(a))
+#define eai_seal_pools(a) ((void)(a))
+#define eai_seal_all(a) ((void)(a))
+#define eai_unsound(a, isr) ((void)(a), (const void *)NULL)
+#define eai_verify_seals(a, isr) ((void)(a), EA_OK)
+#endif
+
 /* What a store's refusal of a block is called. */
 EA_INLINE ea_guard_kind_t eai_kind_of(ea_status_t status)
 {
@@ -402,6 +442,7 @@ EA_INLINE void *eai_raw_of(const eai_block_t *block)
 /* Ticks of about four seconds: what a tag keeps of the time. */
 EA_INLINE uint32_t eai_birth_now(void)
 {
+    if (!EA_CFG_TAGS) return 0; /* nobody keeps it */
     return (uint32_t)(ea_port_time_coarse_us() >> 22);
 }
 

@@ -29,7 +29,20 @@ static bool comes_before(const slot_t *slot, const slot_t *other)
     if (one != two) return one < two;
     uint8_t high = EAI_PEEK(&slot->eai_priority), low = EAI_PEEK(&other->eai_priority);
     if (high != low) return high > low;
-    return (uint8_t)(EAI_PEEK(&slot->eai_serial) - EAI_PEEK(&other->eai_serial)) >= 0x80u;
+    return EAI_PEEK(&slot->eai_serial) < EAI_PEEK(&other->eai_serial);
+}
+
+/* A slot without a heap is for others again. Those that came later move up, so that the serials in
+ * use are 1 to the number of slots in use. The allocator's lock is held. */
+static void vacate(alloc_t *a, slot_t *slot)
+{
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        uint8_t other = EAI_PEEK(&a->eai_slots[i].eai_serial);
+        if (other > slot->eai_serial) EAI_POKE(&a->eai_slots[i].eai_serial, (uint8_t)(other - 1u));
+    }
+    EAI_POKE(&slot->eai_serial, (uint8_t)0);
+    EAI_POKE(&slot->eai_end, slot->eai_begin);
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) eai_seal_slot(&a->eai_slots[i]);
 }
 
 /* Write the order of the slots in use, and what hangs on it. The allocator's lock is held. */
@@ -49,13 +62,9 @@ static void reorder(alloc_t *a)
     }
     for (uint8_t k = 0; k < n; k++) EAI_POKE(&a->eai_order[k], order[k]);
     EAI_POKE(&a->eai_n_regions, n);
-#if EAI_PLAIN
-    const slot_t *first = &a->eai_slots[order[0]];
-    a->eai_plain = n != 0 && first->eai_policy != EA_POLICY_CRITICAL &&
-                           first->eai_reserve_bytes == 0 && first->eai_line_log2 == 0
-                       ? first->eai_heap
-                       : NULL;
-#endif
+    bool ordinary = n != 0 && EAI_PEEK(&a->eai_slots[order[0]].eai_is_ordinary);
+    EAI_POKE(&a->eai_first, ordinary ? order[0] : (uint8_t)EAI_NO_PLACE);
+    eai_seal_order(a);
 }
 
 /* The sum of what can be in use has changed. */
@@ -120,6 +129,11 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
         (!EA_CFG_ALLOC_REPORT && options->events) ||
         (EA_CFG_GUARD < 3 && options->quarantine_bytes != 0))
         return EA_ERR_INVALID;
+#if EAI_ALLOC_OWNERS
+    if ((options->owner && options->owner->eai_book != options->accounts) ||
+        (options->isr_owner && options->isr_owner->eai_book != options->accounts))
+        return EA_ERR_INVALID;
+#endif
 #if EA_CFG_ALLOC_LOCKING == 3
     if (!options->lock_ops || !options->lock_ops->acquire || !options->lock_ops->try_acquire ||
         !options->lock_ops->release || !options->lock)
@@ -140,6 +154,7 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) ea_port_lock_init(&a->eai_slots[i].eai_lock);
 #endif
 #endif
+    a->eai_first = EAI_NO_PLACE;
     a->eai_damage = options->damage;
     a->eai_on_damage = options->on_damage;
     a->eai_damage_context = options->damage_context;
@@ -147,7 +162,9 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
     eai_guard_init(&a->eai_guard, (uint32_t)options->secret, (uint32_t)(uintptr_t)a);
 #endif
 #if EA_CFG_GUARD >= 3
-    eai_quarantine_init(&a->eai_quarantine, options->quarantine_bytes);
+    eai_quarantine_init(&a->eai_quarantine, options->quarantine_bytes < UINT32_MAX
+                                                ? (uint32_t)options->quarantine_bytes
+                                                : UINT32_MAX);
 #endif
 #if EAI_ALLOC_OWNERS
     a->eai_accounts = options->accounts;
@@ -161,6 +178,7 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
 #if EA_CFG_ALLOC_RESERVE
     a->eai_reserve_slot = EAI_NO_PLACE;
 #endif
+    eai_seal_all(a);
     return EA_OK;
 }
 
@@ -187,39 +205,62 @@ static size_t live_in(const slot_t *slot)
     return n;
 }
 
+#if EA_CFG_ALLOC_POOLS
+#if !EA_CFG_POOL_STATS
+static void count_block(void *context, void *block)
+{
+    (void)block;
+    ++*(size_t *)context;
+}
+#endif
+
+/* Live blocks of the set's pools. Without counters the validity bits tell; without those,
+ * nobody. */
+static size_t live_in_pools(const ea_poolset_t *set)
+{
+#if EA_CFG_POOL_STATS
+    ea_poolset_stats_t stats;
+    ea_poolset_stats(set, &stats);
+    return stats.n_live;
+#else
+    size_t n = 0;
+    for (uint32_t k = 0; k < set->eai_n_classes; k++) {
+        ea_pool_cursor_t cursor = {0};
+        (void)!ea_pool_walk(&set->eai_pools[k], &cursor, SIZE_MAX, count_block, &n);
+    }
+    return n;
+#endif
+}
+#endif
+
 ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
 {
-    size_t n = 0;
+    size_t n = 0, inner = 0; /* inner: the allocator's own */
     bool waits = false;
-#if EA_CFG_ALLOC_RESERVE
-    size_t reserve = a->eai_reserve_bytes;
-    (void)ea_allocator_set_reserve(a, 0);
-#endif
-#if EA_CFG_ALLOC_POOLS
-    ea_poolset_t *pools = a->eai_pools;
-    if (ea_allocator_set_pools(a, NULL) != EA_OK) {
-        ea_poolset_stats_t stats;
-        ea_poolset_stats(pools, &stats);
-        n += stats.n_live ? stats.n_live : 1u;
-        pools = NULL;
-    }
-#endif
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     settle_all(a);
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
         if (a->eai_slots[i].eai_heap) n += live_in(&a->eai_slots[i]);
+#if EA_CFG_ALLOC_POOLS
+    if (a->eai_pools) n += live_in_pools(a->eai_pools);
+#if EAI_TAGGED
+    inner += a->eai_pool_tags != NULL;
+#endif
+#endif
+#if EA_CFG_ALLOC_RESERVE
+    inner += a->eai_reserve != NULL;
+#endif
 #if EA_CFG_ALLOC_WAIT
     waits = eai_has_waiters(a);
 #endif
-    if (n_live) *n_live = n;
-    if (n != 0 || waits) {
-#if EA_CFG_ALLOC_POOLS
-        if (pools) (void)!ea_allocator_set_pools(a, pools);
-#endif
+    if (n_live) *n_live = n - inner;
+    if (n != inner || waits) return EA_ERR_BUSY;
 #if EA_CFG_ALLOC_RESERVE
-        (void)ea_allocator_set_reserve(a, reserve);
+    (void)ea_allocator_set_reserve(a, 0);
 #endif
-        return EA_ERR_BUSY;
-    }
+#if EA_CFG_ALLOC_POOLS
+    (void)!ea_allocator_set_pools(a, NULL);
+#endif
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
         slot_t *slot = &a->eai_slots[i];
         if (slot->eai_heap) (void)ea_heap_deinit(slot->eai_heap);
@@ -230,9 +271,8 @@ ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
 #endif
     }
     a->eai_n_regions = 0;
-#if EAI_PLAIN
-    a->eai_plain = NULL;
-#endif
+    a->eai_first = EAI_NO_PLACE;
+    eai_seal_all(a);
 #if EA_CFG_ALLOC_LOCKING == 1 || EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_deinit(&a->eai_lock);
 #endif
@@ -271,13 +311,14 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
         if (from == to && index == EAI_NO_PLACE) index = i;
         if (from == to) continue;
         if (begin < to && from < end) status = EA_ERR_INVALID;
-        if ((uint8_t)(serial - newest) < 0x80u) newest = serial;
+        if (serial > newest) newest = serial;
     }
     if (index != EAI_NO_PLACE && status == EA_ERR_RANGE) {
         slot_t *slot = &a->eai_slots[index];
         EAI_POKE(&slot->eai_begin, begin);
         EAI_POKE(&slot->eai_end, end);
         EAI_POKE(&slot->eai_serial, (uint8_t)(newest + 1u));
+        eai_seal_slot(slot);
         status = EA_OK;
     }
     eai_unlock(a);
@@ -298,15 +339,18 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
         slot->eai_reserve_bytes = options->reserve_bytes;
         slot->eai_line_log2 =
             options->line_bytes > EA_HEAP_ALIGN ? (uint8_t)__builtin_ctzl(options->line_bytes) : 0;
+        EAI_POKE(&slot->eai_is_ordinary, options->policy != EA_POLICY_CRITICAL &&
+                                             options->reserve_bytes == 0 &&
+                                             slot->eai_line_log2 == 0);
         EAI_POKE(&slot->eai_heap, heap);
-    } else {
-        EAI_POKE(&slot->eai_end, begin);
     }
+    eai_seal_slot(slot);
     eai_unlock_slot(a, slot);
-    if (!heap) return EA_ERR_INVALID;
     eai_lock(a);
+    if (!heap) vacate(a, slot);
     reorder(a);
     eai_unlock(a);
+    if (!heap) return EA_ERR_INVALID;
     count_total(a);
     eai_look_around(a);
     return EA_OK;
@@ -323,6 +367,7 @@ static uint8_t slot_at(const alloc_t *a, const void *mem)
 
 ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     uint8_t index = slot_at(a, mem);
     ea_status_t status = EA_ERR_NOT_FOUND;
     if (n_live) *n_live = 0;
@@ -341,14 +386,16 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
         status = EA_ERR_BUSY;
         if (n == 0) {
             (void)ea_heap_deinit(slot->eai_heap);
+            EAI_POKE(&slot->eai_is_ordinary, false);
             EAI_POKE(&slot->eai_heap, NULL);
-            EAI_POKE(&slot->eai_end, slot->eai_begin);
+            eai_seal_slot(slot);
             status = EA_OK;
         }
     }
     eai_unlock_slot(a, slot);
     if (status == EA_OK) {
         eai_lock(a);
+        vacate(a, slot);
         reorder(a);
         eai_unlock(a);
         count_total(a);
@@ -362,6 +409,7 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
 
 static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool grows)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     uint8_t index = slot_at(a, mem);
     ea_status_t status = EA_ERR_NOT_FOUND;
     if (index == EAI_NO_PLACE) return status;
@@ -381,6 +429,7 @@ static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool g
         status = grows ? ea_heap_grow(slot->eai_heap, mem, new_size_bytes)
                        : ea_heap_shrink(slot->eai_heap, mem, new_size_bytes);
         if (status == EA_OK) EAI_POKE(&slot->eai_end, end);
+        eai_seal_slot(slot);
     }
     eai_unlock_slot(a, slot);
     if (status == EA_OK) count_total(a);
@@ -401,11 +450,12 @@ ea_status_t ea_allocator_shrink_region(alloc_t *a, void *mem, size_t new_size_by
 
 ea_status_t ea_allocator_region_stats(const alloc_t *a, const void *mem, ea_heap_stats_t *stats)
 {
-    uint8_t index = slot_at(a, mem);
-    ea_status_t status = EA_ERR_NOT_FOUND;
-    if (index == EAI_NO_PLACE) return status;
     /* The lock is not part of what const promises. */
     alloc_t *mutable_a = (alloc_t *)(uintptr_t)a;
+    ea_status_t status = EA_ERR_NOT_FOUND;
+    if (eai_unsound(mutable_a, false)) return EA_ERR_CORRUPT;
+    uint8_t index = slot_at(a, mem);
+    if (index == EAI_NO_PLACE) return status;
     slot_t *slot = &mutable_a->eai_slots[index];
     (void)eai_lock_slot(mutable_a, slot, false);
     if (slot->eai_heap && slot->eai_begin == mem) {
@@ -420,10 +470,11 @@ void ea_allocator_stats(const alloc_t *a, ea_allocator_stats_t *stats)
 {
     alloc_t *mutable_a = (alloc_t *)(uintptr_t)a;
     *stats = (ea_allocator_stats_t){0};
+    bool sound = eai_unsound(mutable_a, false) == NULL;
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
         slot_t *slot = &mutable_a->eai_slots[i];
         ea_heap_stats_t one;
-        if (!EAI_PEEK(&slot->eai_heap)) continue;
+        if (!EAI_PEEK(&slot->eai_heap) || !sound) continue;
         (void)eai_lock_slot(mutable_a, slot, false);
         if (slot->eai_heap) {
             ea_heap_stats(slot->eai_heap, &one);
@@ -438,7 +489,7 @@ void ea_allocator_stats(const alloc_t *a, ea_allocator_stats_t *stats)
         eai_unlock_slot(mutable_a, slot);
     }
 #if EA_CFG_ALLOC_POOLS
-    if (a->eai_pools) {
+    if (a->eai_pools && sound) {
         ea_poolset_stats_t pools;
         ea_poolset_stats(a->eai_pools, &pools);
         stats->total_bytes += pools.total_bytes;
@@ -456,15 +507,15 @@ void ea_allocator_stats(const alloc_t *a, ea_allocator_stats_t *stats)
 #endif
 #if EA_CFG_GUARD >= 3
     eai_lock(mutable_a);
-    stats->quarantine_bytes = eai_quarantine_bytes(&a->eai_quarantine);
-    inner += eai_quarantine_blocks(&a->eai_quarantine);
+    stats->quarantine_bytes = a->eai_quarantine.bytes;
+    inner += a->eai_quarantine.n_blocks;
     eai_unlock(mutable_a);
 #endif
 #if EA_CFG_ALLOC_RESERVE
     stats->reserve_bytes = EAI_PEEK(&a->eai_reserve_held);
     inner += stats->reserve_bytes != 0;
 #endif
-    stats->n_live = stats->n_live > inner ? stats->n_live - inner : 0;
+    stats->n_live = EA_CFG_HEAP_STATS && stats->n_live > inner ? stats->n_live - inner : 0;
     size_t overhead = EAI_FRONT_BYTES + EAI_BACK_BYTES;
     stats->largest_free_bytes =
         stats->largest_free_bytes > overhead ? stats->largest_free_bytes - overhead : 0;
@@ -549,23 +600,23 @@ static bool is_plain_set(const ea_poolset_t *set)
 ea_status_t ea_allocator_set_pools(alloc_t *a, ea_poolset_t *set)
 {
     ea_poolset_t *before = a->eai_pools;
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     if (set && !is_plain_set(set)) return EA_ERR_INVALID;
-    if (before) {
-        ea_poolset_stats_t stats;
-        ea_poolset_stats(before, &stats);
-        if (stats.n_live != 0) return EA_ERR_BUSY;
-    }
+    if (before && live_in_pools(before) != 0) return EA_ERR_BUSY;
 #if EAI_TAGGED
     void *old_tags = a->eai_pool_tags, *tags = NULL;
     a->eai_pools = NULL; /* the tags do not come from a pool */
+    eai_seal_pools(a);
     if (set && (tags = make_tags(a, set)) == NULL) {
         a->eai_pools = before;
+        eai_seal_pools(a);
         return EA_ERR_NO_MEMORY;
     }
     drop_tags(a, old_tags);
     a->eai_pool_tags = tags;
 #endif
     a->eai_pools = set;
+    eai_seal_pools(a);
     count_total(a);
     return EA_OK;
 }

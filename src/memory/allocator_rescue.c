@@ -37,8 +37,11 @@ static prospect_t look_for(alloc_t *a, const eai_want_t *want)
         if (slot->eai_heap) {
             size_t largest = ea_heap_largest_free_bytes(slot->eai_heap);
             size_t max = ea_heap_max_alloc_bytes(slot->eai_heap);
+            size_t free = ea_heap_free_bytes(slot->eai_heap), kept = eai_kept_bytes(slot, want);
+            free -= free < kept ? free : kept;
+            if (largest > free) largest = free;
             p.any = true;
-            p.free_bytes += ea_heap_free_bytes(slot->eai_heap);
+            p.free_bytes += free;
             if (largest > p.largest_bytes) p.largest_bytes = largest;
             if (max > p.max_bytes) p.max_bytes = max;
         }
@@ -216,12 +219,15 @@ void ea_allocator_set_compact(alloc_t *a, ea_compact_t compact, void *context)
     eai_unlock(a);
 }
 
-/* The reclaimer after the one of such a cost and serial, kept from removal; NULL: none. */
-static ea_reclaimer_t *next_reclaimer(alloc_t *a, uint32_t cost, uint32_t serial)
+/* The reclaimer after the one of such a cost and serial, kept from removal; NULL: none. Those added
+ * after the one with serial newest are not asked: they may be old ones added anew, without end. */
+static ea_reclaimer_t *next_reclaimer(alloc_t *a, uint32_t cost, uint32_t serial, uint32_t newest)
 {
     eai_lock(a);
     ea_reclaimer_t *r = a->eai_reclaimers;
-    while (r && (r->cost < cost || (r->cost == cost && r->eai_serial <= serial))) r = r->eai_next;
+    while (r && (r->cost < cost || (r->cost == cost && r->eai_serial <= serial) ||
+                 r->eai_serial > newest))
+        r = r->eai_next;
     if (r) r->eai_n_busy++;
     eai_unlock(a);
     return r;
@@ -240,11 +246,13 @@ static bool is_protected(const ea_reclaimer_t *r)
 /* Each reclaimer at most once, those whose owner is protected after the others. */
 static void *reclaim(alloc_t *a, eai_want_t *want)
 {
+    uint32_t newest = EAI_PEEK(&a->eai_reclaimer_serial);
     for (unsigned pass = 0; pass < 2; pass++) {
         uint32_t cost = 0, serial = 0;
         ea_reclaimer_t *r;
         void *payload = NULL;
-        while (!payload && (r = next_reclaimer(a, cost, serial)) != NULL) { /* bound: reclaimers */
+        while (!payload && (r = next_reclaimer(a, cost, serial, newest)) != NULL) {
+            /* bound: reclaimers */
             cost = r->cost;
             serial = r->eai_serial;
             size_t freed = 0;

@@ -133,6 +133,7 @@ static void *resize(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_b
         (void)ea_free(a, ptr);
         return NULL;
     }
+    if (eai_verify_seals(a, false) != EA_OK) return NULL;
     /* Refused for what no block could have; for what this one is. */
     if (!eai_want(a, &want, size_bytes, &request, caller)) return NULL;
     if (eai_find(a, ptr, &block, caller) != EA_OK) return NULL;

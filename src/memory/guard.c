@@ -20,13 +20,14 @@
  *
  * The trailer holds the slack's length and vouches for the tag:
  *
- *     trailer = slack * SPREAD ^ hash(tag) ^ veil
+ *     trailer = slack * EAI_SPREAD ^ hash(tag) ^ veil
  *
- * SPREAD is odd, so every trailer decodes to one length; of the 2^32 only those up to usable are
- * plausible, and a length other than the true one must also find the slack's pattern in bytes that
- * are the user's. The inverse of SPREAD is 2^32 over the golden ratio, whose small multiples lie
- * far apart: a change of one byte gives a length off by 8 million at least, of two neighbouring
- * ones by 11 thousand. A tag that was written over gives another hash, whatever its own check says.
+ * EAI_SPREAD is odd, so every trailer decodes to one length; of the 2^32 only those up to usable
+ * are plausible, and a length other than the true one must also find the slack's pattern in bytes
+ * that are the user's. The inverse of EAI_SPREAD is 2^32 over the golden ratio, whose small
+ * multiples lie far apart: a change of one byte gives a length off by 8 million at least, of two
+ * neighbouring ones by 11 thousand. A tag that was written over gives another hash, whatever its
+ * own check says.
  *
  * The canary holds two hashes and, hidden alike, the request: with it the first bad byte is known
  * even when the trailer is gone. Where there is none, the length is guessed from what is left of
@@ -44,6 +45,7 @@
 
 #include "base/atomic.h"
 #include "base/mem.h"
+#include "memory/guard_inline.h"
 
 const char *ea_guard_kind_name(ea_guard_kind_t kind)
 {
@@ -63,259 +65,6 @@ const char *ea_guard_kind_name(ea_guard_kind_t kind)
 }
 
 #if EAI_TAGGED
-
-typedef uint32_t EA_MAY_ALIAS word_t;
-typedef unsigned char byte_t;
-
-#define SPREAD 0x0E8B2F51u
-#define GATHER 0x9E3779B1u
-EA_STATIC_ASSERT((uint32_t)(SPREAD *GATHER) == 1u, "one undoes the other");
-
-#define FILL_SLACK 0xEDu
-#define FILL_FRESH 0xCBu
-#define FILL_FREED 0xDFu
-#define IN_EACH_BYTE(x) ((x)*0x01010101u)
-#define FILL_WORDS 8u
-
-/* Whether words begin with their low byte. */
-#define LOW_FIRST (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__)
-
-/* The last word of a tag. */
-#define LAST (EAI_TAG_WORDS - 1u)
-#define FLAGS_SHIFT (EAI_TAG_WORDS == 2u ? 8u : 0u)
-#define CHECK_MASK (EAI_TAG_WORDS == 2u ? 0xFFu : 0xFFFFFFF0u)
-#define FREED (8u << FLAGS_SHIFT)
-
-#define CANARY_WORDS (EAI_CANARY_BYTES / 4u)
-
-EA_STATIC_ASSERT(sizeof(eai_tag_t) == 4u * EAI_TAG_WORDS, "a tag has no padding");
-EA_STATIC_ASSERT(EAI_FRONT_BYTES % EA_HEAP_ALIGN == 0, "what follows the front is aligned");
-
-/* --- words ------------------------------------------------------------------------------------ */
-
-EA_INLINE uint32_t rotate(uint32_t x, unsigned by)
-{
-    return x << by | x >> (32u - by);
-}
-
-EA_INLINE uint32_t veil_of(const eai_guard_t *g, const void *payload)
-{
-    uint32_t x = (uint32_t)(uintptr_t)payload;
-    if (sizeof(uintptr_t) > 4) x += (uint32_t)((uint64_t)(uintptr_t)payload >> 32);
-    x = (x ^ g->key) * GATHER;
-    return x ^ x >> 15;
-}
-
-/* Where a tag holds no label, nobody reads its words but us: all their bits check. */
-EA_INLINE void hide(eai_tag_t *t, uint32_t veil)
-{
-    if (EA_CFG_TAGS) return;
-    for (unsigned i = 0; i < LAST; i++) t->words[i] ^= rotate(veil, 5u + i);
-    if (EAI_TAG_WORDS == 2u) t->words[LAST] ^= rotate(veil, 19u) & 0xFFFFF000u;
-}
-
-/* The check of a tag's words from first on. */
-EA_INLINE uint32_t check_of(const eai_tag_t *t, unsigned first, uint32_t veil)
-{
-    uint32_t x = veil;
-    if (first == 0) x ^= t->words[0];
-#if UINTPTR_MAX > 0xFFFFFFFFu
-    if (first == 0) x ^= rotate(t->words[1], 9u);
-    x ^= rotate(t->words[2], 18u) ^ (t->words[3] & ~CHECK_MASK) << 8;
-    x ^= x << 4;
-#else
-    x ^= t->words[1] & ~CHECK_MASK;
-    x ^= x >> 16;
-    x ^= x >> 8;
-#endif
-    return x & CHECK_MASK;
-}
-#define LEFT_BY_LINKS (EAI_TAG_WORDS / 2u) /* the first word that survives a heap's links */
-
-typedef enum { LIVE, GONE, DAMAGED } state_t;
-
-/* The tag with its words in the clear, and what it says of the block. */
-EA_INLINE state_t read_tag(const eai_tag_t *tag, uint32_t veil, eai_tag_t *t)
-{
-    *t = *tag;
-    hide(t, veil);
-    uint32_t check = t->words[LAST] & CHECK_MASK;
-    if (EA_LIKELY(!(t->words[LAST] & FREED))) {
-        if (EA_UNLIKELY(check != check_of(t, 0, veil))) return DAMAGED;
-        if (!EA_CFG_TAGS) {
-            uint32_t rest = EAI_TAG_WORDS == 2u ? t->words[LAST] >> 12 : 0;
-            for (unsigned i = 0; i < LAST; i++) rest |= t->words[i];
-            if (rest != 0) return DAMAGED;
-        }
-        return LIVE;
-    }
-    return check == check_of(t, LEFT_BY_LINKS, veil) ? GONE : DAMAGED;
-}
-
-/* The label's tag, its words in the clear. */
-EA_INLINE eai_tag_t pack(const eai_label_t *label, uint32_t veil)
-{
-    eai_tag_t t = {{0}};
-    uintptr_t site = (uintptr_t)label->site;
-    uint32_t flags = (uint32_t)(label->flags & EAI_LABEL_FLAGS) << FLAGS_SHIFT;
-#if !EA_CFG_TAGS
-    (void)site;
-    t.words[LAST] = flags;
-#elif UINTPTR_MAX > 0xFFFFFFFFu
-    t.words[0] = label->birth;
-    t.words[1] = (uint32_t)site;
-    t.words[2] = label->owner | (uint32_t)(site >> 32) << 16;
-    t.words[3] = flags;
-#else
-    t.words[0] = label->owner | label->birth << 16;
-    t.words[1] = site >> 1 << 12 | flags;
-#endif
-    t.words[LAST] |= check_of(&t, 0, veil);
-    return t;
-}
-
-EA_INLINE void unpack(const eai_tag_t *t, eai_label_t *label)
-{
-#if !EA_CFG_TAGS
-    *label = (eai_label_t){0};
-#elif UINTPTR_MAX > 0xFFFFFFFFu
-    label->birth = t->words[0];
-    label->owner = (uint16_t)t->words[2];
-    label->site = (const void *)((uintptr_t)t->words[1] | (uintptr_t)(t->words[2] >> 16) << 32);
-#else
-    label->birth = t->words[0] >> 16;
-    label->owner = (uint16_t)t->words[0];
-    label->site = (const void *)(t->words[1] >> 12 << 1);
-#endif
-    label->flags = (uint8_t)(t->words[LAST] >> FLAGS_SHIFT & EAI_LABEL_FLAGS);
-}
-
-EA_INLINE void write_tag(eai_tag_t *tag, eai_tag_t t, uint32_t veil)
-{
-    hide(&t, veil);
-    *tag = t;
-}
-
-EA_INLINE bool is_guarded(const eai_tag_t *t)
-{
-    if (!EA_CFG_GUARD_SAMPLED) return EA_CFG_GUARD > 0;
-    return t->words[LAST] >> FLAGS_SHIFT & EAI_LABEL_GUARDED;
-}
-
-/* --- trailer, canary, slack ------------------------------------------------------------------- */
-
-EA_INLINE word_t *trailer_of(const void *payload, size_t usable)
-{
-    return (word_t *)((uintptr_t)payload + usable - 4u);
-}
-
-EA_INLINE uint32_t trailer_key(const eai_tag_t *t, uint32_t veil)
-{
-    uint32_t hash = t->words[LAST];
-    if (EAI_TAG_WORDS == 2u) hash += t->words[0] * GATHER;
-    return hash ^ rotate(veil, 16u);
-}
-
-/* The slack's length; what it decodes to if it is damaged. */
-EA_INLINE uint32_t read_slack(const eai_tag_t *t, uint32_t veil, const void *payload, size_t usable)
-{
-    return (*trailer_of(payload, usable) ^ trailer_key(t, veil)) * GATHER;
-}
-
-EA_INLINE void write_slack(const eai_tag_t *t, uint32_t veil, void *payload, size_t usable,
-                           size_t slack)
-{
-    *trailer_of(payload, usable) = (uint32_t)slack * SPREAD ^ trailer_key(t, veil);
-}
-
-EA_INLINE bool is_plausible(size_t slack, size_t usable)
-{
-    return slack - EAI_BACK_BYTES <= usable - EAI_BACK_BYTES;
-}
-
-EA_INLINE word_t *canary_of(const void *payload)
-{
-    return (word_t *)((uintptr_t)payload - EAI_CANARY_BYTES);
-}
-
-/* Only a block with its front before it has a canary. */
-EA_INLINE bool has_canary(const eai_tag_t *tag, const void *payload)
-{
-    return EAI_CANARY_BYTES > 0 && (uintptr_t)tag + EAI_FRONT_BYTES == (uintptr_t)payload;
-}
-
-#define WITH_REQUEST 1u /* the canary's word that holds it */
-EA_INLINE uint32_t canary_word(unsigned i, uint32_t veil, size_t request)
-{
-    return rotate(veil, 7u + i) ^ (i == WITH_REQUEST ? (uint32_t)request * SPREAD : 0x5A17C0DEu);
-}
-
-EA_INLINE void write_canary(void *payload, uint32_t veil, size_t request)
-{
-    for (unsigned i = CANARY_WORDS; i-- > 0;) canary_of(payload)[i] = canary_word(i, veil, request);
-}
-
-EA_INLINE bool canary_is_intact(const void *payload, uint32_t veil, size_t request)
-{
-    uint32_t wrong = 0;
-    for (unsigned i = CANARY_WORDS; i-- > 0;)
-        wrong |= canary_of(payload)[i] ^ canary_word(i, veil, request);
-    return wrong == 0;
-}
-
-/* The words from the request's end to the trailer that hold a pattern; the first may hold bytes of
- * the user's before it. */
-EA_INLINE word_t *first_slack_word(const void *payload, size_t request)
-{
-    return (word_t *)(((uintptr_t)payload + request) & ~(uintptr_t)3);
-}
-EA_INLINE size_t count_slack_words(const word_t *first, const word_t *trailer)
-{
-    size_t n = (size_t)(trailer - first);
-    return EA_CFG_GUARD == 1 && n > FILL_WORDS ? FILL_WORDS : n;
-}
-/* The bits of the first word that are the user's. */
-EA_INLINE uint32_t user_bits(const void *payload, size_t request)
-{
-    unsigned n = (unsigned)(((uintptr_t)payload + request) % 4u) * 8u;
-    return LOW_FIRST ? ~(UINT32_MAX << n) : ~(UINT32_MAX >> n);
-}
-
-EA_INLINE void fill_slack(void *payload, size_t request, size_t usable)
-{
-    word_t *word = first_slack_word(payload, request);
-    size_t n = count_slack_words(word, trailer_of(payload, usable));
-    if (n == 0) return;
-    uint32_t users = user_bits(payload, request);
-    *word = (*word & users) | (IN_EACH_BYTE(FILL_SLACK) & ~users);
-    while (--n > 0) *++word = IN_EACH_BYTE(FILL_SLACK); /* bound: the slack; level 1: FILL_WORDS */
-}
-
-/* The first word may hold the user's bytes, which change while a sweep reads it and have no part in
- * what it is compared to. ThreadSanitizer, which cannot know that, is shown bytes. */
-EA_INLINE uint32_t read_first_slack(const word_t *word, const void *payload, size_t request)
-{
-#if defined(__SANITIZE_THREAD__)
-    uint32_t seen = 0;
-    for (size_t i = ((uintptr_t)payload + request) % 4u; i < 4; i++)
-        ((byte_t *)&seen)[i] = ((const byte_t *)word)[i];
-    return seen;
-#else
-    (void)payload, (void)request;
-    return *word;
-#endif
-}
-
-EA_INLINE bool slack_is_intact(const void *payload, size_t request, size_t usable)
-{
-    const word_t *word = first_slack_word(payload, request);
-    size_t n = count_slack_words(word, trailer_of(payload, usable));
-    if (n == 0) return true;
-    uint32_t wrong = (read_first_slack(word, payload, request) ^ IN_EACH_BYTE(FILL_SLACK)) &
-                     ~user_bits(payload, request);
-    while (--n > 0) wrong |= *++word ^ IN_EACH_BYTE(FILL_SLACK); /* bound: as fill_slack() */
-    return wrong == 0;
-}
 
 /* --- where the damage begins; only when something was found ----------------------------------- */
 
@@ -356,7 +105,7 @@ static size_t guess_request(const eai_tag_t *t, uint32_t veil, const void *paylo
     unsigned most = 0;
     bool is_tied = true;
     for (uint32_t slack = EAI_BACK_BYTES; slack <= MOST_GUESSED && slack <= usable; slack++) {
-        unsigned n = count_left(trailer_of(payload, usable), slack * SPREAD ^ key);
+        unsigned n = count_left(trailer_of(payload, usable), slack * EAI_SPREAD ^ key);
         if (n > most) {
             best = slack;
             most = n;
@@ -371,7 +120,8 @@ static size_t guess_request(const eai_tag_t *t, uint32_t veil, const void *paylo
 /* The request as the canary has it, if it could be one. */
 static size_t request_in_canary(const void *payload, uint32_t veil, size_t usable)
 {
-    size_t request = (canary_of(payload)[WITH_REQUEST] ^ rotate(veil, 7u + WITH_REQUEST)) * GATHER;
+    size_t request =
+        (canary_of(payload)[WITH_REQUEST] ^ eai_guard_rotate(veil, 7u + WITH_REQUEST)) * EAI_GATHER;
     return is_plausible(usable - request, usable) ? request : UNKNOWN;
 }
 
@@ -388,11 +138,10 @@ static const byte_t *first_bad_behind(const eai_tag_t *t, uint32_t veil, const v
 {
     const byte_t *trailer = (const byte_t *)trailer_of(payload, usable);
     const byte_t *from = (const byte_t *)payload + request;
-    size_t n = count_slack_words(first_slack_word(payload, request), (const void *)trailer);
-    const byte_t *to = (const byte_t *)(first_slack_word(payload, request) + n);
+    const byte_t *to = (const byte_t *)end_of_slack(word_at(payload, request), payload, usable);
     const byte_t *bad = first_other(from, to, FILL_SLACK);
-    if (n > 0 && bad < to) return bad;
-    uint32_t should_be = (uint32_t)(usable - request) * SPREAD ^ trailer_key(t, veil);
+    if (bad < to) return bad;
+    uint32_t should_be = (uint32_t)(usable - request) * EAI_SPREAD ^ trailer_key(t, veil);
     return first_difference(trailer, &should_be, 4);
 }
 
@@ -444,7 +193,7 @@ static EA_NOINLINE ea_guard_kind_t diagnose(const eai_guard_t *g, const eai_tag_
 void eai_guard_init(eai_guard_t *g, uint32_t secret, uint32_t identity)
 {
     *g = (eai_guard_t){0};
-    g->key = (secret ^ rotate(identity * GATHER, 16u)) * GATHER;
+    g->key = (secret ^ eai_guard_rotate(identity * EAI_GATHER, 16u)) * EAI_GATHER;
 #if EA_CFG_GUARD_SAMPLED
     g->random = g->key;
     eai_guard_sample(g, 1);
@@ -454,32 +203,16 @@ void eai_guard_init(eai_guard_t *g, uint32_t secret, uint32_t identity)
 void eai_guard_resize(const eai_guard_t *g, eai_tag_t *tag, void *payload, size_t old_request,
                       size_t request, size_t usable, const eai_label_t *label)
 {
-    uint32_t veil = veil_of(g, payload);
-    eai_tag_t t = pack(label, veil);
-    write_tag(tag, t, veil);
-    if (!is_guarded(&t)) return;
-    if (has_canary(tag, payload)) write_canary(payload, veil, request);
-    if (EA_CFG_GUARD >= 2 && request > old_request)
-        memset((byte_t *)payload + old_request, FILL_FRESH, request - old_request);
-    fill_slack(payload, request, usable);
-    write_slack(&t, veil, payload, usable, usable - request);
+    eai_guard_write(g, tag, payload, old_request, request, usable, label);
 }
 
 ea_guard_kind_t eai_guard_check(const eai_guard_t *g, const eai_tag_t *tag, const void *payload,
                                 size_t usable, eai_finding_t *finding)
 {
     eai_tag_t t;
-    uint32_t veil = veil_of(g, payload);
+    uint32_t veil;
     finding->kind = EA_GUARD_NONE;
-    if (EA_LIKELY(read_tag(tag, veil, &t) == LIVE)) {
-        if (!is_guarded(&t)) return EA_GUARD_NONE;
-        size_t slack = read_slack(&t, veil, payload, usable);
-        if (EA_LIKELY(
-                is_plausible(slack, usable) && slack_is_intact(payload, usable - slack, usable) &&
-                (!has_canary(tag, payload) || canary_is_intact(payload, veil, usable - slack)))) {
-            return EA_GUARD_NONE;
-        }
-    }
+    if (EA_LIKELY(eai_guard_is_intact(g, tag, payload, usable, &t, &veil))) return EA_GUARD_NONE;
     return diagnose(g, tag, payload, usable, finding);
 }
 
@@ -524,11 +257,7 @@ bool eai_guard_mark(const eai_guard_t *g, eai_tag_t *tag, const void *payload)
     eai_tag_t t;
     uint32_t veil = veil_of(g, payload);
     (void)read_tag(tag, veil, &t);
-    t.words[LAST] = (t.words[LAST] & ~CHECK_MASK) | FREED;
-    t.words[LAST] |= check_of(&t, LEFT_BY_LINKS, veil);
-    bool poisons = EA_CFG_GUARD >= 2 && is_guarded(&t);
-    write_tag(tag, t, veil);
-    return poisons;
+    return eai_guard_write_mark(tag, t, veil);
 }
 
 #if EA_CFG_ALLOC_ISR
@@ -563,7 +292,7 @@ bool eai_guard_claim(const eai_guard_t *g, eai_tag_t *tag, const void *payload, 
 
 void eai_guard_poison(void *payload, size_t usable)
 {
-    memset(payload, FILL_FREED, usable);
+    fill_words(payload, (word_t *)(void *)((byte_t *)payload + usable), FREED_WORD);
 }
 
 bool eai_guard_undress(const eai_guard_t *g, eai_tag_t *tag, void *payload, size_t usable)
@@ -584,7 +313,7 @@ const void *eai_guard_unpoisoned(const void *payload, size_t from, size_t usable
     const byte_t *first = payload, *end = first + usable;
     const word_t *word = (const word_t *)(const void *)(first + from);
     const word_t *last = (const word_t *)(const void *)end;
-    while (word < last && *word == IN_EACH_BYTE(FILL_FREED)) word++; /* bound: the bytes given */
+    while (word < last && *word == FREED_WORD) word++; /* bound: the bytes given */
     const byte_t *bad = first_other((const byte_t *)word, end, FILL_FREED);
     return bad < end ? bad : NULL;
 }

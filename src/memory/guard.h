@@ -8,7 +8,8 @@
  * payload - EAI_FRONT_BYTES; in a pool somewhere else, and there is no front. The caller has made
  * sure that all of this is memory it may read; what stands in it may be anything.
  *
- * Context: any, but one call at a time on one block, and on one state where it is not const.
+ * Context: any, but one call at a time on one block, and on one state where it is not const. A
+ * check may read, and does not use, the last bytes of what the user has.
  */
 #ifndef EALLOC_MEMORY_GUARD_H
 #define EALLOC_MEMORY_GUARD_H
@@ -219,6 +220,26 @@ EA_INLINE size_t eai_guard_extra_bytes(bool is_guarded)
 EA_INLINE eai_tag_t *eai_guard_front_tag(const void *payload)
 {
     return (eai_tag_t *)((uintptr_t)payload - EAI_FRONT_BYTES);
+}
+
+/* --- what all check values are made of -------------------------------------------------------- */
+
+/* Factors that undo each other; guard.c says why these. */
+#define EAI_SPREAD 0x0E8B2F51u
+#define EAI_GATHER 0x9E3779B1u
+
+EA_INLINE uint32_t eai_guard_rotate(uint32_t x, unsigned by)
+{
+    return x << by | x >> (32u - by);
+}
+
+/* Of an address, the secret and the allocator's identity. */
+EA_INLINE uint32_t eai_guard_hash(const eai_guard_t *g, const void *address)
+{
+    uint32_t x = (uint32_t)(uintptr_t)address;
+    if (sizeof(uintptr_t) > 4) x += (uint32_t)((uint64_t)(uintptr_t)address >> 32);
+    x = (x ^ g->key) * EAI_GATHER;
+    return x ^ x >> 15;
 }
 
 #endif

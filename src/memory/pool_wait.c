@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * Waiting for a block of one pool; the protocol and its argument are in ealloc/waitq.h. "Serve" is
- * eai_pool_serve(), which ea_pool_free() calls as well when somebody waits.
+ * eai_pool_offer(), which ea_pool_free() calls as well when somebody waits.
  */
 #include "ealloc/pool_wait.h"
 
@@ -21,10 +21,9 @@ void *ea_pool_alloc_wait(ea_pool_t *pool, uint64_t timeout_us)
     }
 
     ea_waiter_init(&waiter, ea_port_task_priority());
-    ea_port_irq_t irq = ea_port_irq_mask();
-    ea_waitq_enter_locked(&pool->eai_waiting, &waiter);
-    ea_port_irq_restore(irq);
-    (void)eai_pool_serve(pool);
+    ea_waitq_enter(&pool->eai_waiting, &waiter);
+    (void)ea_pool_free(pool,
+                       eai_pool_offer(pool)); /* a block is left if this task has one by now */
     if (ea_waitq_sleep(&waiter, timeout_us) == EA_OK) return waiter.result;
     eai_pool_count_failure(pool);
     return NULL;

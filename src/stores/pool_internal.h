@@ -49,9 +49,10 @@ EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t ne
 {
     return ((head | link_mask(pool)) + 1u) | next;
 }
-EA_INLINE uintptr_t head_after_push(const pool_t *pool, uintptr_t head, link_t link)
+/* With the link mask in hand: it would be read anew after each store to a block. */
+EA_INLINE uintptr_t head_after_push(link_t mask, uintptr_t head, link_t link)
 {
-    return (head & ~(uintptr_t)link_mask(pool)) | link;
+    return (head & ~(uintptr_t)mask) | link;
 }
 EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
 {
@@ -74,9 +75,9 @@ EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t ne
     (void)pool, (void)head;
     return next;
 }
-EA_INLINE uintptr_t head_after_push(const pool_t *pool, uintptr_t head, link_t link)
+EA_INLINE uintptr_t head_after_push(link_t mask, uintptr_t head, link_t link)
 {
-    (void)pool, (void)head;
+    (void)mask, (void)head;
     return link;
 }
 EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
@@ -187,7 +188,7 @@ EA_INLINE bool is_in_first(const pool_t *pool, uintptr_t distance_bytes, uintptr
 
 EA_INLINE bool is_waited_for(const pool_t *pool)
 {
-    return EAI_LOAD(&pool->eai_waiting.eai_first, LOOK) != NULL;
+    return EAI_LOAD(&pool->eai_waiting.eai_table, LOOK) != NULL;
 }
 
 /* As ea_pool_alloc(), but that there is no block does not count as a failure: who waits has not
@@ -195,9 +196,9 @@ EA_INLINE bool is_waited_for(const pool_t *pool)
 void *eai_pool_take(pool_t *pool);
 void eai_pool_count_failure(pool_t *pool);
 
-/* Hand a free block, if there is one, to the first that waits, if somebody does. Returns whether it
- * was done. Context: any. Cost O(1), all of it masked. */
-bool eai_pool_serve(pool_t *pool);
+/* Hand a free block, if there is one, to the first that waits. Returns the block if nobody waits
+ * any more: the caller is to free it, and so look again. Context: any. Cost O(1). */
+void *eai_pool_offer(pool_t *pool);
 
 #else
 
@@ -209,10 +210,10 @@ EA_INLINE bool is_waited_for(const pool_t *pool)
     return false;
 }
 
-EA_INLINE bool eai_pool_serve(pool_t *pool)
+EA_INLINE void *eai_pool_offer(pool_t *pool)
 {
     (void)pool;
-    return false;
+    return NULL;
 }
 
 #endif

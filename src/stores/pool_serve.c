@@ -33,15 +33,10 @@ void *eai_pool_take(pool_t *pool)
     return is_empty(pool) ? NULL : ea_pool_alloc(pool);
 }
 
-bool eai_pool_serve(pool_t *pool)
+void *eai_pool_offer(pool_t *pool)
 {
-    void *block = NULL;
-    ea_port_irq_t irq = ea_port_irq_mask();
-    ea_waiter_t *waiter = ea_waitq_first_locked(&pool->eai_waiting);
-    if (waiter != NULL) block = eai_pool_take(pool);
-    if (block != NULL) ea_waitq_hand_locked(waiter, block);
-    ea_port_irq_restore(irq);
-    return block != NULL;
+    void *block = eai_pool_take(pool);
+    return block == NULL || ea_waitq_hand_first(&pool->eai_waiting, block) ? NULL : block;
 }
 
 #endif

@@ -253,7 +253,9 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
     EAI_STORE(last, slab, EAI_RELEASE); /* pairs with acquire in the finding functions */
     seal_all(pool);
     /* Those who wait get of the new blocks what there is; at most n_blocks steps. */
-    for (uintptr_t i = 0; i < span.n_blocks && eai_pool_serve(pool); i++) continue;
+    for (uintptr_t i = 0; i < span.n_blocks && is_waited_for(pool); i++) {
+        (void)ea_pool_free(pool, eai_pool_offer(pool));
+    }
     return EA_OK;
 }
 
@@ -280,7 +282,7 @@ static void renumber_list(pool_t *pool, const eai_pool_slab_t *slab)
         link = next;
     }
     if (before != NULL) eai_pool_write_link(before, end);
-    pool->eai_head = head_after_push(pool, pool->eai_head, new_first);
+    pool->eai_head = head_after_push(end, pool->eai_head, new_first);
 }
 
 ea_status_t ea_pool_remove_slab(pool_t *pool, void *mem, size_t *n_live)

@@ -56,7 +56,7 @@ static bool has_free_block(unsigned c)
 /* Somebody waits in class c while a block that would do is free. */
 static bool is_neglected(unsigned c)
 {
-    if (set.eai_pools[c].eai_waiting.eai_first == NULL) return false;
+    if (ea_waitq_is_empty(&set.eai_pools[c].eai_waiting)) return false;
     return has_free_block(c) || (larger && c == 0 && has_free_block(1));
 }
 
@@ -191,7 +191,7 @@ static void verify(void *mine)
         for (unsigned i = 0; i < n_held[c]; i++) {
             if (held[c][i] == mine) wrong = "a block with two owners";
         }
-        if (set.eai_pools[c].eai_waiting.eai_first != NULL) wrong = "somebody left in the queue";
+        if (!ea_waitq_is_empty(&pool->eai_waiting)) wrong = "somebody left in the queue";
         if (ea_pool_check(pool, NULL) != EA_OK) wrong = "the pool is not sound";
         while (wrong == NULL && ea_pool_alloc(&set.eai_pools[c]) != NULL) n++;
         if (wrong == NULL && n != N_BLOCKS) wrong = "a block lost or invented";
@@ -284,9 +284,7 @@ static void free_for_waiter(void)
     while (n_held[1] < N_BLOCKS) run_op(ALLOC_LARGE);
     void *block = larger ? held[1][--n_held[1]] : held[0][--n_held[0]];
     ea_waiter_init(&waiter, 0);
-    ea_port_irq_t irq = ea_port_irq_mask();
-    ea_waitq_enter_locked(&set.eai_pools[0].eai_waiting, &waiter);
-    ea_port_irq_restore(irq);
+    ea_waitq_enter(&set.eai_pools[0].eai_waiting, &waiter);
     has_interrupted = was_interrupted;
     if (ea_poolset_free(&set, block) != EA_OK) wrong = "a live block refused";
     if (is_neglected(0)) wrong = "a free block beside one who waits";

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/bits.h"
 #include "ealloc/pool_wait.h"
 #include "ealloc/poolset.h"
 #include "tap.h"
@@ -176,10 +177,13 @@ static unsigned count_waiting(void)
 {
     unsigned n = 0;
     ea_port_irq_t irq = ea_port_irq_mask();
-    for (ea_waiter_t *level = pool.eai_waiting.eai_first; level != NULL; level = level->eai_down) {
-        ea_waiter_t *waiter = level;
+    const eai_waitq_table_t *table = pool.eai_waiting.eai_table;
+    uint32_t levels = table == NULL ? 0 : table->eai_levels;
+    for (unsigned slot = 0; slot < EA_CFG_WAIT_LEVELS; slot++) {
+        if ((levels & eai_bit(slot)) == 0) continue;
+        const ea_waiter_t *first = table->eai_first[slot], *waiter = first;
         do n++;
-        while ((waiter = waiter->eai_next) != level);
+        while ((waiter = waiter->eai_next) != first);
     }
     ea_port_irq_restore(irq);
     return n;
@@ -320,9 +324,7 @@ static void *wait_in_queue(void *argument)
     ea_waiter_t waiter;
 
     ea_waiter_init(&waiter, 0);
-    ea_port_irq_t irq = ea_port_irq_mask();
-    ea_waitq_enter_locked(&queue, &waiter);
-    ea_port_irq_restore(irq);
+    ea_waitq_enter(&queue, &waiter);
     atomic_store(&was_cancelled, ea_waitq_sleep(&waiter, LONG_US) == EA_ERR_CANCELLED);
     return argument;
 }

@@ -38,6 +38,41 @@ static inline ea_allocator_stats_t stats_of(const ea_allocator_t *a)
     return stats;
 }
 
+#if EA_CFG_ALLOC_LOCKING == 3
+/* Lock objects as an application may bring them. They know that nobody holds two. */
+static int locks_of_tests[1 + EA_CFG_ALLOC_REGIONS], n_locks_held;
+
+static inline bool try_lock(void *lock)
+{
+    EXPECT(*(int *)lock == 0 && n_locks_held == 0);
+    n_locks_held += ++*(int *)lock;
+    return true;
+}
+static inline void take_lock(void *lock)
+{
+    (void)try_lock(lock);
+}
+static inline void drop_lock(void *lock)
+{
+    EXPECT_EQ(*(int *)lock, 1);
+    n_locks_held -= (*(int *)lock)--;
+}
+static const ea_lock_ops_t lock_ops_of_tests = {take_lock, try_lock, drop_lock};
+#endif
+
+/* ea_allocator_init() with the lock objects it may need. */
+static inline ea_status_t init(ea_allocator_t *a, const ea_allocator_options_t *options)
+{
+    ea_allocator_options_t o = options ? *options : (ea_allocator_options_t){0};
+#if EA_CFG_ALLOC_LOCKING == 3
+    o.lock_ops = &lock_ops_of_tests;
+    o.lock = &locks_of_tests[EA_CFG_ALLOC_REGIONS];
+    memset(locks_of_tests, 0, sizeof locks_of_tests);
+    n_locks_held = 0;
+#endif
+    return ea_allocator_init(a, &o);
+}
+
 /* All heaps and blocks are sound. */
 static inline void expect_sound(ea_allocator_t *a, const char *file, int line)
 {

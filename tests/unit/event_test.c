@@ -231,6 +231,17 @@ TEST(events_lost_more_than_a_report_can_tell_are_reported_in_several, 0)
     EXPECT_EQ(a.heard[N_RING + 2].n, 140000 - 2 * UINT16_MAX);
 }
 
+TEST(events_of_a_task_make_room_before_they_are_lost, 0)
+{
+    reset();
+    listen_for(&a, EA_EVENTS_ALL);
+    for (uint16_t i = 0; i < N_RING; i++) emit_isr(EA_EVENT_LEAK, i);
+    emit(EA_EVENT_LEAK, N_RING);
+    REQUIRE(a.n_heard == N_RING + 1);
+    for (uint16_t i = 0; i <= N_RING; i++) EXPECT_EQ(a.heard[i].n, i);
+    EXPECT_EQ(stats_of(&hub).n_lost, 0);
+}
+
 /* A report stands where the first of its events would have stood; the numbers tell of the rest. */
 static void overflow_again(void)
 {
@@ -537,7 +548,7 @@ TEST_MAIN(&events_without_a_hub_or_a_listener_are_nothing,
           &events_defined_statically_are_ready, &events_of_an_interrupt_wait_for_the_next_task,
           &events_that_find_no_room_are_counted_exactly,
           &events_lost_more_than_a_report_can_tell_are_reported_in_several,
-          &events_report_a_loss_in_its_place,
+          &events_of_a_task_make_room_before_they_are_lost, &events_report_a_loss_in_its_place,
           &events_of_a_listener_are_delivered_after_it_not_inside_it,
           &events_delivered_by_one_call_are_at_most_as_many_as_the_ring_is_long,
           &events_listener_may_end_its_own_listening,

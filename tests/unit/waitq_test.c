@@ -3,6 +3,8 @@
  * The wait queue in one context: who is first, what is handed to whom, who is in the queue. Nothing
  * here sleeps longer than 0, so it runs where nothing could wake it. Threads are in tests/threads.
  */
+#include <string.h>
+
 #include "ealloc/waitq.h"
 #include "tap.h"
 
@@ -15,9 +17,7 @@ static int things[N_WAITERS];
 static void enter(ea_waiter_t *waiter, uint32_t priority)
 {
     ea_waiter_init(waiter, priority);
-    ea_port_irq_t irq = ea_port_irq_mask();
-    ea_waitq_enter_locked(&queue, waiter);
-    ea_port_irq_restore(irq);
+    ea_waitq_enter(&queue, waiter);
 }
 
 static ea_waiter_t *first(void)
@@ -116,6 +116,54 @@ TEST(waitq_cancel_ends_a_wait_without_a_result, 0)
     serve(&waiters[1]);
 }
 
+TEST(waitq_hand_first_says_whether_somebody_waited, 0)
+{
+    EXPECT(!ea_waitq_hand_first(&queue, &things[0]));
+    enter(&waiters[0], 0);
+    enter(&waiters[1], EA_CFG_WAIT_LEVELS - 1);
+    EXPECT(ea_waitq_hand_first(&queue, &things[1]));
+    EXPECT(ea_waitq_hand_first(&queue, &things[0]));
+    EXPECT(!ea_waitq_hand_first(&queue, &things[2]));
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(ea_waitq_sleep(&waiters[i], 0), EA_OK);
+        EXPECT(EA_CFG_WAIT_LEVELS == 1 || waiters[i].result == &things[i]);
+    }
+}
+
+/* The first that comes keeps the table; others stay in it when that one's memory ends. */
+TEST(waitq_survives_the_one_that_came_first, 0)
+{
+    for (int how = 0; how < 3; how++) {
+        for (uint32_t i = 0; i < 6; i++) enter(&waiters[i], i / 2);
+        if (how == 1) hand(&waiters[0], &things[0]);
+        if (how == 2) cancel(&waiters[0]);
+        enter(&waiters[6], 0); /* after it has left, if it has, but before it knows */
+        static const ea_status_t ends[] = {EA_ERR_TIMEOUT, EA_OK, EA_ERR_CANCELLED};
+        EXPECT_EQ(ea_waitq_sleep(&waiters[0], 0), ends[how]);
+        memset(&waiters[0], 0xFF, sizeof waiters[0]);
+        if (EA_CFG_WAIT_LEVELS >= 3) {
+            static const int order[] = {4, 5, 2, 3, 1, 6};
+            for (int i = 0; i < 6; i++) serve(&waiters[order[i]]);
+        } else {
+            while (first() != NULL) serve(first());
+        }
+        EXPECT(ea_waitq_is_empty(&queue));
+    }
+}
+
+/* A keeper that nobody has told yet, while the queue empties and others come. */
+TEST(waitq_begins_anew_while_its_old_keeper_sleeps, 0)
+{
+    enter(&waiters[0], 0);
+    hand(&waiters[0], &things[0]);
+    EXPECT(ea_waitq_is_empty(&queue));
+    enter(&waiters[1], 0);
+    EXPECT_EQ(ea_waitq_sleep(&waiters[0], 0), EA_OK);
+    memset(&waiters[0], 0xFF, sizeof waiters[0]);
+    serve(&waiters[1]);
+    EXPECT(ea_waitq_is_empty(&queue));
+}
+
 /* --- against a table -------------------------------------------------------------------------- */
 
 static struct {
@@ -161,7 +209,7 @@ TEST(waitq_agrees_with_a_table_after_any_sequence, 0)
             enter(&waiters[i], table[i].level);
             continue;
         }
-        switch (random_below(&state, 4)) {
+        switch (random_below(&state, 5)) {
         case 0:
             REQUIRE(ea_waitq_sleep(&waiters[i], 0) == EA_ERR_TIMEOUT);
             table[i].waits = false;
@@ -170,6 +218,12 @@ TEST(waitq_agrees_with_a_table_after_any_sequence, 0)
             cancel(&waiters[i]);
             REQUIRE(ea_waitq_sleep(&waiters[i], 0) == EA_ERR_CANCELLED);
             table[i].waits = false;
+            break;
+        case 2:
+            REQUIRE(ea_waitq_hand_first(&queue, &things[i]));
+            REQUIRE(ea_waitq_sleep(&waiters[best], 0) == EA_OK);
+            REQUIRE(waiters[best].result == &things[i]);
+            table[best].waits = false;
             break;
         default:
             hand(&waiters[best], &things[i]);
@@ -189,4 +243,7 @@ TEST_MAIN(&waitq_of_zeros_is_empty, &waitq_serves_equals_in_order_of_arrival,
           &waitq_serves_the_more_urgent_first, &waitq_treats_priorities_above_the_last_level_alike,
           &waitq_hands_over_the_result_it_was_given,
           &waitq_timeout_leaves_the_queue_as_if_it_had_never_come,
-          &waitq_cancel_ends_a_wait_without_a_result, &waitq_agrees_with_a_table_after_any_sequence)
+          &waitq_cancel_ends_a_wait_without_a_result,
+          &waitq_hand_first_says_whether_somebody_waited, &waitq_survives_the_one_that_came_first,
+          &waitq_begins_anew_while_its_old_keeper_sleeps,
+          &waitq_agrees_with_a_table_after_any_sequence)
