@@ -137,6 +137,7 @@ typedef struct {
     ea_policy_t policy;
     ea_lifetime_t lifetime;
     bool zeroed;
+    const void *caller; /* the call site to note; NULL: where the function was called */
 } ea_request_t;
 
 /* --- when memory ends ------------------------------------------------------------------------- */

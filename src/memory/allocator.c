@@ -90,6 +90,7 @@ bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_
         want->capabilities = request->capabilities;
         want->policy = (uint8_t)request->policy;
         want->long_lived = request->lifetime == EA_LIFETIME_LONG;
+        if (request->caller) want->caller = request->caller;
         if (request->priority) want->priority = request->priority;
 #if EAI_ALLOC_OWNERS
         if (request->owner) {

@@ -297,20 +297,6 @@ typedef struct {
     ea_guard_report_t bad[AT_A_TIME];
 } note_t;
 
-#if EAI_TAGGED
-/* Is a block damaged? An interrupt may free it while it is looked at: then its tag says so by now,
- * and it is not used again as long as the lock is held. */
-static bool is_damaged(const eai_guard_t *g, const eai_block_t *block, eai_finding_t *finding)
-{
-    for (unsigned i = 0; i < 2; i++) {
-        ea_guard_kind_t kind =
-            eai_guard_check(g, block->tag, block->payload, block->usable_bytes, finding);
-        if (kind == EA_GUARD_NONE || kind == EA_GUARD_DOUBLE_FREE) return false;
-    }
-    return true;
-}
-#endif
-
 /* Note a block if it is live and an application's, or damaged. */
 static void note_live(note_t *note, eai_block_t *block)
 {
@@ -318,9 +304,15 @@ static void note_live(note_t *note, eai_block_t *block)
     const eai_guard_t *g = &note->a->eai_guard;
     eai_finding_t finding = {0};
     bool live = eai_guard_label(g, block->tag, block->payload, &block->label);
-    if (note->checks && is_damaged(g, block, &finding)) {
-        eai_guard_describe(g, block->tag, block->payload, &finding, &note->bad[note->n_bad++]);
-        return;
+    if (note->checks) {
+        /* An interrupt may free a block while it is looked at. Then its tag says so when the guards
+         * look again for what is wrong, and nobody uses the block as long as the lock is held. */
+        ea_guard_kind_t kind =
+            eai_guard_check(g, block->tag, block->payload, block->usable_bytes, &finding);
+        if (kind != EA_GUARD_NONE && kind != EA_GUARD_DOUBLE_FREE) {
+            eai_guard_describe(g, block->tag, block->payload, &finding, &note->bad[note->n_bad++]);
+            return;
+        }
     }
     if (!live || block->label.flags & EAI_LABEL_INTERNAL) return;
 #endif
