@@ -285,6 +285,23 @@ void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
     return payload;
 }
 
+#if EA_CFG_ALLOC_POOLS
+/* Was a block of a pool written to since it was freed? Then it is told, and used all the same. */
+EA_INLINE void examine_poison(alloc_t *a, const eai_want_t *want, void *payload)
+{
+    (void)a, (void)want, (void)payload;
+#if EAI_POISONED_POOLS
+    const void *bad =
+        eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, want->usable_bytes);
+    if (EA_LIKELY(!bad)) return;
+    const eai_finding_t finding = {.kind = EA_GUARD_POISON, .first_bad = bad};
+    ea_guard_report_t report;
+    eai_guard_describe(&a->eai_guard, eai_pool_tag(a, payload), payload, &finding, &report);
+    (void)eai_damaged(a, want->isr, &report, EA_ERR_CORRUPT, want->caller);
+#endif
+}
+#endif
+
 void *eai_try(alloc_t *a, eai_want_t *want)
 {
     void *payload = NULL;
@@ -297,6 +314,7 @@ void *eai_try(alloc_t *a, eai_want_t *want)
         if (payload) {
             want->place = EAI_POOL_PLACE;
             want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
+            examine_poison(a, want, payload);
             dress(a, want, payload);
         }
     }
