@@ -291,8 +291,7 @@ EA_INLINE void examine_poison(alloc_t *a, const eai_want_t *want, void *payload)
 {
     (void)a, (void)want, (void)payload;
 #if EAI_POISONED_POOLS
-    const void *bad =
-        eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, want->usable_bytes);
+    const void *bad = eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, want->usable_bytes);
     if (EA_LIKELY(!bad)) return;
     const eai_finding_t finding = {.kind = EA_GUARD_POISON, .first_bad = bad};
     ea_guard_report_t report;

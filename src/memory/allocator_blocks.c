@@ -78,8 +78,9 @@ static void name_neighbour(alloc_t *a, slot_t *slot, const char *raw,
                            ea_guard_neighbour_t *neighbour)
 {
     size_t usable;
+    if (!raw) return;
     char *payload = (char *)(uintptr_t)raw + EAI_FRONT_BYTES;
-    if (!raw || ea_heap_probe(slot->eai_heap, payload - EAI_FRONT_BYTES, &usable) != EA_OK ||
+    if (ea_heap_probe(slot->eai_heap, payload - EAI_FRONT_BYTES, &usable) != EA_OK ||
         usable <= EAI_FRONT_BYTES)
         return;
     eai_guard_describe_neighbour(&a->eai_guard, eai_guard_front_tag(payload), payload,
@@ -357,8 +358,7 @@ static bool is_left_alone(alloc_t *a, const ea_pool_t *pool, uint32_t index, eai
     eai_finding_t found;
     for (unsigned i = 0; i < 4; i++) {
         if ((EAI_LOAD(bits, EAI_ACQUIRE) & eai_pool_bit(index)) != 0) return true;
-        const void *bad =
-            eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, pool->eai_block_bytes);
+        const void *bad = eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, pool->eai_block_bytes);
         ea_guard_kind_t kind = eai_guard_check(&a->eai_guard, eai_pool_tag(a, payload), payload,
                                                pool->eai_block_bytes, &found);
         if (!bad && kind == EA_GUARD_DOUBLE_FREE) return true;

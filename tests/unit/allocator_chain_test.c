@@ -515,6 +515,23 @@ TEST(allocator_names_the_first_bad_byte_and_the_neighbours, RAM)
     EXPECT_END(&a);
 }
 
+TEST(allocator_reports_damage_of_a_block_without_neighbours, RAM)
+{
+    REQUIRE(begin(NULL));
+    char *block = ea_malloc(&a, 41);
+    REQUIRE(block != NULL);
+    block[41] ^= 1;
+    EXPECT_EQ(ea_free(&a, block), EA_ERR_CORRUPT);
+#if EA_CFG_ALLOC_REPORT
+    ea_guard_report_t report;
+    ea_allocator_last_damage(&a, &report);
+    EXPECT(report.block == block && report.below.block == NULL && report.above.block == NULL);
+#endif
+    block[41] ^= 1;
+    EXPECT_EQ(ea_free(&a, block), EA_OK);
+    EXPECT_END(&a);
+}
+
 static ea_guard_policy_t on_damage(void *context, const ea_guard_report_t *report)
 {
     *(ea_guard_kind_t *)context = report->kind;
@@ -638,6 +655,7 @@ TEST_MAIN(
 #endif
 #if EA_CFG_GUARD >= 1
     &allocator_names_the_first_bad_byte_and_the_neighbours,
+    &allocator_reports_damage_of_a_block_without_neighbours,
     &allocator_asks_the_application_what_to_do_about_damage,
 #endif
 #if EA_CFG_ALLOC_PRESSURE && EA_CFG_ALLOC_REPORT
