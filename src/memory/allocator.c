@@ -327,7 +327,8 @@ void eai_untake(alloc_t *a, eai_want_t *want, void *payload)
     char *raw = payload;
     if (!eai_is_pool(want->place)) raw -= EAI_FRONT_BYTES;
 #if EAI_TAGGED
-    (void)eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
+    bool poisons = eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
+    if (poisons && eai_is_pool(want->place)) eai_guard_poison(payload, want->usable_bytes);
 #endif
     (void)eai_release(a, want->place, raw, want->isr);
     charge_down_to(want, 0);
