@@ -357,8 +357,8 @@ static void check_served(model_t *m, const block_t *b, const wish_t *w)
     size_t alignment = w->alignment > EA_HEAP_ALIGN ? w->alignment : EA_HEAP_ALIGN;
     MUST(m, ((uintptr_t)b->ptr & (alignment - 1)) == 0, "a block is not aligned");
     if (b->in_pool) {
-        MUST(m, w->capabilities == 0 && w->alignment <= EA_HEAP_ALIGN && !w->long_lived,
-             "a pool block for a special request");
+        bool special = w->capabilities != 0 || w->alignment > EA_HEAP_ALIGN || w->long_lived;
+        MUST(m, !special || m->offered != NULL, "a pool block for a special request");
         return;
     }
     const area_t *mine = area_of(m, b->ptr);
