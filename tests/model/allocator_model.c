@@ -328,7 +328,9 @@ static void check_refusal(model_t *m, const wish_t *w)
 #if EAI_ALLOC_OWNERS
     if (is_tight(w)) return;
 #if EA_CFG_ALLOC_REPORT
-    MUST(m, f.reason != EA_REASON_OVER_LIMIT, "refused for a limit that has room");
+    /* A block that the handler offers may cost more than the budget has. */
+    MUST(m, f.reason != EA_REASON_OVER_LIMIT || m->offered != NULL,
+         "refused for a limit that has room");
 #endif
 #endif
     look_at_areas(m);
