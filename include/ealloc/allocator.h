@@ -296,6 +296,16 @@ typedef struct eai_helping {
     const void *eai_task;
 } eai_helping_t;
 
+#if EA_CFG_ALLOC_PRESSURE && EAI_ALLOC_OWNERS
+/* An account that is watched, in the caller's memory; private. */
+typedef struct ea_account_watch {
+    struct ea_account_watch *eai_next;
+    ea_account_t *eai_account;
+    ea_pressure_t eai_pressure;
+    bool eai_is_high;
+} ea_account_watch_t;
+#endif
+
 /* The caller's object; every field is private. Must not be moved or copied once in use. */
 typedef struct ea_allocator {
     uint8_t eai_n_regions;
@@ -369,6 +379,9 @@ typedef struct ea_allocator {
     ea_pressure_t eai_pressure;
     uintptr_t eai_used_bytes; /* in blocks handed out */
     size_t eai_total_bytes;   /* of all regions */
+#if EAI_ALLOC_OWNERS
+    ea_account_watch_t *eai_watches;
+#endif
 #endif
 #if EA_CFG_ALLOC_RECLAIM || EA_CFG_ALLOC_HANDLER
     eai_helping_t *eai_helping; /* tasks inside a callback of the chain */
@@ -594,6 +607,29 @@ ea_status_t ea_allocator_region_stats(const ea_allocator_t *allocator, const voi
 #if EA_CFG_ALLOC_PRESSURE
 /* Pressure of all memory, and the stall times of those who waited. Context: any. */
 ea_pressure_t *ea_allocator_pressure(ea_allocator_t *allocator);
+#endif
+
+#if EA_CFG_ALLOC_PRESSURE && EAI_ALLOC_OWNERS
+/* Watch an account of the allocator's book and all below it, as tasks allocate and free: pressure
+ * is what is charged of its max (EA_EVENT_PRESSURE with its id; an account without a max has none),
+ * and above its high mark (EA_EVENT_HIGH, once each time it is passed) reclaimers whose owner it
+ * is, or one below it, are asked until it is below again. options NULL: the defaults.
+ * Returns  EA_OK; EA_ERR_INVALID: NULL, options are not possible, or the account is of another
+ *          book.
+ * Owns     the allocator uses watch, and *options, until unwatch.
+ * Context  task. Cost of a watch: about 50 instructions an operation. */
+EA_NODISCARD ea_status_t ea_allocator_watch(ea_allocator_t *allocator, ea_account_watch_t *watch,
+                                            ea_account_t *account,
+                                            const ea_pressure_options_t *options);
+
+/* Returns EA_OK; EA_ERR_NOT_FOUND. Context: task, while no other context allocates or frees. */
+ea_status_t ea_allocator_unwatch(ea_allocator_t *allocator, ea_account_watch_t *watch);
+
+/* The pressure of a watched account. Context: any. */
+EA_INLINE ea_pressure_t *ea_account_watch_pressure(ea_account_watch_t *watch)
+{
+    return &watch->eai_pressure;
+}
 #endif
 
 #if EA_CFG_GUARD_SAMPLED

@@ -414,8 +414,18 @@ void *eai_hand_out(alloc_t *a, const eai_want_t *want, void *payload)
 }
 
 /* After something was given back. */
+EA_INLINE void look_at_accounts(alloc_t *a)
+{
+    (void)a;
+#if EA_CFG_ALLOC_PRESSURE && EAI_ALLOC_OWNERS
+    if (EA_UNLIKELY(__atomic_load_n(&a->eai_watches, __ATOMIC_ACQUIRE) != NULL)) /* with watch */
+        eai_watch_accounts(a);
+#endif
+}
+
 EA_INLINE void look_around_after_free(alloc_t *a)
 {
+    look_at_accounts(a);
 #if EA_CFG_ALLOC_ISR
     if (EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
 #endif
@@ -431,6 +441,7 @@ EA_INLINE void look_around(alloc_t *a, bool isr)
         eai_after_free(a);
 #endif
     if (!isr && EA_UNLIKELY(level_may_change(a))) eai_watch(a);
+    if (!isr) look_at_accounts(a);
 }
 
 void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, const void *caller)

@@ -362,6 +362,12 @@ size_t eai_count_deferred(alloc_t *a);
 void eai_add_used(alloc_t *a, size_t bytes);
 /* The level of pressure may have changed. Task only. */
 void eai_watch(alloc_t *a);
+#if EAI_ALLOC_OWNERS
+/* The same of the accounts that are watched. Task only, outside locks. */
+void eai_watch_accounts(alloc_t *a);
+/* Ask the reclaimers of account and of those below it, until it is not above its high mark. */
+void eai_relieve(alloc_t *a, ea_account_t *account);
+#endif
 #else
 EA_INLINE void eai_add_used(alloc_t *a, size_t bytes)
 {

@@ -277,6 +277,33 @@ static void *reclaim(alloc_t *a, eai_want_t *want)
     return NULL;
 }
 
+#if EA_CFG_ALLOC_PRESSURE && EAI_ALLOC_OWNERS
+void eai_relieve(alloc_t *a, ea_account_t *account)
+{
+    eai_helping_t helping;
+    uint32_t newest = EAI_PEEK(&a->eai_reclaimer_serial), cost = 0, serial = 0;
+    ea_reclaimer_t *r;
+    if (newest == 0 || !begin_callbacks(a, &helping)) return;
+    while (ea_account_is_high(account) &&
+           (r = next_reclaimer(a, cost, serial, newest)) != NULL) { /* bound: reclaimers */
+        cost = r->cost;
+        serial = r->eai_serial;
+        if (r->owner && ea_account_is_below(r->owner, account) &&
+            (!r->estimate || r->estimate(r->context) != 0)) {
+            size_t freed = r->reclaim(r->context,
+                                      ea_account_committed(account) - EAI_PEEK(&account->eai_high));
+            eai_count(a, EAI_N_RECLAIMS);
+            eai_tell(a, false, EA_EVENT_RECLAIM, EA_REASON_NONE, ea_account_id(account), freed, r,
+                     NULL);
+        }
+        eai_lock(a);
+        r->eai_n_busy--;
+        eai_unlock(a);
+    }
+    end_callbacks(a, &helping);
+}
+#endif
+
 static void *compact(alloc_t *a, eai_want_t *want)
 {
     eai_lock(a);

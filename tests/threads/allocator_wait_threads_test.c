@@ -108,10 +108,12 @@ static unsigned count_line(const ea_waitq_t *line)
 {
     unsigned n = 0;
     ea_port_irq_t irq = ea_port_irq_mask();
-    for (ea_waiter_t *level = line->eai_first; level != NULL; level = level->eai_down) {
-        ea_waiter_t *waiter = level;
+    const eai_waitq_table_t *table = line->eai_table;
+    for (uint32_t slot = 0; table != NULL && slot < EA_CFG_WAIT_LEVELS; slot++) {
+        if (!(table->eai_levels & (0x80000000u >> slot))) continue;
+        const ea_waiter_t *waiter = table->eai_first[slot];
         do n++;
-        while ((waiter = waiter->eai_next) != level);
+        while ((waiter = waiter->eai_next) != table->eai_first[slot]);
     }
     ea_port_irq_restore(irq);
     return n;

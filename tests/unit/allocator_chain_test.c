@@ -618,6 +618,51 @@ TEST(allocator_holds_freed_blocks_back_and_finds_writes_to_them, RAM)
 }
 #endif
 
+/* --- accounts that are watched ---------------------------------------------------------------- */
+
+#if HAS_OWNERS && EA_CFG_ALLOC_PRESSURE && EA_CFG_ALLOC_REPORT && EA_CFG_ALLOC_RECLAIM
+static size_t reclaim_a_stone(void *context, size_t wanted_bytes)
+{
+    ++*(unsigned *)context;
+    EXPECT(wanted_bytes > 0);
+    return drop_stone() ? 1 : 0;
+}
+
+TEST(allocator_watches_an_account_and_relieves_it_above_its_high_mark, RAM)
+{
+    unsigned n = 0, n_elsewhere = 0;
+    REQUIRE(ea_accounts_init(&book, nodes, 5, NULL) == EA_OK);
+    const ea_account_options_t limits = {.limits = {.high = 600, .max = 1000}};
+    ea_account_t *cache = ea_account_create(&book, ea_accounts_root(&book), &limits);
+    ea_account_t *other = account("other", 0, 0);
+    const ea_allocator_options_t o = {.accounts = &book, .owner = cache};
+    REQUIRE(cache && other && begin(&o));
+    static ea_account_watch_t watch;
+    ea_reclaimer_t mine = {.reclaim = reclaim_a_stone, .context = &n, .cost = 2, .owner = cache};
+    ea_reclaimer_t theirs = {
+        .reclaim = reclaim_a_stone, .context = &n_elsewhere, .cost = 1, .owner = other};
+    EXPECT_EQ(ea_allocator_add_reclaimer(&a, &mine), EA_OK);
+    EXPECT_EQ(ea_allocator_add_reclaimer(&a, &theirs), EA_OK);
+    EXPECT_EQ(ea_allocator_watch(&a, &watch, NULL, NULL), EA_ERR_INVALID);
+    REQUIRE(ea_allocator_watch(&a, &watch, cache, NULL) == EA_OK);
+    stone_t *stone;
+    for (unsigned i = 0; i < 12 && n == 0 && (stone = ea_malloc(&a, 60)) != NULL; i++) {
+        stone->next = stones; /* the reclaimer finds those from before */
+        stones = stone;
+    }
+    EXPECT_EQ(n, 1);
+    EXPECT_EQ(n_elsewhere, 0);
+    EXPECT_EQ(n_events[EA_EVENT_HIGH], 1);
+    EXPECT(!ea_account_is_high(cache));
+    EXPECT(n_events[EA_EVENT_PRESSURE] >= 1);
+    drop_stones();
+    EXPECT_EQ(ea_pressure_level(ea_account_watch_pressure(&watch)), EA_PRESSURE_NONE);
+    EXPECT_EQ(ea_allocator_unwatch(&a, &watch), EA_OK);
+    EXPECT_EQ(ea_allocator_unwatch(&a, &watch), EA_ERR_NOT_FOUND);
+    EXPECT_END(&a);
+}
+#endif
+
 /* --- pressure --------------------------------------------------------------------------------- */
 
 #if EA_CFG_ALLOC_PRESSURE && EA_CFG_ALLOC_REPORT
@@ -678,6 +723,9 @@ TEST_MAIN(
 #endif
 #if EA_CFG_GUARD >= 3
     &allocator_holds_freed_blocks_back_and_finds_writes_to_them,
+#endif
+#if HAS_OWNERS && EA_CFG_ALLOC_PRESSURE && EA_CFG_ALLOC_REPORT && EA_CFG_ALLOC_RECLAIM
+    &allocator_watches_an_account_and_relieves_it_above_its_high_mark,
 #endif
 #if EA_CFG_GUARD >= 1
     &allocator_names_the_first_bad_byte_and_the_neighbours,
