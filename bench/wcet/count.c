@@ -73,6 +73,14 @@ static const char *const op_names[N_OPS] = {
     [OP_STALL] = "stall",
     [OP_STALL_PERIOD] = "stall_period",
     [OP_TRIGGER] = "trigger",
+    [OP_ACCOUNT_CHARGE_1] = "account_charge_1",
+    [OP_ACCOUNT_RETURN_1] = "account_return_1",
+    [OP_ACCOUNT_REFUSE_1] = "account_refuse_1",
+    [OP_ACCOUNT_CHARGE_3] = "account_charge_3",
+    [OP_ACCOUNT_RETURN_3] = "account_return_3",
+    [OP_ACCOUNT_REFUSE_3] = "account_refuse_3",
+    [OP_ACCOUNT_CHARGE_BATCH] = "account_charge_batch",
+    [OP_ACCOUNT_RETURN_BATCH] = "account_return_batch",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */

@@ -61,6 +61,14 @@ typedef enum {
     OP_STALL,         /* begin, end or progress within a period       */
     OP_STALL_PERIOD,  /* over the end of a period, or of ten thousand */
     OP_TRIGGER,
+    OP_ACCOUNT_CHARGE_1, /* of the root itself */
+    OP_ACCOUNT_RETURN_1,
+    OP_ACCOUNT_REFUSE_1,
+    OP_ACCOUNT_CHARGE_3, /* two levels below it */
+    OP_ACCOUNT_RETURN_3,
+    OP_ACCOUNT_REFUSE_3,
+    OP_ACCOUNT_CHARGE_BATCH, /* two levels below it, with a batch at each */
+    OP_ACCOUNT_RETURN_BATCH,
     N_OPS
 } op_t;
 

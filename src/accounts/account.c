@@ -63,8 +63,8 @@
  * read-modify-writes: who takes units has seen all that was done before they were returned.
  *
  * Complexity: a call repeats only what another context's call between two of its accesses undid,
- * and each repetition means that one got through. Up and down once, at most three times, and one
- * walk over the nodes for each level where idle credit is called back.
+ * and each repetition means that one got through. Up and down; where that is refused once more
+ * without batches, and once for each level that refuses, with a walk over the nodes before.
  *
  * Rejected: adding at every level (see above; and 6 accesses even where it could be 2); a lock or a
  * masked section around the walk up (not constant); a word with used and credit side by side (half
@@ -363,9 +363,33 @@ static account_t *charge(account_t *account, units_t n, effort_t effort)
     return NULL;
 }
 
-/* Call back the idle credit below an account, the deepest first, so that it meets what is called
- * back later. Returns whether there was any. */
-static bool recall(account_t *above)
+/* The same where the accounts on the way hold nothing, want no more than n, and allow it: most
+ * charges without a batch, in half the instructions. account's avail did not suffice. Returns
+ * false if it is not so, or another context came in between; then nothing is charged. */
+static bool charge_straight(account_t *account, units_t n)
+{
+    account_t *path[EA_CFG_ACCOUNT_DEPTH];
+    unsigned n_path = 0;
+    do {
+        units_t held = EAI_LOAD(&account->eai_avail, EAI_RELAXED) | account->eai_batch;
+        units_t credit = EAI_LOAD(&account->eai_credit, EAI_RELAXED);
+        units_t room = EAI_LOAD(&account->eai_max, EAI_RELAXED) - credit; /* below 0: raise looks */
+        path[n_path++] = account;
+        account = account->eai_parent;
+        if (held != 0 || n > room || account == NULL) return false;
+    } while (!take_all(account, n));
+    while (n_path > 0) {
+        account = path[--n_path];
+        if (EA_UNLIKELY(!raise_credit(account, n, 0, EXACTLY))) {
+            eai_account_give(account->eai_parent, n);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The deepest first, so that what is called back meets what is called back later. */
+bool eai_account_recall(account_t *above)
 {
     book_t *book = above->eai_book;
     bool any = false;
@@ -388,13 +412,17 @@ static bool recall(account_t *above)
 
 static account_t *obtain_above(account_t *account, units_t n)
 {
+    if (EA_LIKELY(charge_straight(account, n))) return NULL;
     book_t *book = account->eai_book;
     account_t *refuser = charge(account, n, WITH_BATCH);
-    if (EA_LIKELY(refuser == NULL)) return NULL;
+    if (refuser == NULL) return NULL;
     if (EAI_LOAD(&book->eai_holds, EAI_RELAXED)) {
         refuser = charge(account, n, EXACTLY);
-        if (refuser == NULL) return NULL;
-        if (recall(refuser)) refuser = charge(account, n, EXACTLY);
+        /* What is called back for one level can bring the next one to refuse. */
+        for (int i = 0; i < EA_CFG_ACCOUNT_DEPTH && refuser != NULL; i++) {
+            if (!eai_account_recall(refuser)) break;
+            refuser = charge(account, n, EXACTLY);
+        }
         if (refuser == NULL) return NULL;
     }
     if (!EAI_LOAD(&book->eai_enforce, EAI_RELAXED)) return charge(account, n, BY_FORCE);

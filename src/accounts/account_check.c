@@ -108,12 +108,6 @@ static ea_status_t check_numbers(const book_t *book, const account_t *node,
     if (reserved > used - children) {
         return broken(fault, "C1 what is reserved is part of what is in use", node);
     }
-#if EA_CFG_ACCOUNT_COUNT
-    if (LOAD(node, eai_n_charges) == LOAD(node, eai_n_returns) && used != children) {
-        return broken(fault, "C1 without charges nothing but the children's credit is in use",
-                      node);
-    }
-#endif
     if (credit < LOAD(node, eai_floor)) {
         return broken(fault, "C4 credit is at least what is guaranteed", node);
     }

@@ -177,7 +177,8 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
 EA_INLINE bool is_kept(const slot_t *slot, const eai_want_t *want)
 {
     size_t kept = eai_kept_bytes(slot, want);
-    return kept != 0 && ea_heap_free_bytes(slot->eai_heap) < kept + eai_gross_of(want->raw_bytes);
+    size_t free = kept ? ea_heap_free_bytes(slot->eai_heap) : 0;
+    return kept != 0 && (free < kept || free - kept < eai_gross_of(want->raw_bytes));
 }
 
 /* Take a block out of one region. */
@@ -310,19 +311,40 @@ void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
 }
 
 #if EA_CFG_ALLOC_POOLS
+/* Was a block of a pool written to since it was freed? Then it is told, and used all the same. */
+EA_INLINE bool is_poison_gone(const alloc_t *a, const eai_want_t *want, void *payload,
+                              ea_guard_report_t *report)
+{
+    (void)a, (void)want, (void)payload, (void)report;
+#if EAI_POISONED_POOLS
+    const void *bad = eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, want->usable_bytes);
+    if (EA_LIKELY(!bad)) return false;
+    const eai_finding_t finding = {.kind = EA_GUARD_POISON, .first_bad = bad};
+    eai_guard_describe(&a->eai_guard, eai_pool_tag(a, payload), payload, &finding, report);
+    return true;
+#else
+    return false;
+#endif
+}
+
 /* A block of the pool set. Only its tag needs a lock; an interrupt that cannot have that takes no
  * block. */
 static void *take_from_pools(alloc_t *a, eai_want_t *want)
 {
     ea_poolset_t *pools = a->eai_pools;
+    ea_guard_report_t report;
+    bool is_damaged = false;
     if (EAI_TAGGED && !eai_lock_place(a, EAI_POOL_PLACE, want->isr)) return NULL;
     void *payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
     if (payload) {
         want->place = EAI_POOL_PLACE;
         want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
+        is_damaged = is_poison_gone(a, want, payload, &report);
         dress(a, want, payload);
     }
     if (EAI_TAGGED) eai_unlock_place(a, EAI_POOL_PLACE);
+    if (EA_UNLIKELY(is_damaged))
+        (void)eai_damaged(a, want->isr, &report, EA_ERR_CORRUPT, want->caller);
     return payload;
 }
 #endif
@@ -346,8 +368,9 @@ void eai_untake(alloc_t *a, eai_want_t *want, void *payload)
 #if EAI_TAGGED
     /* Nobody else knows the block: an interrupt may mark it without a lock. */
     bool locked = eai_lock_place(a, want->place, want->isr);
-    (void)eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
+    bool poisons = eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
     if (locked) eai_unlock_place(a, want->place);
+    if (poisons && eai_is_pool(want->place)) eai_guard_poison(payload, want->usable_bytes);
 #endif
     (void)give_up(a, &block, want->isr);
     charge_down_to(want, 0);
@@ -497,6 +520,7 @@ EA_INLINE bool give_quickly(alloc_t *a, char *payload)
     char *raw = payload - EAI_FRONT_BYTES;
     bool done = false;
     if (EA_CFG_GUARD >= 2 || EA_CFG_CHECK_LEVEL >= 2 || EA_UNLIKELY(eai_in_isr())) return false;
+    if (EA_UNLIKELY((uintptr_t)raw & (EA_HEAP_ALIGN - 1u))) return false; /* no block's: not read */
     for (;; slot++) { /* bound: EA_CFG_ALLOC_REGIONS */
         uintptr_t begin = (uintptr_t)EAI_PEEK(&slot->eai_begin);
         if (EA_LIKELY((uintptr_t)raw - begin < (uintptr_t)EAI_PEEK(&slot->eai_end) - begin)) break;
@@ -507,7 +531,7 @@ EA_INLINE bool give_quickly(alloc_t *a, char *payload)
     uint16_t freer = 0, owner = 0;
     if (a->eai_strict_owner || eai_wants(a, EA_EVENT_WRONG_OWNER)) {
         const ea_account_t *current = ea_owner_current();
-        if (current) freer = ea_account_id(current);
+        if (current && eai_is_ours(a, current)) freer = ea_account_id(current);
     }
 #endif
     (void)eai_lock_slot(a, slot, false);

@@ -7,6 +7,10 @@
  * then calls or frees anything. The heap's own cursor survives changes in between.
  */
 #include "memory/allocator_internal.h"
+#if EAI_POISONED_POOLS
+#include "base/atomic.h"
+#include "stores/pool_internal.h"
+#endif
 
 /* --- damage ----------------------------------------------------------------------------------- */
 
@@ -82,8 +86,9 @@ static void name_neighbour(alloc_t *a, slot_t *slot, const char *raw,
                            ea_guard_neighbour_t *neighbour)
 {
     size_t usable;
+    if (!raw) return;
     char *payload = (char *)(uintptr_t)raw + EAI_FRONT_BYTES;
-    if (!raw || is_moving(slot, raw) ||
+    if (is_moving(slot, raw) ||
         ea_heap_probe(slot->eai_heap, payload - EAI_FRONT_BYTES, &usable) != EA_OK ||
         usable <= EAI_FRONT_BYTES)
         return;
@@ -355,6 +360,52 @@ static void note_pool_block(void *context, void *payload)
 }
 #endif
 
+#if EAI_POISONED_POOLS
+/* A free block in which no poison is missing, or one that is not free. Others take and give blocks
+ * meanwhile: what is damage is still so after a while. */
+static bool is_left_alone(alloc_t *a, const ea_pool_t *pool, uint32_t index, eai_finding_t *finding)
+{
+    unsigned char *payload = pool->eai_base + (size_t)index * pool->eai_block_bytes;
+    const uint32_t *bits = eai_pool_bits(pool->eai_base, index);
+    eai_finding_t found;
+    for (unsigned i = 0; i < 4; i++) {
+        if ((EAI_LOAD(bits, EAI_ACQUIRE) & eai_pool_bit(index)) != 0) return true;
+        const void *bad = eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, pool->eai_block_bytes);
+        ea_guard_kind_t kind = eai_guard_check(&a->eai_guard, eai_pool_tag(a, payload), payload,
+                                               pool->eai_block_bytes, &found);
+        if (!bad && kind == EA_GUARD_DOUBLE_FREE) return true;
+        *finding = (eai_finding_t){bad ? EA_GUARD_POISON : EA_GUARD_TAG, bad, 0};
+    }
+    return (EAI_LOAD(bits, EAI_ACQUIRE) & eai_pool_bit(index)) != 0;
+}
+
+/* The bits of no block are none's to change: who writes before the first block meets them. */
+static bool is_rest_of_bits_clear(const ea_pool_t *pool)
+{
+    uint32_t last = pool->eai_n_blocks - 1u, used = pool->eai_n_blocks % 32u;
+    const uint32_t *bits = eai_pool_bits(pool->eai_base, last);
+    return used == 0 || EAI_LOAD(bits, EAI_RELAXED) >> used == 0;
+}
+
+/* Look at the free blocks of a pool among the next few. */
+static void note_free(alloc_t *a, const ea_pool_t *pool, ea_allocator_cursor_t *cursor,
+                      note_t *note)
+{
+    if (cursor->eai_index == 0 && !is_rest_of_bits_clear(pool))
+        note->bad[note->n_bad++] = (ea_guard_report_t){
+            .kind = EA_GUARD_STORE, .first_bad = eai_pool_bits(pool->eai_base, 0)};
+    for (unsigned i = 0; note->n_bad < AT_A_TIME && cursor->eai_index < pool->eai_n_blocks; i++) {
+        eai_finding_t finding = {0};
+        if (i == AT_A_TIME) break;
+        uint32_t index = cursor->eai_index++;
+        void *payload = pool->eai_base + (size_t)index * pool->eai_block_bytes;
+        if (is_left_alone(a, pool, index, &finding)) continue;
+        eai_guard_describe(&a->eai_guard, eai_pool_tag(a, payload), payload, &finding,
+                           &note->bad[note->n_bad++]);
+    }
+}
+#endif
+
 /* Note the next few blocks. EA_ERR_AGAIN: there may be more behind them. */
 static ea_status_t note_some(alloc_t *a, ea_allocator_cursor_t *cursor, bool checks, note_t *note)
 {
@@ -387,6 +438,25 @@ static ea_status_t note_some(alloc_t *a, ea_allocator_cursor_t *cursor, bool che
         cursor->eai_index = 0;
         return EA_ERR_AGAIN; /* without validity bits a pool has no walk, and no block is noted */
     }
+#if EA_CFG_CHECK_LEVEL >= 3
+    /* Level 3 checks all of them; that other contexts leave them alone meanwhile is part of it. */
+    ea_pool_report_t found;
+    if (checks && a->eai_pools && k == a->eai_pools->eai_n_classes && cursor->eai_index == 0 &&
+        ea_poolset_check(a->eai_pools, &found) != EA_OK)
+        note->bad[note->n_bad++] =
+            (ea_guard_report_t){.kind = EA_GUARD_STORE, .first_bad = found.where};
+#endif
+#if EAI_POISONED_POOLS
+    /* Behind them the same pools once more, for what is free. */
+    if (checks && a->eai_pools && k - a->eai_pools->eai_n_classes < a->eai_pools->eai_n_classes) {
+        const ea_pool_t *pool = &a->eai_pools->eai_pools[k - a->eai_pools->eai_n_classes];
+        note_free(a, pool, cursor, note);
+        if (cursor->eai_index < pool->eai_n_blocks) return EA_ERR_AGAIN;
+        cursor->eai_slot++;
+        cursor->eai_index = 0;
+        return EA_ERR_AGAIN;
+    }
+#endif
 #endif
     return EA_OK;
 }

@@ -418,6 +418,12 @@ ea_status_t eai_verify_seals(alloc_t *a, bool isr);
 #define eai_verify_seals(a, isr) ((void)(a), EA_OK)
 #endif
 
+/* Free blocks of pools hold poison from behind their link on, where guards poison and validity bits
+ * tell which blocks are free. */
+#define EAI_POISONED_POOLS                                                                         \
+    (EA_CFG_ALLOC_POOLS && EA_CFG_GUARD >= 2 && !EA_CFG_GUARD_SAMPLED && EA_CFG_POOL_VALIDATE)
+#define EAI_POOL_LINK_BYTES sizeof(uintptr_t)
+
 /* What a store's refusal of a block is called. */
 EA_INLINE ea_guard_kind_t eai_kind_of(ea_status_t status)
 {

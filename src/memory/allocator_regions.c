@@ -583,6 +583,23 @@ static void *make_tags(alloc_t *a, const ea_poolset_t *set)
     return tags;
 }
 
+/* What was never handed out looks as if it had been given back. */
+static void poison_pools(const alloc_t *a, const ea_poolset_t *set, eai_tag_t *tag)
+{
+    (void)a, (void)set, (void)tag;
+#if EAI_POISONED_POOLS
+    for (uint32_t k = 0; k < set->eai_n_classes; k++) {
+        const ea_pool_t *pool = &set->eai_pools[k];
+        for (uint32_t i = 0; i < pool->eai_n_blocks; i++, tag++) {
+            unsigned char *payload = pool->eai_base + (size_t)i * pool->eai_block_bytes;
+            (void)eai_guard_mark(&a->eai_guard, tag, payload);
+            eai_guard_poison(payload + EAI_POOL_LINK_BYTES,
+                             pool->eai_block_bytes - EAI_POOL_LINK_BYTES);
+        }
+    }
+#endif
+}
+
 static void drop_tags(alloc_t *a, void *tags)
 {
     eai_block_t block = {.payload = tags, .goes = true};
@@ -613,6 +630,7 @@ ea_status_t ea_allocator_set_pools(alloc_t *a, ea_poolset_t *set)
         return EA_ERR_NO_MEMORY;
     }
     drop_tags(a, old_tags);
+    if (set) poison_pools(a, set, tags);
     a->eai_pool_tags = tags;
 #endif
     a->eai_pools = set;

@@ -117,7 +117,7 @@ static void *take_local(pool_t *pool)
     while (block != NULL) {
         uintptr_t local = index_at(pool, (uintptr_t)block - (uintptr_t)pool->eai_base);
         if (local >= pool->eai_n_blocks) break; /* damaged */
-        unsigned char *next = eai_pool_read_pointer(block);
+        unsigned char *next = eai_pool_read_pointer(pool, block);
         if (EAI_CAS_POINTER(&pool->eai_local, &block, next)) {
             return mark_live(pool, pool->eai_base, local) ? block : NULL;
         }
@@ -147,7 +147,7 @@ void *ea_pool_alloc(pool_t *pool)
         link_t link = link_of(pool, head);
         place_t place = {pool->eai_base, index_of_link(pool, link)};
         unsigned char *block = place.base + ((size_t)link << LINK_SHIFT);
-        bool is_fresh = false, taken, sound;
+        bool is_fresh = false, taken, sound, is_cut = false;
         index_t fresh = 0;
         if (EA_UNLIKELY(!is_in_first(pool, (uintptr_t)link << LINK_SHIFT, place.local) ||
                         (!EA_CFG_POOL_VALIDATE && is_end(pool, link)))) {
@@ -168,12 +168,19 @@ void *ea_pool_alloc(pool_t *pool)
             EAI_PAUSE(irq);
             if (EA_UNLIKELY(!taken)) goto lost;
         } else {
-            uintptr_t next = head_after_pop(pool, head, eai_pool_read_link(block));
+            link_t link_below = eai_pool_read_link(pool, block);
+            if (EA_CFG_ENCODE_LINKS && EA_UNLIKELY(link_below > link_mask(pool))) {
+                /* Damaged: the list ends here, if the block is still ours. */
+                link_below = link_mask(pool);
+                is_cut = true;
+            }
+            uintptr_t next = head_after_pop(pool, head, link_below);
             if (EA_UNLIKELY(!EAI_STORE_COND(&pool->eai_head, head, next))) goto lost;
         }
         sound = mark_live(pool, place.base, place.local);
         EAI_LEAVE(irq);
         if (EA_UNLIKELY(!sound)) break;
+        if (EA_UNLIKELY(is_cut)) count_refusal(pool);
         return block;
     lost:
         EAI_LEAVE(irq);
@@ -210,7 +217,7 @@ ea_status_t ea_pool_free(pool_t *pool, void *ptr)
             const link_t mask = link_mask(pool);
             do {
                 head = EAI_LOAD(&pool->eai_head, EAI_RELAXED);
-                eai_pool_write_link(block, (link_t)head & mask);
+                eai_pool_write_link(pool, block, (link_t)head & mask);
             } while (!PUSH(&pool->eai_head, head, head_after_push(mask, head, link)));
         }
         EAI_LEAVE(irq);

@@ -328,7 +328,9 @@ static void check_refusal(model_t *m, const wish_t *w)
 #if EAI_ALLOC_OWNERS
     if (is_tight(w)) return;
 #if EA_CFG_ALLOC_REPORT
-    MUST(m, f.reason != EA_REASON_OVER_LIMIT, "refused for a limit that has room");
+    /* A block that the handler offers may cost more than the budget has. */
+    MUST(m, f.reason != EA_REASON_OVER_LIMIT || m->offered != NULL,
+         "refused for a limit that has room");
 #endif
 #endif
     look_at_areas(m);
@@ -357,8 +359,8 @@ static void check_served(model_t *m, const block_t *b, const wish_t *w)
     size_t alignment = w->alignment > EA_HEAP_ALIGN ? w->alignment : EA_HEAP_ALIGN;
     MUST(m, ((uintptr_t)b->ptr & (alignment - 1)) == 0, "a block is not aligned");
     if (b->in_pool) {
-        MUST(m, w->capabilities == 0 && w->alignment <= EA_HEAP_ALIGN && !w->long_lived,
-             "a pool block for a special request");
+        bool special = w->capabilities != 0 || w->alignment > EA_HEAP_ALIGN || w->long_lived;
+        MUST(m, !special || m->offered != NULL, "a pool block for a special request");
         return;
     }
     const area_t *mine = area_of(m, b->ptr);

@@ -416,6 +416,29 @@ TEST(allocator_names_the_last_reason_and_not_one_that_was_overcome, RAM)
 }
 #endif
 
+#if EA_CFG_ALLOC_POOLS
+#define CLASSES(CLASS, name) CLASS(name, only, 96, 4)
+EA_POOLSET_DEFINE_CLASSES_STATIC(pools, CLASSES, EA_POOLSET_STRICT, 0, NULL);
+
+TEST(allocator_gives_a_pool_block_back_that_the_budget_refuses, RAM)
+{
+    REQUIRE(ea_accounts_init(&book, nodes, 5, NULL) == EA_OK);
+    ea_account_t *radio = account("radio", 0, 90); /* for the request, not for the block */
+    const ea_allocator_options_t o = {.accounts = &book};
+    REQUIRE(radio && begin(&o));
+    REQUIRE(ea_allocator_set_pools(&a, &pools) == EA_OK);
+    EXPECT(ea_malloc_ex(&a, 8, &(ea_request_t){.owner = radio}) == NULL);
+    EXPECT_EQ(used_by(radio), 0);
+    EXPECT_SOUND(&a);
+    void *block = ea_malloc(&a, 8);
+    EXPECT(ea_poolset_owns(&pools, block));
+    EXPECT_EQ(ea_free(&a, block), EA_OK);
+    EXPECT_EQ(stats_of(&a).n_damaged, 0);
+    EXPECT_EQ(ea_allocator_set_pools(&a, NULL), EA_OK);
+    EXPECT_END(&a);
+}
+#endif
+
 TEST(allocator_hands_blocks_over, RAM)
 {
     REQUIRE(ea_accounts_init(&book, nodes, 5, NULL) == EA_OK);
@@ -512,6 +535,23 @@ TEST(allocator_names_the_first_bad_byte_and_the_neighbours, RAM)
     EXPECT_EQ(ea_free(&a, block), EA_OK);
     EXPECT_EQ(ea_free(&a, below), EA_OK);
     EXPECT_EQ(ea_free(&a, above), EA_OK);
+    EXPECT_END(&a);
+}
+
+TEST(allocator_reports_damage_of_a_block_without_neighbours, RAM)
+{
+    REQUIRE(begin(NULL));
+    char *block = ea_malloc(&a, 41);
+    REQUIRE(block != NULL);
+    block[41] ^= 1;
+    EXPECT_EQ(ea_free(&a, block), EA_ERR_CORRUPT);
+#if EA_CFG_ALLOC_REPORT
+    ea_guard_report_t report;
+    ea_allocator_last_damage(&a, &report);
+    EXPECT(report.block == block && report.below.block == NULL && report.above.block == NULL);
+#endif
+    block[41] ^= 1;
+    EXPECT_EQ(ea_free(&a, block), EA_OK);
     EXPECT_END(&a);
 }
 
@@ -627,6 +667,9 @@ TEST_MAIN(
     &allocator_merges_all_that_is_deferred_before_it_refuses,
 #endif
 #if HAS_OWNERS
+#if EA_CFG_ALLOC_POOLS
+    &allocator_gives_a_pool_block_back_that_the_budget_refuses,
+#endif
 #if EA_CFG_ALLOC_RECLAIM && EA_CFG_ALLOC_REPORT
     &allocator_names_the_last_reason_and_not_one_that_was_overcome,
 #endif
@@ -638,6 +681,7 @@ TEST_MAIN(
 #endif
 #if EA_CFG_GUARD >= 1
     &allocator_names_the_first_bad_byte_and_the_neighbours,
+    &allocator_reports_damage_of_a_block_without_neighbours,
     &allocator_asks_the_application_what_to_do_about_damage,
 #endif
 #if EA_CFG_ALLOC_PRESSURE && EA_CFG_ALLOC_REPORT

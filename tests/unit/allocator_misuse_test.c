@@ -98,6 +98,27 @@ TEST(allocator_charges_the_owner_of_interrupts_for_what_they_take, RAM)
 }
 #endif
 
+/* --- pointers --------------------------------------------------------------------------------- */
+
+TEST(allocator_refuses_every_pointer_into_a_block, RAM)
+{
+    REQUIRE(ea_allocator_init(&a, NULL) == EA_OK);
+    REQUIRE(ea_allocator_add_region(&a, tap_ram(), RAM, NULL) == EA_OK);
+    static const unsigned char fill[] = {0, 0xFF, 0x08, 0x81};
+    char *block = ea_malloc(&a, 300), *above = ea_malloc(&a, 40);
+    for (unsigned k = 0; k < sizeof fill; k++) {
+        memset(block, fill[k], 300);
+        for (unsigned i = 1; i < 300; i++) {
+            /* Without tags there are the heap's own checks, which see the alignment. */
+            if (!EA_CFG_TAGS && i % EA_HEAP_ALIGN == 0) continue;
+            EXPECT(ea_free(&a, block + i) != EA_OK);
+        }
+    }
+    EXPECT_EQ(ea_free(&a, block), EA_OK);
+    EXPECT_EQ(ea_free(&a, above), EA_OK);
+    EXPECT_END(&a);
+}
+
 /* --- when memory ends ------------------------------------------------------------------------- */
 
 static bool begin(const ea_region_options_t *options)
@@ -162,6 +183,9 @@ TEST(allocator_does_not_count_as_free_what_is_kept_for_others, RAM)
     const ea_region_options_t options = {.capabilities = EA_CAP_DMA, .reserve_bytes = 3000};
     const ea_request_t dma = {.capabilities = EA_CAP_DMA};
     ea_failure_t f;
+    REQUIRE(begin(&(ea_region_options_t){.capabilities = EA_CAP_DMA, .reserve_bytes = SIZE_MAX}));
+    EXPECT(ea_malloc(&a, 100) == NULL); /* all of it is kept */
+    EXPECT_END(&a);
     REQUIRE(begin(&options));
     fill_memory();
     ea_allocator_last_failure(&a, &f);
@@ -253,6 +277,7 @@ TEST_MAIN(
     &allocator_never_charges_an_account_of_another_book, &allocator_without_a_book_charges_nobody,
     &allocator_charges_the_owner_of_interrupts_for_what_they_take,
 #endif
+    &allocator_refuses_every_pointer_into_a_block,
 #if EA_CFG_ALLOC_RECLAIM
     &allocator_asks_lying_reclaimers_once_even_if_they_are_added_anew,
 #endif
