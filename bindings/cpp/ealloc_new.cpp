@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// operator new and delete over the allocator of bindings/libc/ealloc_malloc.h: plain, array, aligned
-// (C++17), sized and nothrow. Blocks of new and of malloc are of one allocator and may not be mixed
-// all the same.
+// operator new and delete over the allocator of bindings/libc/ealloc_malloc.h: plain, array,
+// aligned (C++17), sized and nothrow. Blocks of new and of malloc are of one allocator and may not
+// be mixed all the same.
 //
 // What new does when there is no memory and the new handler, if there is one, gave up:
 //   with exceptions      it throws std::bad_alloc
@@ -88,7 +88,8 @@ void release(void *ptr) noexcept
 void *operator new(std::size_t n) { return demand(n, 0, CALLER); }
 void *operator new[](std::size_t n) { return demand(n, 0, CALLER); }
 void *operator new(std::size_t n, const std::nothrow_t &) noexcept { return attempt(n, 0, CALLER); }
-void *operator new[](std::size_t n, const std::nothrow_t &) noexcept { return attempt(n, 0, CALLER); }
+void *operator new[](std::size_t n, const std::nothrow_t &) noexcept
+{ return attempt(n, 0, CALLER); }
 void operator delete(void *p) noexcept { release(p); }
 void operator delete[](void *p) noexcept { release(p); }
 void operator delete(void *p, std::size_t) noexcept { release(p); }
@@ -101,8 +102,10 @@ using std::align_val_t;
 static inline std::size_t bytes(align_val_t a) { return static_cast<std::size_t>(a); }
 void *operator new(std::size_t n, align_val_t a) { return demand(n, bytes(a), CALLER); }
 void *operator new[](std::size_t n, align_val_t a) { return demand(n, bytes(a), CALLER); }
-void *operator new(std::size_t n, align_val_t a, const std::nothrow_t &) noexcept { return attempt(n, bytes(a), CALLER); }
-void *operator new[](std::size_t n, align_val_t a, const std::nothrow_t &) noexcept { return attempt(n, bytes(a), CALLER); }
+void *operator new(std::size_t n, align_val_t a, const std::nothrow_t &) noexcept
+{ return attempt(n, bytes(a), CALLER); }
+void *operator new[](std::size_t n, align_val_t a, const std::nothrow_t &) noexcept
+{ return attempt(n, bytes(a), CALLER); }
 void operator delete(void *p, align_val_t) noexcept { release(p); }
 void operator delete[](void *p, align_val_t) noexcept { release(p); }
 void operator delete(void *p, std::size_t, align_val_t) noexcept { release(p); }

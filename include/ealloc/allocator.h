@@ -33,7 +33,8 @@
  *
  * Context. With EA_CFG_ALLOC_LOCKING any number of tasks may call everything here, and an interrupt
  * may call ea_malloc(), ea_malloc_ex(), ea_free() and the functions that only read; a region that
- * is locked by the interrupted task is passed over. Without it (0) one context at a time may use an
+ * is locked by the interrupted task is passed over, and so are pools whose blocks have tags if the
+ * allocator is. Without it (0) one context at a time may use an
  * allocator; an interrupt then frees with ea_free_isr(). No lock is held for longer than one
  * constant-time operation of a heap, and none while a callback runs or contents are copied.
  */
@@ -130,7 +131,9 @@ typedef enum { EA_LIFETIME_ANY = 0, EA_LIFETIME_LONG = 1 } ea_lifetime_t;
 /* NULL, or all zero, means as ea_malloc(). */
 typedef struct {
     size_t alignment_bytes; /* a power of two; 0: any */
-    uint64_t timeout_us;    /* wait so long for memory or budget; EA_WAIT_FOREVER has no end */
+    uint64_t timeout_us;    /* wait so long for memory or budget; EA_WAIT_FOREVER has no end. Budget
+                               that comes back by other ways than a free or a transfer here, such
+                               as a higher limit, is noticed at the next free */
     ea_account_t *owner;    /* NULL: the current owner of the task */
     uint32_t capabilities;
     uint8_t priority; /* 0 to 255; see EA_PRIORITY_CRITICAL. 0: as the owner's account has */
@@ -483,7 +486,8 @@ EA_NODISCARD void *ea_aligned_realloc(ea_allocator_t *allocator, void *ptr, size
                                       size_t size_bytes);
 
 /* Free a block; ptr NULL does nothing. In an interrupt that finds the block's region locked the
- * block is put aside (nothing is lost) and merged by the next task that allocates or frees.
+ * block is put aside (nothing is lost) and merged by the next task that allocates or frees,
+ * or by one that waits, which the interrupt wakes.
  * Returns  EA_OK; EA_ERR_DOUBLE_FREE, EA_ERR_CORRUPT, EA_ERR_FOREIGN as far as checks and guards
  *          can tell, EA_ERR_NOT_OWNER if options.strict_owner forbids it: nothing is freed then.
  * Context  task or interrupt, see above. Cost O(regions). */

@@ -186,7 +186,8 @@ ea_status_t ea_allocator_add_reclaimer(alloc_t *a, ea_reclaimer_t *reclaimer)
         if (r == reclaimer) status = EA_ERR_INVALID;
     if (status == EA_OK) {
         while (*at && (*at)->cost <= reclaimer->cost) at = &(*at)->eai_next;
-        reclaimer->eai_serial = ++a->eai_reclaimer_serial;
+        reclaimer->eai_serial = a->eai_reclaimer_serial + 1u;
+        EAI_POKE(&a->eai_reclaimer_serial, reclaimer->eai_serial);
         reclaimer->eai_n_busy = 0;
         reclaimer->eai_next = *at;
         *at = reclaimer;

@@ -141,6 +141,7 @@ static bool begin(void)
     const ea_account_limits_t all = {.max = 60 * KB};
     ea_allocator_options_t options = {
         .secret = 0x5EC4E7u, .damage = EA_GUARD_CALL, .on_damage = on_damage};
+    options.quarantine_bytes = EA_CFG_GUARD >= 3 ? 4 * KB : 0;
     n_wrong = first_wrong = n_reports = 0;
     is_over = false;
 #if EA_CFG_ALLOC_LOCKING == 3

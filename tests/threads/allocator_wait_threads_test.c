@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/bits.h" /* the lines are counted by looking at them */
 #include "ealloc/allocator.h"
 #include "tap.h"
 
@@ -109,11 +110,12 @@ static unsigned count_line(const ea_waitq_t *line)
     unsigned n = 0;
     ea_port_irq_t irq = ea_port_irq_mask();
     const eai_waitq_table_t *table = line->eai_table;
-    for (uint32_t slot = 0; table != NULL && slot < EA_CFG_WAIT_LEVELS; slot++) {
-        if (!(table->eai_levels & (0x80000000u >> slot))) continue;
-        const ea_waiter_t *waiter = table->eai_first[slot];
+    uint32_t levels = table == NULL ? 0 : table->eai_levels;
+    for (unsigned slot = 0; slot < EA_CFG_WAIT_LEVELS; slot++) {
+        if ((levels & eai_bit(slot)) == 0) continue;
+        const ea_waiter_t *first = table->eai_first[slot], *waiter = first;
         do n++;
-        while ((waiter = waiter->eai_next) != table->eai_first[slot]);
+        while ((waiter = waiter->eai_next) != first);
     }
     ea_port_irq_restore(irq);
     return n;

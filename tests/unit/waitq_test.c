@@ -239,8 +239,53 @@ TEST(waitq_agrees_with_a_table_after_any_sequence, 0)
     EXPECT(ea_waitq_is_empty(&queue));
 }
 
-TEST_MAIN(&waitq_of_zeros_is_empty, &waitq_serves_equals_in_order_of_arrival,
-          &waitq_serves_the_more_urgent_first, &waitq_treats_priorities_above_the_last_level_alike,
+TEST(waitq_lets_one_return_to_the_beginning_of_its_level, 0)
+{
+    enter(&waiters[0], 1);
+    enter(&waiters[1], 1);
+    enter(&waiters[2], 0);
+    ea_waiter_init(&waiters[3], 1);
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_waitq_return_locked(&queue, &waiters[3]);
+    ea_port_irq_restore(irq);
+    serve(&waiters[3]);
+    serve(&waiters[0]);
+    serve(&waiters[1]);
+    serve(&waiters[2]);
+    EXPECT(ea_waitq_is_empty(&queue));
+}
+
+static void move(ea_waitq_t *to, ea_waiter_t *waiter, uint32_t priority)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    ea_waitq_move_locked(to, waiter, priority);
+    ea_port_irq_restore(irq);
+}
+
+TEST(waitq_moves_waiters_between_levels_and_queues, 0)
+{
+    static ea_waitq_t other;
+    for (unsigned i = 0; i < 3; i++) enter(&waiters[i], 0);
+    move(&queue, &waiters[0], 0); /* to the end of its own level */
+    EXPECT(first() == &waiters[1]);
+    move(&other, &waiters[1], 0);
+    EXPECT(first() == &waiters[2]);
+    EXPECT(!ea_waitq_is_empty(&other));
+    move(&other, &waiters[2], 0);
+    move(&queue, &waiters[1], 0);
+    serve(&waiters[0]);
+    serve(&waiters[1]);
+    EXPECT(ea_waitq_is_empty(&queue));
+    move(&queue, &waiters[2], 0);
+    EXPECT(ea_waitq_is_empty(&other));
+    serve(&waiters[2]);
+    EXPECT(ea_waitq_is_empty(&queue));
+}
+
+TEST_MAIN(&waitq_lets_one_return_to_the_beginning_of_its_level,
+          &waitq_moves_waiters_between_levels_and_queues, &waitq_of_zeros_is_empty,
+          &waitq_serves_equals_in_order_of_arrival, &waitq_serves_the_more_urgent_first,
+          &waitq_treats_priorities_above_the_last_level_alike,
           &waitq_hands_over_the_result_it_was_given,
           &waitq_timeout_leaves_the_queue_as_if_it_had_never_come,
           &waitq_cancel_ends_a_wait_without_a_result,
