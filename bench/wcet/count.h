@@ -48,6 +48,27 @@ typedef enum {
     OP_GUARD_CHECK,
     OP_GUARD_UNDRESS,
     OP_GUARD_RELABEL,
+    OP_EMIT_UNHEARD, /* nobody listens to the kind                   */
+    OP_EMIT,         /* one listener, itself an empty function       */
+    OP_EMIT_ISR,     /* into the ring                                */
+    OP_EMIT_LOST,    /* the ring is full                             */
+    OP_LISTEN,
+    OP_UNLISTEN,
+    OP_UPDATE,        /* the level stays                              */
+    OP_UPDATE_LEVEL,  /* the level changes                            */
+    OP_UPDATE_TOTAL,  /* the total does                               */
+    OP_PROGRESS_IDLE, /* nobody waits                                 */
+    OP_STALL,         /* begin, end or progress within a period       */
+    OP_STALL_PERIOD,  /* over the end of a period, or of ten thousand */
+    OP_TRIGGER,
+    OP_ACCOUNT_CHARGE_1, /* of the root itself */
+    OP_ACCOUNT_RETURN_1,
+    OP_ACCOUNT_REFUSE_1,
+    OP_ACCOUNT_CHARGE_3, /* two levels below it */
+    OP_ACCOUNT_RETURN_3,
+    OP_ACCOUNT_REFUSE_3,
+    OP_ACCOUNT_CHARGE_BATCH, /* two levels below it, with a batch at each */
+    OP_ACCOUNT_RETURN_BATCH,
     N_OPS
 } op_t;
 

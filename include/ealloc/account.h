@@ -154,7 +154,7 @@ typedef struct {
                           exact where none of these has a batch or a min, else more by what
                           they held                                                            */
     size_t credit;     /* granted by the parent: used + idle                                   */
-    size_t n_live;     /* charges not returned; 0 where EA_CFG_ACCOUNT_COUNT is 0              */
+    size_t n_live;     /* charges less returns; 0 where EA_CFG_ACCOUNT_COUNT is 0              */
     size_t n_refused;  /* charges of this very account that were refused, here or above        */
     size_t n_limited;  /* charges, of this account or below, that this one's limit refused     */
     size_t n_overruns; /* charges that this one's limit would have refused but for
@@ -169,7 +169,7 @@ typedef struct {
 
 /* What ea_accounts_check() found. */
 typedef struct {
-    const char *invariant; /* "C1".."C9" and its sentence; static storage; NULL: none broken */
+    const char *invariant; /* "C1".."C8" and its sentence; static storage; NULL: none broken */
     const void *where;     /* the account or reservation that breaks it                      */
 } ea_accounts_fault_t;
 
@@ -199,10 +199,11 @@ EA_NODISCARD ea_account_t *ea_account_create(ea_accounts_t *book, ea_account_t *
 EA_NODISCARD ea_status_t ea_account_delete(ea_account_t *account);
 
 /* Change the limits, also while charges are under way. A higher min is taken from the parent. A max
- * below the usage is allowed: nothing more is granted until it has sunk.
+ * below the usage is allowed: idle credit is called back, and nothing more is granted until the
+ * usage has sunk, but from what accounts with a batch keep of what is returned meanwhile.
  * Returns  EA_OK; EA_ERR_LIMIT: the parent or one above it cannot give the min; EA_ERR_INVALID: the
  *          min is above the max, or account is none. Then nothing changed.
- * Context  any; tree. Cost O(depth), or of a refused charge. */
+ * Context  any; tree. Cost that of a refused charge. */
 EA_NODISCARD ea_status_t ea_account_set_limits(ea_account_t *account,
                                                const ea_account_limits_t *limits);
 
@@ -247,7 +248,7 @@ EA_NODISCARD bool ea_account_is_below(const ea_account_t *account, const ea_acco
  * Returns  EA_OK; EA_ERR_LIMIT: nothing was charged, and *refuser (which may be NULL) is the
  *          account whose limit stood against it: account itself or one above it.
  * Cost     O(1) where the account holds the credit (bench/wcet: account_charge); else O(depth). A
- *          refusal O(nodes * depth) where some account has a batch or a min, since idle credit is
+ *          refusal O(nodes * depth^2) where some account has a batch or a min, since idle credit is
  *          called back first; else O(depth). */
 EA_NODISCARD ea_status_t ea_account_charge(ea_account_t *account, size_t n, ea_account_t **refuser);
 

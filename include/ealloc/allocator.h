@@ -21,7 +21,7 @@
  *        one added first. Regions for critical requests are open to those only.
  *     4  what was freed in interrupts and waits to be merged, and the quarantine
  *     5  reclaimers, cheapest first, each once; those of owners who use no more than their low mark
- *        only after all others
+ *        only after all others (one whose owner comes under that mark meanwhile may be asked again)
  *     6  one step of compaction, if there is a hook for it
  *     7  a critical request: the reserve
  *     8  waiting, as long as the request says
@@ -119,10 +119,12 @@ typedef struct {
                              block. */
     size_t span_bytes;    /* as in ea_heap_options_t: how far the region may grow; 0: not at all */
     ea_heap_fit_t fit;
-    void *lock; /* EA_CFG_ALLOC_LOCKING 3: the application's lock object of this region */
+    void *lock; /* EA_CFG_ALLOC_LOCKING 3: the application's lock object of this region, which lives
+                   as long as the allocator; NULL: the allocator's own */
 } ea_region_options_t;
 
-/* How long a block will live, if the caller knows. */
+/* How long a block will live, if the caller knows: long-lived ones do not come from pools, and from
+ * regions whose policy is low fragmentation first. */
 typedef enum { EA_LIFETIME_ANY = 0, EA_LIFETIME_LONG = 1 } ea_lifetime_t;
 
 /* NULL, or all zero, means as ea_malloc(). */
@@ -135,6 +137,7 @@ typedef struct {
     ea_policy_t policy;
     ea_lifetime_t lifetime;
     bool zeroed;
+    const void *caller; /* the call site to note; NULL: where the function was called */
 } ea_request_t;
 
 /* --- when memory ends ------------------------------------------------------------------------- */
@@ -145,7 +148,7 @@ typedef struct {
 
 /* The last request that was refused. Sequence 0: none was. */
 typedef struct {
-    uint32_t sequence; /* counts refusals */
+    uint32_t sequence; /* counts refusals; in a handler: how often it was asked before */
     ea_reason_t reason;
     uint16_t owner;   /* account id; 0: none */
     uint16_t limiter; /* EA_REASON_OVER_LIMIT: the account whose limit it was */
@@ -160,8 +163,9 @@ typedef struct {
 
 /* Memory that its holder can do without for a while: a cache. The caller's object, in use from add
  * to remove; fields but eai_ are set before. reclaim is called by a task whose request failed, with
- * no lock held; it frees what it can, into this allocator, and says how many bytes. It may
- * allocate; a request that fails inside it does not come here again. */
+ * no lock held; it frees what it can, into this allocator, and says how many bytes: 0, and nothing
+ * is tried for its sake. It may allocate; a request that fails inside it does not come here again.
+ */
 typedef struct ea_reclaimer ea_reclaimer_t;
 struct ea_reclaimer {
     size_t (*reclaim)(void *context, size_t wanted_bytes);
@@ -201,9 +205,9 @@ typedef struct {
 /* NULL, or all zero: no owners, no listeners, damage is reported and refused. */
 typedef struct {
     ea_accounts_t *accounts;  /* the book of the owners; EAI_ALLOC_OWNERS */
-    ea_account_t *owner;      /* of requests by tasks that have no current owner; NULL: nobody's,
-                                 which no budget limits */
-    ea_account_t *isr_owner;  /* of requests by interrupts; NULL: as owner */
+    ea_account_t *owner;      /* of requests by tasks that have no current owner, or one of another
+                                 book; NULL: nobody's, which no budget limits */
+    ea_account_t *isr_owner;  /* the same for interrupts; NULL: as owner */
     ea_events_t *events;      /* where events go; NULL: nowhere. EA_CFG_ALLOC_REPORT */
     uintptr_t secret;         /* random at each boot: canaries and tags are made of it */
     ea_guard_policy_t damage; /* what to do when damage is found */
@@ -257,6 +261,12 @@ typedef struct {
     const void *region; /* memory of the region as given to add; NULL: the pool set's */
 } ea_block_info_t;
 
+/* A block in the middle of a realloc, on the stack of the task that does it; private. */
+typedef struct eai_moving {
+    struct eai_moving *eai_next;
+    const void *eai_to; /* where its tag will be, and is not yet */
+} eai_moving_t;
+
 /* One region; private. A slot that is free has begin == end. */
 typedef struct {
     char *eai_begin; /* first byte of its memory */
@@ -265,10 +275,10 @@ typedef struct {
     uint32_t eai_capabilities;
     uint8_t eai_priority;
     uint8_t eai_policy;
-    uint8_t eai_line_log2; /* 0: none */
-    uint8_t eai_serial;    /* order of adding */
-    bool eai_is_ordinary;  /* any request may have any of it, as it is */
-    uint16_t eai_n_moving; /* blocks between two parts of a realloc */
+    uint8_t eai_line_log2;         /* 0: none */
+    uint8_t eai_serial;            /* order of adding */
+    bool eai_is_ordinary;          /* any request may have any of it, as it is */
+    struct eai_moving *eai_moving; /* blocks between two parts of a realloc */
     size_t eai_reserve_bytes;
 #if EA_CFG_CHECK_LEVEL >= 2
     uint32_t eai_seal; /* of all above but the moving blocks */
@@ -328,8 +338,14 @@ typedef struct ea_allocator {
     void *eai_compact_context;
 #endif
 #if EA_CFG_ALLOC_WAIT
-    ea_waitq_t eai_waiting;
+    ea_waitq_t eai_waiting; /* for memory */
+#if EAI_ALLOC_OWNERS
+    ea_waitq_t eai_short; /* for their owners' budget */
+    uint32_t eai_n_short;
+#endif
     uint32_t eai_tickets;
+    uint32_t eai_n_serving; /* tasks that serve */
+    bool eai_is_crossed;    /* two of them did at the same time */
 #endif
 #if EA_CFG_ALLOC_RESERVE
     void *eai_reserve;
@@ -383,7 +399,8 @@ ea_status_t ea_allocator_deinit(ea_allocator_t *allocator, size_t *n_live);
 
 /* Add memory; it becomes a heap of its own. The allocator may be in use.
  * Returns  EA_OK; EA_ERR_INVALID if mem is NULL, overlaps a region, is too small for a heap, or an
- *          option is not possible; EA_ERR_RANGE if there are EA_CFG_ALLOC_REGIONS already.
+ *          option is not possible; EA_ERR_RANGE if there are EA_CFG_ALLOC_REGIONS already. Then
+ *          nothing changed.
  * Owns     the allocator uses mem until it is removed. No alignment is asked of mem.
  * Context  task. Cost O(regions). */
 EA_NODISCARD ea_status_t ea_allocator_add_region(ea_allocator_t *allocator, void *mem,
@@ -397,8 +414,10 @@ EA_NODISCARD ea_status_t ea_allocator_add_region(ea_allocator_t *allocator, void
 EA_NODISCARD ea_status_t ea_allocator_remove_region(ea_allocator_t *allocator, void *mem,
                                                     size_t *n_live);
 
-/* Move the end of the region at mem up or down; as ea_heap_grow(), ea_heap_shrink(). Context:
- * task. */
+/* Move the end of the region at mem up or down.
+ * Returns  as ea_heap_grow(), ea_heap_shrink(); EA_ERR_NOT_FOUND: no region begins at mem;
+ *          EA_ERR_INVALID: it would grow into another one. Then nothing changed.
+ * Context  task. Cost O(regions). */
 EA_NODISCARD ea_status_t ea_allocator_grow_region(ea_allocator_t *allocator, void *mem,
                                                   size_t new_size_bytes);
 EA_NODISCARD ea_status_t ea_allocator_shrink_region(ea_allocator_t *allocator, void *mem,
@@ -408,9 +427,10 @@ EA_NODISCARD ea_status_t ea_allocator_shrink_region(ea_allocator_t *allocator, v
 /* Serve small requests from set, or (NULL) no longer. The set's strategy may be strict or next
  * larger; the allocator does the rest. Where blocks are tagged, their tags take a block of a
  * region.
- * Returns  EA_OK; EA_ERR_INVALID if the set waits or has a heap; EA_ERR_NO_MEMORY if there is no
- *          room for tags; EA_ERR_BUSY if blocks of the set before are live, as far as pools know
- *          (EA_CFG_POOL_STATS, EA_CFG_POOL_VALIDATE): nothing changed.
+ * Returns  EA_OK; EA_ERR_INVALID if the set waits or has a heap, or the blocks of a class are no
+ *          multiple of EA_HEAP_ALIGN; EA_ERR_NO_MEMORY if there is no room for tags; EA_ERR_BUSY if
+ *          blocks of the set before are live, as far as pools know (EA_CFG_POOL_STATS,
+ *          EA_CFG_POOL_VALIDATE): nothing changed.
  * Owns     the allocator uses set until another one, or NULL, is set.
  * Context  task, while no other context allocates or frees. */
 EA_NODISCARD ea_status_t ea_allocator_set_pools(ea_allocator_t *allocator, ea_poolset_t *set);
@@ -473,8 +493,9 @@ EA_NODISCARD size_t ea_usable_size_bytes(const ea_allocator_t *allocator, const 
 
 #if EAI_ALLOC_OWNERS
 /* Hand the block over to another account, which is charged before the old one gets its own back.
- * Returns  EA_OK; EA_ERR_LIMIT if to's budget refuses; what ea_free() says of a damaged or foreign
- *          block: nothing changed. to NULL: nobody's.
+ * Returns  EA_OK; EA_ERR_LIMIT if to's budget refuses; EA_ERR_INVALID if ptr is NULL or to of
+ *          another book; what ea_free() says of a damaged or foreign block: nothing changed. to
+ *          NULL: nobody's.
  * Context  task. */
 EA_NODISCARD ea_status_t ea_transfer(ea_allocator_t *allocator, void *ptr, ea_account_t *to);
 #endif
@@ -484,7 +505,8 @@ EA_NODISCARD ea_status_t ea_transfer(ea_allocator_t *allocator, void *ptr, ea_ac
  * max_steps blocks a call. All zero in cursor begins.
  * Returns  EA_ERR_AGAIN: call again with the same cursor; EA_OK: done, their number in *n_freed
  *          (may be NULL), which counts on through the calls; EA_ERR_BUSY: another walk is under
- *          way; EA_ERR_CORRUPT: damage on the way.
+ *          way; EA_ERR_CORRUPT: damage on the way, go on with the same cursor; EA_ERR_INVALID:
+ *          owner is 0.
  * Context  task; others may use the allocator meanwhile, but not that owner's blocks. */
 EA_NODISCARD ea_status_t ea_free_all(ea_allocator_t *allocator, uint16_t owner,
                                      ea_allocator_cursor_t *cursor, size_t max_steps,
@@ -499,7 +521,8 @@ EA_NODISCARD ea_status_t ea_block_info(const ea_allocator_t *allocator, const vo
 
 /* Visit live blocks, at most about max_steps a call; owner 0 means every owner's. For reports such
  * as "owner gone": what an account that cannot be deleted still holds. The visitor is called with
- * no lock held and must not free.
+ * no lock held and must not free. Where others are at work it may hear of a block that was freed
+ * since, and not of one that is just being resized.
  * Returns  as ea_free_all(). Context: task. */
 typedef void (*ea_allocator_visit_t)(void *context, const ea_block_info_t *info);
 EA_NODISCARD ea_status_t ea_allocator_walk(ea_allocator_t *allocator, uint16_t owner,
@@ -532,18 +555,22 @@ void ea_allocator_set_compact(ea_allocator_t *allocator, ea_compact_t compact, v
 #if EA_CFG_ALLOC_RESERVE
 /* Keep reserve_bytes of the ordinary region asked first that has them, for critical requests. It is
  * filled again by itself when memory comes back. 0: none.
- * Returns  EA_OK; EA_ERR_NO_MEMORY: as much as there is, filled up later. Context: task. */
+ * Returns  EA_OK; EA_ERR_NO_MEMORY: it is not there in one piece now, and filled up later, or what
+ *          another task just set is; EA_ERR_INVALID: no region could ever hold it, and there is no
+ *          reserve now.
+ * Context  task. */
 ea_status_t ea_allocator_set_reserve(ea_allocator_t *allocator, size_t reserve_bytes);
 #endif
 
 #if EA_CFG_ALLOC_HANDLER
-/* The last link before refusal; NULL: none. Called by the task whose request fails, no lock
- * held. */
+/* The last link before refusal; NULL: none. Called by the task whose request fails, no lock held;
+ * it may do whatever a task may, and a request that fails inside it does not come here again.
+ * Context  task. */
 void ea_allocator_set_handler(ea_allocator_t *allocator, ea_handler_t handler, void *context);
 #endif
 
 #if EA_CFG_ALLOC_REPORT
-/* The last refusal. Context: any but an interrupt. Cost O(1). */
+/* The last refusal. Context: any. Cost O(1). */
 void ea_allocator_last_failure(const ea_allocator_t *allocator, ea_failure_t *failure);
 #endif
 
@@ -555,10 +582,12 @@ void ea_allocator_last_damage(const ea_allocator_t *allocator, ea_guard_report_t
 
 /* --- numbers and switches --------------------------------------------------------------------- */
 
-/* Sums over regions. Cost O(regions); the largest of them is exact. Context: task. */
+/* Sums over regions and pools; largest_free_bytes is that of the best region for a request that may
+ * use it. Context: task. Cost O(regions), and what is deferred. */
 void ea_allocator_stats(const ea_allocator_t *allocator, ea_allocator_stats_t *stats);
 
-/* One region's heap statistics, by its memory as given to add. Returns EA_OK; EA_ERR_NOT_FOUND. */
+/* One region's heap statistics, by its memory as given to add. Returns EA_OK; EA_ERR_NOT_FOUND.
+ * Context: task. Cost O(regions). */
 ea_status_t ea_allocator_region_stats(const ea_allocator_t *allocator, const void *mem,
                                       ea_heap_stats_t *stats);
 

@@ -137,6 +137,14 @@
 #define EA_CFG_ARENA_GUARD 1
 #endif
 
+/* Links between a pool's free blocks are encoded with a key of the pool and a secret, so that a
+ * write to a freed block leads the pool nowhere: 0 or 1; needs EA_CFG_POOL_VALIDATE, which says
+ * where nowhere is. Costs a word a pool and at most 6 instructions an operation. A heap's links
+ * check each other instead, from EA_CFG_CHECK_LEVEL 2 on. */
+#ifndef EA_CFG_ENCODE_LINKS
+#define EA_CFG_ENCODE_LINKS 0
+#endif
+
 /* A tag on every block of an allocator: whose it is, who asked for it and when. 0 or 1. Costs 8
  * bytes a block (64-bit: 16), which guards need anyhow, and about 15 instructions in alloc. Without
  * tags no block can be charged to its owner when it is freed. */
@@ -317,6 +325,12 @@
 #endif
 #if EA_CFG_ARENA_GUARD != 0 && EA_CFG_ARENA_GUARD != 1
 #error "EA_CFG_ARENA_GUARD is 0 or 1"
+#endif
+#if EA_CFG_ENCODE_LINKS != 0 && EA_CFG_ENCODE_LINKS != 1
+#error "EA_CFG_ENCODE_LINKS is 0 or 1"
+#endif
+#if EA_CFG_ENCODE_LINKS && !EA_CFG_POOL_VALIDATE
+#error "EA_CFG_ENCODE_LINKS needs EA_CFG_POOL_VALIDATE"
 #endif
 #if EA_CFG_TAGS != 0 && EA_CFG_TAGS != 1
 #error "EA_CFG_TAGS is 0 or 1"

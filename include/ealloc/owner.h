@@ -7,7 +7,8 @@
  *         packet_t *packet = make_packet(); // whatever that allocates is radio's
  *     }
  *
- * In an interrupt the interrupts' owner pays, not that of the task it came upon.
+ * In an interrupt the interrupts' owner pays, not that of the task it came upon. An allocator with
+ * another book of accounts takes no notice: there, its default owner pays.
  *
  * Context: the one whose stack it is. Cost of every function: O(1).
  */

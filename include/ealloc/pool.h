@@ -59,13 +59,13 @@ extern "C" {
 
 /* What callers compile in is part of three symbols' names, so that a library built with other knobs
  * fails to link. */
-#define EAI_POOL_PASTE(name, validate, stats, slabs, wait, atomics)                                \
-    name##_v##validate##s##stats##n##slabs##w##wait##a##atomics
-#define EAI_POOL_EXPAND(name, validate, stats, slabs, wait, atomics)                               \
-    EAI_POOL_PASTE(name, validate, stats, slabs, wait, atomics)
+#define EAI_POOL_PASTE(name, validate, stats, slabs, wait, atomics, encode)                        \
+    name##_v##validate##s##stats##n##slabs##w##wait##a##atomics##e##encode
+#define EAI_POOL_EXPAND(name, validate, stats, slabs, wait, atomics, encode)                       \
+    EAI_POOL_PASTE(name, validate, stats, slabs, wait, atomics, encode)
 #define EAI_POOL_NAME(name)                                                                        \
     EAI_POOL_EXPAND(name, EA_CFG_POOL_VALIDATE, EA_CFG_POOL_STATS, EA_CFG_POOL_SLABS,              \
-                    EA_CFG_POOL_WAIT, EA_CFG_ATOMICS)
+                    EA_CFG_POOL_WAIT, EA_CFG_ATOMICS, EA_CFG_ENCODE_LINKS)
 #if !defined(DOXYGEN)
 #define ea_pool_init_aligned EAI_POOL_NAME(ea_pool_init_aligned)
 #define ea_pool_alloc EAI_POOL_NAME(ea_pool_alloc)
@@ -118,6 +118,9 @@ typedef struct ea_pool {
 #endif
 #if EA_CFG_POOL_WAIT
     ea_waitq_t eai_waiting;
+#endif
+#if EA_CFG_ENCODE_LINKS
+    uint32_t eai_secret;
 #endif
 } ea_pool_t;
 
@@ -206,6 +209,11 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
 #else
 #define EAI_POOL_WAITING_FIELD
 #endif
+#if EA_CFG_ENCODE_LINKS
+#define EAI_POOL_SECRET_FIELD , 0
+#else
+#define EAI_POOL_SECRET_FIELD
+#endif
 
 /* Define a pool object called name, of n_blocks blocks of at least block_size bytes. Use it at file
  * scope; the object has external linkage (EA_POOL_DECLARE in other files), or with _STATIC is
@@ -250,6 +258,7 @@ typedef EAI_SHARED(uint32_t) eai_pool_bits_t;
             EAI_POOL_LOG2(align), 0, EAI_POOL_MASK_FIELD(block, n_blocks) NULL,                    \
             (base) + ((size_t)(n_blocks) * (block)-EAI_POOL_LOG2(align))                           \
                          EAI_POOL_LOCAL_FIELD EAI_POOL_COUNTERS_FIELD EAI_POOL_WAITING_FIELD       \
+                             EAI_POOL_SECRET_FIELD                                                 \
     }
 
 /* What a component that lays pools side by side needs: the bytes of a pool's memory when its
@@ -303,6 +312,12 @@ EA_INLINE EA_NODISCARD ea_status_t ea_pool_init(ea_pool_t *pool, void *mem, size
 {
     return ea_pool_init_aligned(pool, mem, size_bytes, block_size_bytes, 1);
 }
+
+/* Encode the links of free blocks with secret, a random number of this boot, beside the pool's
+ * address, which encodes them in any case; nothing where EA_CFG_ENCODE_LINKS is 0.
+ * Returns  EA_OK; EA_ERR_BUSY if a block was ever handed out: nothing changed.
+ * Context  any, alone. Cost O(1). */
+EA_NODISCARD ea_status_t ea_pool_set_secret(ea_pool_t *pool, uint32_t secret);
 
 /* Give the pool up; the memory of every slab returns to the caller. Afterwards alloc returns NULL
  * and free refuses.
@@ -411,6 +426,18 @@ EA_INLINE eai_pool_bits_t *eai_pool_bits(unsigned char *base, uintptr_t index)
     return (eai_pool_bits_t *)((uintptr_t)base + ~(index / 32u) * sizeof(eai_pool_bits_t));
 }
 
+/* What a pool's links are encoded with; 0: they are not. A multiple of its address, so that small
+ * numbers and other pools' links decode to what is no link. */
+EA_INLINE uint32_t eai_pool_key(const ea_pool_t *pool)
+{
+#if EA_CFG_ENCODE_LINKS
+    return pool->eai_secret ^ (uint32_t)(uintptr_t)pool * 0x9E3779B1u;
+#else
+    (void)pool;
+    return 0;
+#endif
+}
+
 /* A free block's first word is the link of the next one. */
 #ifdef EAI_MODEL_CHECK
 typedef EAI_SHARED(uint32_t) eai_pool_link_t;
@@ -421,17 +448,24 @@ typedef unsigned char *EA_MAY_ALIAS eai_pool_pointer_t;
 /* What the unlocked calls do to their list. */
 #if EAI_POOL_LOCAL
 
+/* For pointers: all their bits. */
+EA_INLINE uintptr_t eai_pool_long_key(const ea_pool_t *pool)
+{
+    return (uintptr_t)eai_pool_key(pool) * ((uintptr_t)UINT32_MAX + 2u);
+}
 EA_INLINE unsigned char *eai_pool_first(const ea_pool_t *pool)
 {
     return pool->eai_local;
 }
 EA_INLINE void eai_pool_drop_first(ea_pool_t *pool, unsigned char *block)
 {
-    pool->eai_local = *(const eai_pool_pointer_t *)(const void *)block;
+    uintptr_t next = (uintptr_t) * (const eai_pool_pointer_t *)(const void *)block;
+    pool->eai_local = (unsigned char *)(next ^ eai_pool_long_key(pool));
 }
 EA_INLINE void eai_pool_put_first(ea_pool_t *pool, unsigned char *block)
 {
-    *(eai_pool_pointer_t *)(void *)block = pool->eai_local;
+    uintptr_t next = (uintptr_t)pool->eai_local ^ eai_pool_long_key(pool);
+    *(eai_pool_pointer_t *)(void *)block = (unsigned char *)next;
     pool->eai_local = block;
 }
 
@@ -450,11 +484,12 @@ EA_INLINE unsigned char *eai_pool_first(const ea_pool_t *pool)
 }
 EA_INLINE void eai_pool_drop_first(ea_pool_t *pool, unsigned char *block)
 {
-    pool->eai_head = *(const eai_pool_link_t *)(const void *)block;
+    pool->eai_head = *(const eai_pool_link_t *)(const void *)block ^ eai_pool_key(pool);
 }
 EA_INLINE void eai_pool_put_first(ea_pool_t *pool, unsigned char *block)
 {
-    *(eai_pool_link_t *)(void *)block = (uint32_t)pool->eai_head & EAI_POOL_END_OF(pool);
+    *(eai_pool_link_t *)(void *)block =
+        ((uint32_t)pool->eai_head & EAI_POOL_END_OF(pool)) ^ eai_pool_key(pool);
     pool->eai_head = ((uintptr_t)block - (uintptr_t)pool->eai_base) >> EAI_POOL_LINK_SHIFT;
 }
 

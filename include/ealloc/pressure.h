@@ -126,8 +126,8 @@ EA_NODISCARD ea_status_t ea_pressure_init(ea_pressure_t *pressure,
 
 /* used of total bytes (or of whatever is counted) are in use now.
  * Returns  true if that changed the level: to exactly one of the calls that meet, once a change.
- * Cost     O(1): a dozen instructions where the level stays and total is that of the last call. A
- *          total of 0 is no pressure. */
+ * Cost     O(1): about thirty instructions where the level stays and total is that of the last
+ *          call. A total of 0 is no pressure. */
 bool ea_pressure_update(ea_pressure_t *pressure, size_t used, size_t total, uint64_t now_us);
 
 EA_INLINE ea_pressure_level_t ea_pressure_level(const ea_pressure_t *pressure)

@@ -87,6 +87,9 @@ void ea_waiter_init(ea_waiter_t *waiter, uint32_t priority);
 void ea_waitq_enter_locked(ea_waitq_t *queue, ea_waiter_t *waiter);
 
 void ea_waitq_enter(ea_waitq_t *queue, ea_waiter_t *waiter);
+/* The same, to the beginning of its level: for a task that was woken, found nothing and goes on
+ * waiting. */
+void ea_waitq_return_locked(ea_waitq_t *queue, ea_waiter_t *waiter);
 
 /* Sleep until something is handed to waiter, somebody cancels it or timeout_us are over
  * (EA_WAIT_FOREVER: never); then it is out of the queue. 0 does not sleep.
@@ -113,6 +116,9 @@ void ea_waitq_hand_locked(ea_waiter_t *waiter, void *result);
 /* Hand result to the first that waits, in a masked section of its own.
  * Returns  false if nobody waits: nothing was done. Context: any. Cost O(1). */
 EA_NODISCARD bool ea_waitq_hand_first(ea_waitq_t *queue, void *result);
+/* Let waiter, which is in a queue, go on waiting at the end of a level of this one (which may be
+ * the same). Its task does not notice. Context: any. Cost: as enter. */
+void ea_waitq_move_locked(ea_waitq_t *queue, ea_waiter_t *waiter, uint32_t priority);
 
 /* End waiter's wait without a result; it must be in a queue. Context: any. Cost O(1). */
 void ea_waitq_cancel_locked(ea_waiter_t *waiter);

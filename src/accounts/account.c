@@ -63,8 +63,8 @@
  * read-modify-writes: who takes units has seen all that was done before they were returned.
  *
  * Complexity: a call repeats only what another context's call between two of its accesses undid,
- * and each repetition means that one got through. Up and down once, at most three times, and one
- * walk over the nodes for each level where idle credit is called back.
+ * and each repetition means that one got through. Up and down; where that is refused once more
+ * without batches, and once for each level that refuses, with a walk over the nodes before.
  *
  * Rejected: adding at every level (see above; and 6 accesses even where it could be 2); a lock or a
  * masked section around the walk up (not constant); a word with used and credit side by side (half
@@ -84,9 +84,9 @@
 /* member is atomic and has no other writers than this. */
 #define COUNT(account, member)                                                                     \
     do {                                                                                           \
-        EAI_ENTER(irq);                                                                            \
+        EAI_ENTER(masked);                                                                         \
         EAI_COUNT(account, member);                                                                \
-        EAI_LEAVE(irq);                                                                            \
+        EAI_LEAVE(masked);                                                                         \
     } while (0)
 
 #if EA_CFG_ACCOUNT_COUNT
@@ -106,7 +106,8 @@ static EA_NOINLINE void raise_peak(account_t *account, units_t credit, units_t a
     }
 }
 
-/* Of credit so much was idle at some moment. */
+/* Of credit so much was idle at some moment. The word that was not stored is loaded after the one
+ * that was: of two contexts at least one sees what both have done. */
 EA_INLINE void note_use(account_t *account, units_t credit, units_t avail)
 {
     units_t peak = EAI_LOAD(&account->eai_peak, EAI_RELAXED);
@@ -139,15 +140,12 @@ EA_INLINE units_t take(account_t *account, units_t n)
     }
 }
 
-/* n units or none. The whole of a charge where credit is held; all that is looked at is loaded
- * before the store, for which a processor waits. */
+/* n units or none: the whole of a charge where credit is held. */
 EA_INLINE bool take_all(account_t *account, units_t n)
 {
     for (;;) {
         EAI_ENTER(irq);
         units_t avail = EAI_LOAD_LINKED(&account->eai_avail);
-        units_t credit = EAI_LOAD(&account->eai_credit, EAI_RELAXED);
-        units_t peak = EAI_LOAD(&account->eai_peak, EAI_RELAXED);
         bool enough = avail >= n;
         bool done = enough && EAI_STORE_COND(&account->eai_avail, avail, avail - n);
         EAI_LEAVE(irq);
@@ -155,7 +153,7 @@ EA_INLINE bool take_all(account_t *account, units_t n)
             if (enough) continue;
             return false;
         }
-        if (EA_UNLIKELY(credit - (avail - n) > peak)) raise_peak(account, credit, avail - n);
+        note_use(account, EAI_LOAD(&account->eai_credit, EAI_RELAXED), avail - n);
         return true;
     }
 }
@@ -303,12 +301,12 @@ typedef struct {
     account_t *account;
     units_t need;  /* asked of it      */
     units_t taken; /* found in avail   */
-} level_t;
+} step_t;
 
-static void put_back(const level_t *levels, unsigned n_levels)
+static void put_back(const step_t *steps, unsigned n_steps)
 {
-    for (unsigned i = 0; i < n_levels; i++) {
-        if (levels[i].taken > 0) (void)put(levels[i].account, levels[i].taken);
+    for (unsigned i = 0; i < n_steps; i++) {
+        if (steps[i].taken > 0) (void)put(steps[i].account, steps[i].taken);
     }
 }
 
@@ -327,32 +325,32 @@ EA_INLINE bool ask(account_t *account, units_t *need, effort_t effort)
 /* Charge n units. NULL, or who refused. */
 static account_t *charge(account_t *account, units_t n, effort_t effort)
 {
-    level_t levels[EA_CFG_ACCOUNT_DEPTH];
-    unsigned n_levels = 0;
+    step_t steps[EA_CFG_ACCOUNT_DEPTH];
+    unsigned n_steps = 0;
     units_t need = n;
 
     /* Up: to the first that has what is needed, or past the root if limits do not count. */
     for (; account != NULL; account = account->eai_parent) {
         units_t taken = take(account, need);
         if (taken == need) break;
-        level_t *level = &levels[n_levels++];
-        level->account = account;
-        level->need = need;
-        level->taken = taken;
+        step_t *step = &steps[n_steps++];
+        step->account = account;
+        step->need = need;
+        step->taken = taken;
         need -= taken;
         if (EA_UNLIKELY(!ask(account, &need, effort))) {
-            put_back(levels, n_levels);
+            put_back(steps, n_steps);
             return account;
         }
     }
     /* Down: need units are in our hands. */
-    while (n_levels > 0) {
-        level_t *level = &levels[--n_levels];
-        units_t rest = need + level->taken - level->need;
-        account = level->account;
+    while (n_steps > 0) {
+        step_t *step = &steps[--n_steps];
+        units_t rest = need + step->taken - step->need;
+        account = step->account;
         if (EA_UNLIKELY(!raise_credit(account, need, rest, effort))) {
             eai_account_give(account->eai_parent, need);
-            put_back(levels, n_levels + 1u);
+            put_back(steps, n_steps + 1u);
             return account;
         }
         if (EA_UNLIKELY(effort == BY_FORCE) && EAI_LOAD(&account->eai_credit, EAI_RELAXED) >
@@ -360,14 +358,38 @@ static account_t *charge(account_t *account, units_t n, effort_t effort)
             COUNT(account, eai_n_overruns);
         }
         if (rest > 0) (void)put(account, rest);
-        need = level->need;
+        need = step->need;
     }
     return NULL;
 }
 
-/* Call back the idle credit below an account, the deepest first, so that it meets what is called
- * back later. Returns whether there was any. */
-static bool recall(account_t *above)
+/* The same where the accounts on the way hold nothing, want no more than n, and allow it: most
+ * charges without a batch, in half the instructions. account's avail did not suffice. Returns
+ * false if it is not so, or another context came in between; then nothing is charged. */
+static bool charge_straight(account_t *account, units_t n)
+{
+    account_t *path[EA_CFG_ACCOUNT_DEPTH];
+    unsigned n_path = 0;
+    do {
+        units_t held = EAI_LOAD(&account->eai_avail, EAI_RELAXED) | account->eai_batch;
+        units_t credit = EAI_LOAD(&account->eai_credit, EAI_RELAXED);
+        units_t room = EAI_LOAD(&account->eai_max, EAI_RELAXED) - credit; /* below 0: raise looks */
+        path[n_path++] = account;
+        account = account->eai_parent;
+        if (held != 0 || n > room || account == NULL) return false;
+    } while (!take_all(account, n));
+    while (n_path > 0) {
+        account = path[--n_path];
+        if (EA_UNLIKELY(!raise_credit(account, n, 0, EXACTLY))) {
+            eai_account_give(account->eai_parent, n);
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The deepest first, so that what is called back meets what is called back later. */
+bool eai_account_recall(account_t *above)
 {
     book_t *book = above->eai_book;
     bool any = false;
@@ -390,13 +412,17 @@ static bool recall(account_t *above)
 
 static account_t *obtain_above(account_t *account, units_t n)
 {
+    if (EA_LIKELY(charge_straight(account, n))) return NULL;
     book_t *book = account->eai_book;
     account_t *refuser = charge(account, n, WITH_BATCH);
-    if (EA_LIKELY(refuser == NULL)) return NULL;
+    if (refuser == NULL) return NULL;
     if (EAI_LOAD(&book->eai_holds, EAI_RELAXED)) {
         refuser = charge(account, n, EXACTLY);
-        if (refuser == NULL) return NULL;
-        if (recall(refuser)) refuser = charge(account, n, EXACTLY);
+        /* What is called back for one level can bring the next one to refuse. */
+        for (int i = 0; i < EA_CFG_ACCOUNT_DEPTH && refuser != NULL; i++) {
+            if (!eai_account_recall(refuser)) break;
+            refuser = charge(account, n, EXACTLY);
+        }
         if (refuser == NULL) return NULL;
     }
     if (!EAI_LOAD(&book->eai_enforce, EAI_RELAXED)) return charge(account, n, BY_FORCE);

@@ -93,7 +93,7 @@ static ea_status_t check_numbers(const book_t *book, const account_t *node,
                                  ea_accounts_fault_t *fault)
 {
     units_t avail = LOAD(node, eai_avail), credit = LOAD(node, eai_credit);
-    units_t peak = LOAD(node, eai_peak), children = 0, reserved = LOAD(node, eai_reserved);
+    units_t children = 0, reserved = LOAD(node, eai_reserved);
     if (avail > credit) return broken(fault, "C1 avail is at most credit", node);
     units_t used = credit - avail;
     for (uint32_t i = 1; i < book->eai_n_nodes; i++) {
@@ -108,22 +108,12 @@ static ea_status_t check_numbers(const book_t *book, const account_t *node,
     if (reserved > used - children) {
         return broken(fault, "C1 what is reserved is part of what is in use", node);
     }
-#if EA_CFG_ACCOUNT_COUNT
-    if (LOAD(node, eai_n_charges) == LOAD(node, eai_n_returns) && used != children) {
-        return broken(fault, "C1 without charges nothing but the children's credit is in use",
-                      node);
-    }
-#endif
     if (credit < LOAD(node, eai_floor)) {
         return broken(fault, "C4 credit is at least what is guaranteed", node);
     }
     bool is_loose = EAI_LOAD(&((book_t *)book)->eai_loose, EAI_RELAXED) != 0;
     if (credit > LOAD(node, eai_max) && !is_loose) {
         return broken(fault, "C2 credit is at most max", node);
-    }
-    if (peak < used) return broken(fault, "C8 the peak is at least what is in use", node);
-    if (node->eai_parent != NULL && peak > LOAD(node->eai_parent, eai_peak)) {
-        return broken(fault, "C8 the peak is at most the parent's", node);
     }
     return EA_OK;
 }
@@ -132,7 +122,7 @@ static ea_status_t check_numbers(const book_t *book, const account_t *node,
  * to another one's place the way back shows it. */
 static ea_status_t check_reservations(const book_t *book, ea_accounts_fault_t *fault)
 {
-    const char *const text = "C9 reservations are linked and match their seals";
+    const char *const text = "C8 reservations are linked and match their seals";
     const ea_reservation_t *prev = NULL;
     uintptr_t sum = 0, reserved = 0;
     for (const ea_reservation_t *r = book->eai_first; r != NULL; prev = r, r = r->eai_next) {
@@ -148,7 +138,7 @@ static ea_status_t check_reservations(const book_t *book, ea_accounts_fault_t *f
             reserved += LOAD(&book->eai_nodes[i], eai_reserved);
         }
     }
-    return sum == reserved ? EA_OK : broken(fault, "C9 what is reserved adds up", book);
+    return sum == reserved ? EA_OK : broken(fault, "C8 what is reserved adds up", book);
 }
 
 ea_status_t ea_accounts_check(const book_t *book, ea_accounts_fault_t *fault)

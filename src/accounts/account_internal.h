@@ -30,6 +30,9 @@ void eai_account_put(account_t *account, units_t n);
  * caller's to give to the parent. */
 units_t eai_account_shed(account_t *account, units_t keep);
 
+/* Call the idle credit below an account back to it. Returns whether there was any. */
+bool eai_account_recall(account_t *above);
+
 /* --- walks ------------------------------------------------------------------------------------ */
 
 /* A context that looks at other nodes than those it was given announces itself, and

@@ -45,13 +45,15 @@ static void add_below(const account_t *account, ea_account_stats_t *stats)
 void ea_account_stats(const account_t *account, ea_account_stats_t *stats)
 {
     bool is_root = account->eai_parent == NULL;
-    stats->used = stats->own = eai_account_used(account);
+    units_t used = eai_account_used(account);
+    stats->used = stats->own = used;
     stats->idle = LOAD(account, eai_avail);
     eai_accounts_enter(account->eai_book);
     add_below(account, stats);
     eai_accounts_leave(account->eai_book);
     stats->reserved = LOAD(account, eai_reserved);
     stats->peak = LOAD(account, eai_peak);
+    if (stats->peak < used) stats->peak = used; /* somebody is about to say so */
     stats->credit = LOAD(account, eai_credit);
 #if EA_CFG_ACCOUNT_COUNT
     size_t n_returns = LOAD(account, eai_n_returns);

@@ -196,12 +196,14 @@ ea_status_t ea_account_set_limits(account_t *account, const ea_account_limits_t 
         EAI_STORE(&account->eai_floor, old_floor, EAI_RELAXED);
         EAI_STORE(&account->eai_max, old_max, EAI_RELAXED);
     }
-    if (EAI_LOAD(&account->eai_credit, EAI_RELAXED) > EAI_LOAD(&account->eai_max, EAI_RELAXED)) {
+    bool is_above = EAI_LOAD(&account->eai_credit, EAI_RELAXED) > max;
+    if (granted && is_above) {
         EAI_STORE(&account->eai_book->eai_loose, 1u, EAI_RELAXED);
+        (void)eai_account_recall(account);
     }
     account->eai_seal = eai_account_seal(account);
     /* What is guaranteed no longer, or came twice, goes back. */
-    units_t n = eai_account_shed(account, account->eai_batch);
+    units_t n = eai_account_shed(account, is_above ? 0 : account->eai_batch);
     if (n > 0) eai_account_give(account->eai_parent, n);
     return granted ? EA_OK : EA_ERR_LIMIT;
 }

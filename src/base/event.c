@@ -36,6 +36,8 @@
 #include "ealloc/event.h"
 #include "ealloc/port.h"
 
+EA_STATIC_ASSERT(sizeof(ea_event_t) == (sizeof(void *) > 4 ? 48 : 32), "an event is that small");
+
 /* A switch, not a table: the compiler warns when a kind is added and its name is not. */
 const char *ea_event_kind_name(uint16_t kind)
 {
@@ -257,14 +259,19 @@ ea_status_t ea_events_poll(ea_events_t *hub)
     }
 }
 
-void ea_events_emit(ea_events_t *hub, const ea_event_t *event)
+/* Apart, so that an event that nobody wants saves no register. */
+static EA_NOINLINE void put_and_deliver(ea_events_t *hub, const ea_event_t *event)
 {
-    if (!ea_events_wanted(hub, event->kind)) return;
     if (!put(hub, event, false)) { /* make room */
         (void)ea_events_poll(hub);
         (void)put(hub, event, true);
     }
     (void)ea_events_poll(hub);
+}
+
+void ea_events_emit(ea_events_t *hub, const ea_event_t *event)
+{
+    if (ea_events_wanted(hub, event->kind)) put_and_deliver(hub, event);
 }
 
 void ea_events_stats(const ea_events_t *hub, ea_events_stats_t *stats)

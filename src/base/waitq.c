@@ -33,18 +33,24 @@
 #include "base/atomic.h"
 #include "base/bits.h"
 
-void ea_waiter_init(ea_waiter_t *waiter, uint32_t priority)
+/* In no queue, of that priority. */
+EA_INLINE void place(ea_waiter_t *waiter, uint32_t priority)
 {
     const uint32_t most = EA_CFG_WAIT_LEVELS - 1;
     uint32_t slot = priority < most ? most - priority : 0;
 
-    waiter->result = NULL;
     waiter->eai_next = waiter->eai_prev = waiter;
     waiter->eai_slot = slot;
-    waiter->eai_status = EA_ERR_AGAIN;
     /* The table as it is if nobody else waits; a level's pointer counts only with its bit. */
     waiter->eai_table.eai_levels = eai_bit(slot);
     waiter->eai_table.eai_first[slot] = waiter;
+}
+
+void ea_waiter_init(ea_waiter_t *waiter, uint32_t priority)
+{
+    place(waiter, priority);
+    waiter->result = NULL;
+    waiter->eai_status = EA_ERR_AGAIN;
     ea_port_waiter_init(&waiter->eai_port);
 }
 
@@ -111,6 +117,30 @@ static void end_wait(ea_waiter_t *waiter, ea_status_t status)
     ea_waitq_t *queue = waiter->eai_queue;
     waiter->eai_status = status;
     leave(queue, queue->eai_table, waiter->eai_slot, waiter, false);
+}
+
+/* Entered last, it stands before the first: the circle need only begin with it. */
+void ea_waitq_return_locked(ea_waitq_t *queue, ea_waiter_t *waiter)
+{
+    enter(queue, waiter);
+    queue->eai_table->eai_first[waiter->eai_slot] = waiter;
+}
+
+/* A keeper leaves its table to the most urgent of those that stay, since it may have to keep
+ * another. */
+void ea_waitq_move_locked(ea_waitq_t *queue, ea_waiter_t *waiter, uint32_t priority)
+{
+    ea_waitq_t *from = waiter->eai_queue;
+    eai_waitq_table_t *table = from->eai_table;
+
+    leave(from, table, waiter->eai_slot, waiter, false);
+    if (from->eai_table == &waiter->eai_table) {
+        ea_waiter_t *heir = table->eai_first[eai_bits_first(table->eai_levels)];
+        heir->eai_table = *table;
+        EAI_STORE(&from->eai_table, &heir->eai_table, EAI_RELAXED);
+    }
+    place(waiter, priority);
+    enter(queue, waiter);
 }
 
 void ea_waitq_hand_locked(ea_waiter_t *waiter, void *result)

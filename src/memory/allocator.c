@@ -2,7 +2,8 @@
  *
  * The allocator: requests and what serves them. allocator_regions.c holds its life, regions and
  * pools, allocator_resize.c the rest of the malloc family, allocator_rescue.c the chain for when
- * memory ends, allocator_blocks.c what looks at blocks and owners.
+ * memory ends, allocator_wait.c those that wait, allocator_blocks.c what looks at blocks and
+ * owners.
  *
  *     request -> owner charged -> pool set or region -> block dressed -> pointer
  *     pointer -> region or pool found by address -> guards tested -> undressed -> owner paid back
@@ -18,8 +19,7 @@
  *   A5 a block freed in an interrupt is in the deferred list, in its region, or not freed: the list
  *      runs through the blocks themselves, so it is never full
  *   A6 from the moment a task waits until it is served or gives up, whoever frees tries to serve
- *      the first that waits: nobody sleeps beside memory that would do (serve_first() in
- *      allocator_rescue.c)
+ *      those that wait: nobody sleeps beside memory that would do (allocator_wait.c)
  *
  * The deferred list is pushed to by any context and taken as a whole by a task, so a push that
  * finds the head it read is right whatever happened in between.
@@ -35,6 +35,8 @@
 #include "ealloc/owner.h"
 #endif
 
+static ea_status_t give_up(alloc_t *a, const eai_block_t *block, bool isr);
+
 /* --- what a request needs --------------------------------------------------------------------- */
 
 /* What cannot be a size once dressed: half the address space is more than any heap has. */
@@ -43,8 +45,9 @@
 #if EAI_ALLOC_OWNERS
 EA_INLINE ea_account_t *owner_of_call(const alloc_t *a, bool isr)
 {
-    ea_account_t *owner = isr ? a->eai_isr_owner : ea_owner_current();
-    return owner ? owner : a->eai_owner;
+    ea_account_t *owner = ea_owner_current(); /* in an interrupt that of interrupts */
+    if (owner && eai_is_ours(a, owner)) return owner;
+    return isr ? a->eai_isr_owner : a->eai_owner;
 }
 #endif
 
@@ -87,6 +90,7 @@ bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_
         want->capabilities = request->capabilities;
         want->policy = (uint8_t)request->policy;
         want->long_lived = request->lifetime == EA_LIFETIME_LONG;
+        if (request->caller) want->caller = request->caller;
         if (request->priority) want->priority = request->priority;
 #if EAI_ALLOC_OWNERS
         if (request->owner) {
@@ -96,8 +100,15 @@ bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_
 #endif
         want->critical =
             want->priority >= EA_PRIORITY_CRITICAL || want->policy == EA_POLICY_CRITICAL;
-        if ((want->alignment_bytes && !eai_is_power_of_two(want->alignment_bytes)) ||
-            want->policy > EA_POLICY_LOW_FRAGMENTATION) {
+        bool invalid = (want->alignment_bytes && !eai_is_power_of_two(want->alignment_bytes)) ||
+                       want->policy > EA_POLICY_LOW_FRAGMENTATION;
+#if EAI_ALLOC_OWNERS
+        if (request->owner && !eai_is_ours(a, request->owner)) {
+            want->owner = NULL;
+            invalid = true;
+        }
+#endif
+        if (invalid) {
             eai_refuse(a, want, EA_REASON_INVALID);
             return false;
         }
@@ -156,7 +167,7 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
         raw = ea_heap_aligned_alloc_at(heap, alignment, EAI_FRONT_BYTES, raw_bytes);
     if (EA_UNLIKELY(!raw)) return NULL;
     want->place = index;
-    want->gross_bytes = ea_heap_usable_size_bytes(heap, raw) + EA_HEAP_OVERHEAD_BYTES;
+    want->gross_bytes = eai_heap_payload_bytes(raw) + EA_HEAP_OVERHEAD_BYTES;
     want->usable_bytes = want->gross_bytes - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES;
     dress(a, want, raw + EAI_FRONT_BYTES);
     return raw + EAI_FRONT_BYTES;
@@ -165,9 +176,9 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
 /* May the request not have what is kept for those that name a capability? */
 EA_INLINE bool is_kept(const slot_t *slot, const eai_want_t *want)
 {
-    return slot->eai_reserve_bytes != 0 && (want->capabilities & slot->eai_capabilities) == 0 &&
-           ea_heap_free_bytes(slot->eai_heap) <
-               slot->eai_reserve_bytes + eai_gross_of(want->raw_bytes);
+    size_t kept = eai_kept_bytes(slot, want);
+    size_t free = kept ? ea_heap_free_bytes(slot->eai_heap) : 0;
+    return kept != 0 && (free < kept || free - kept < eai_gross_of(want->raw_bytes));
 }
 
 /* Take a block out of one region. */
@@ -237,12 +248,15 @@ static void *take(alloc_t *a, eai_want_t *want)
 /* --- charging --------------------------------------------------------------------------------- */
 
 #if EAI_ALLOC_OWNERS
+#define want_no_limiter(want) ((want)->limiter = NULL)
 /* Charge up to bytes in all. */
 EA_INLINE bool charge_up_to(eai_want_t *want, size_t bytes)
 {
     if (!want->owner || bytes <= want->charged) return true;
-    if (ea_account_charge(want->owner, bytes - want->charged, &want->limiter) != EA_OK)
+    if (ea_account_charge(want->owner, bytes - want->charged, &want->limiter) != EA_OK) {
+        want->short_bytes = bytes;
         return false;
+    }
     want->charged = bytes;
     return true;
 }
@@ -254,15 +268,23 @@ EA_INLINE void charge_down_to(eai_want_t *want, size_t bytes)
     want->charged = bytes;
 }
 #else
+#define want_no_limiter(want) ((void)(want))
 #define charge_up_to(want, bytes) ((void)(want), true)
 #define charge_down_to(want, bytes) ((void)(want))
 #endif
 
+#if EAI_ALLOC_OWNERS && EA_CFG_ALLOC_WAIT
+bool eai_could_pay(eai_want_t *want)
+{
+    bool could = charge_up_to(want, want->short_bytes);
+    charge_down_to(want, 0);
+    return could;
+}
+#endif
+
 bool eai_charge(eai_want_t *want)
 {
-#if EAI_ALLOC_OWNERS
-    want->limiter = NULL; /* who refused before may do so no more */
-#endif
+    want_no_limiter(want);
     return charge_up_to(want, eai_gross_of(want->raw_bytes));
 }
 
@@ -271,6 +293,9 @@ void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
     (void)a;
     if (EA_UNLIKELY(!payload)) {
         charge_down_to(want, 0);
+#if EAI_ALLOC_OWNERS
+        want->limiter = NULL; /* it was not the budget, this time */
+#endif
         return NULL;
     }
 #if EAI_ALLOC_OWNERS
@@ -287,17 +312,36 @@ void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
 
 #if EA_CFG_ALLOC_POOLS
 /* Was a block of a pool written to since it was freed? Then it is told, and used all the same. */
-EA_INLINE void examine_poison(alloc_t *a, const eai_want_t *want, void *payload)
+EA_INLINE void examine_poison(const alloc_t *a, const eai_want_t *want, const void *payload,
+                              ea_guard_report_t *report)
 {
-    (void)a, (void)want, (void)payload;
+    (void)a, (void)want, (void)payload, (void)report;
 #if EAI_POISONED_POOLS
     const void *bad = eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, want->usable_bytes);
     if (EA_LIKELY(!bad)) return;
     const eai_finding_t finding = {.kind = EA_GUARD_POISON, .first_bad = bad};
-    ea_guard_report_t report;
-    eai_guard_describe(&a->eai_guard, eai_pool_tag(a, payload), payload, &finding, &report);
-    (void)eai_damaged(a, want->isr, &report, EA_ERR_CORRUPT, want->caller);
+    eai_guard_describe(&a->eai_guard, eai_pool_tag(a, payload), payload, &finding, report);
 #endif
+}
+
+/* A block of the pool set. Only its tag needs a lock; an interrupt that cannot have that takes no
+ * block. */
+static void *take_from_pools(alloc_t *a, eai_want_t *want)
+{
+    ea_poolset_t *pools = a->eai_pools;
+    if (EAI_TAGGED && !eai_lock_place(a, EAI_POOL_PLACE, want->isr)) return NULL;
+    void *payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
+    ea_guard_report_t report = {.kind = EA_GUARD_NONE};
+    if (payload) {
+        want->place = EAI_POOL_PLACE;
+        want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
+        examine_poison(a, want, payload, &report);
+        dress(a, want, payload);
+    }
+    if (EAI_TAGGED) eai_unlock_place(a, EAI_POOL_PLACE);
+    if (EA_UNLIKELY(report.kind != EA_GUARD_NONE))
+        (void)eai_damaged(a, want->isr, &report, EA_ERR_CORRUPT, want->caller);
+    return payload;
 }
 #endif
 
@@ -306,17 +350,9 @@ void *eai_try(alloc_t *a, eai_want_t *want)
     void *payload = NULL;
     if (EA_UNLIKELY(!eai_charge(want))) return NULL;
 #if EA_CFG_ALLOC_POOLS
-    ea_poolset_t *pools = a->eai_pools;
-    if (pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
-        want->policy == EA_POLICY_DEFAULT) {
-        payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
-        if (payload) {
-            want->place = EAI_POOL_PLACE;
-            want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
-            examine_poison(a, want, payload);
-            dress(a, want, payload);
-        }
-    }
+    if (a->eai_pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
+        want->policy == EA_POLICY_DEFAULT)
+        payload = take_from_pools(a, want);
 #endif
     if (!payload) payload = take(a, want);
     return eai_settle_charge(a, want, payload);
@@ -324,13 +360,16 @@ void *eai_try(alloc_t *a, eai_want_t *want)
 
 void eai_untake(alloc_t *a, eai_want_t *want, void *payload)
 {
-    char *raw = payload;
-    if (!eai_is_pool(want->place)) raw -= EAI_FRONT_BYTES;
+    eai_block_t block = {.payload = payload, .place = want->place};
 #if EAI_TAGGED
+    /* Nobody else knows the block: an interrupt may mark it without a lock. */
+    bool locked = eai_lock_place(a, want->place, want->isr);
     bool poisons = eai_guard_mark(&a->eai_guard, eai_tag_of(a, payload, want->place), payload);
-    if (poisons && eai_is_pool(want->place)) eai_guard_poison(payload, want->usable_bytes);
+    if (locked) eai_unlock_place(a, want->place);
+    block.poisons = poisons && eai_is_pool(want->place);
+    block.usable_bytes = want->usable_bytes;
 #endif
-    (void)eai_release(a, want->place, raw, want->isr);
+    (void)give_up(a, &block, want->isr);
     charge_down_to(want, 0);
 }
 
@@ -384,7 +423,9 @@ EA_INLINE void look_around_after_free(alloc_t *a)
 EA_INLINE void look_around(alloc_t *a, bool isr)
 {
 #if EA_CFG_ALLOC_ISR
-    if (!isr && EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0)) (void)eai_drain(a, 4);
+    if (!isr && EA_UNLIKELY(EAI_PEEK(&a->eai_deferred) != 0) && eai_drain(a, 4) != 0 &&
+        eai_is_awaited(a))
+        eai_after_free(a);
 #endif
     if (!isr && EA_UNLIKELY(level_may_change(a))) eai_watch(a);
 }
@@ -439,7 +480,7 @@ EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
     char *payload = slot->eai_is_ordinary ? ea_heap_alloc(slot->eai_heap, raw_bytes) : NULL;
     size_t gross = 0;
     if (EA_LIKELY(payload != NULL)) {
-        size_t usable = ea_heap_usable_size_bytes(slot->eai_heap, payload);
+        size_t usable = eai_heap_payload_bytes(payload);
         gross = usable + EA_HEAP_OVERHEAD_BYTES;
         payload += EAI_FRONT_BYTES;
 #if EAI_TAGGED
@@ -472,46 +513,53 @@ EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
 /* Has the block been given back? false: nothing has happened. */
 EA_INLINE bool give_quickly(alloc_t *a, char *payload)
 {
-    uint8_t place = eai_slot_of(a, payload);
-    bool done = false;
-    if (EA_CFG_GUARD >= 2 || EA_CFG_CHECK_LEVEL >= 2) return false;
-    if (EA_UNLIKELY(place == EAI_NO_PLACE || eai_in_isr())) return false;
-    slot_t *slot = &a->eai_slots[place];
+    slot_t *slot = a->eai_slots, *const end = slot + EA_CFG_ALLOC_REGIONS;
     char *raw = payload - EAI_FRONT_BYTES;
+    bool done = false;
+    if (EA_CFG_GUARD >= 2 || EA_CFG_CHECK_LEVEL >= 2 || EA_UNLIKELY(eai_in_isr())) return false;
+    if (EA_UNLIKELY((uintptr_t)raw & (EA_HEAP_ALIGN - 1u))) return false; /* no block's: not read */
+    for (;; slot++) { /* bound: EA_CFG_ALLOC_REGIONS */
+        uintptr_t begin = (uintptr_t)EAI_PEEK(&slot->eai_begin);
+        if (EA_LIKELY((uintptr_t)raw - begin < (uintptr_t)EAI_PEEK(&slot->eai_end) - begin)) break;
+        if (EA_UNLIKELY(slot + 1 == end)) return false;
+    }
     size_t usable = 0;
 #if EAI_ALLOC_OWNERS
     uint16_t freer = 0, owner = 0;
     if (a->eai_strict_owner || eai_wants(a, EA_EVENT_WRONG_OWNER)) {
         const ea_account_t *current = ea_owner_current();
-        if (current) freer = ea_account_id(current);
+        if (current && eai_is_ours(a, current)) freer = ea_account_id(current);
     }
 #endif
     (void)eai_lock_slot(a, slot, false);
     ea_heap_t *heap = slot->eai_heap;
-    if (EA_LIKELY(heap != NULL && raw - slot->eai_begin > 0 &&
-                  ((uintptr_t)raw & (EA_HEAP_ALIGN - 1u)) == 0)) {
-        usable = ea_heap_usable_size_bytes(heap, raw);
+    if (EA_LIKELY(heap != NULL && raw != slot->eai_begin)) {
+        usable = eai_heap_payload_bytes(raw);
+        /* What it reads is inside the region, whatever payload is. */
+        if (EA_LIKELY(usable - EAI_FRONT_BYTES - 1u < (size_t)(slot->eai_end - payload))) {
 #if EAI_TAGGED
-        eai_tag_t *tag = eai_guard_front_tag(payload), t;
-        uint32_t veil;
-        if (EA_LIKELY(usable - EAI_FRONT_BYTES - 1u < (size_t)(slot->eai_end - raw) &&
-                      eai_guard_is_intact(&a->eai_guard, tag, payload, usable - EAI_FRONT_BYTES, &t,
-                                          &veil))) {
-            bool may = true;
+            eai_tag_t *tag = eai_guard_front_tag(payload), t;
+            uint32_t veil;
+            bool may = eai_guard_is_intact(&a->eai_guard, tag, payload, usable - EAI_FRONT_BYTES,
+                                           &t, &veil);
 #if EAI_ALLOC_OWNERS
             owner = eai_tag_owner(&t);
-            may = freer == 0 || owner == 0 || freer == owner;
+            may = may && (freer == 0 || owner == 0 || freer == owner);
+#endif
+#if EA_CFG_ALLOC_ISR /* who frees it too, past the lock, finds out */
+            bool poisons;
+            may = may && eai_guard_claim(&a->eai_guard, tag, payload, &poisons);
+#else
+            if (EA_LIKELY(may)) (void)eai_guard_write_mark(tag, t, veil);
 #endif
             if (EA_LIKELY(may)) {
-                (void)eai_guard_write_mark(tag, t, veil);
                 done = ea_heap_free(heap, raw) == EA_OK;
                 if (EA_UNLIKELY(!done)) write_tag(tag, t, veil);
             }
-        }
 #else
-        if (EA_LIKELY(usable < (size_t)(slot->eai_end - raw)))
             done = ea_heap_free(heap, raw) == EA_OK;
 #endif
+        }
     }
     eai_unlock_slot(a, slot);
     if (EA_UNLIKELY(!done)) return false;
@@ -572,6 +620,7 @@ ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr)
 #if EA_CFG_ALLOC_POOLS
     if (eai_is_pool(place)) return ea_poolset_free(a->eai_pools, raw);
 #endif
+    if (place == EAI_NO_PLACE) return EA_ERR_FOREIGN;
     slot_t *slot = &a->eai_slots[place];
     if (!eai_lock_slot(a, slot, isr)) return EA_ERR_BUSY;
     ea_status_t status = ea_heap_free(slot->eai_heap, raw);
@@ -649,7 +698,7 @@ size_t eai_drain(alloc_t *a, size_t max_steps)
         void *raw = take_deferred(a);
         if (!raw) break;
         *sign_in(raw) = 0;
-        ea_status_t status = eai_settle(a, eai_slot_of(a, raw), raw, false);
+        ea_status_t status = eai_settle(a, eai_home_of(a, raw), raw, false);
         if (EA_LIKELY(status == EA_OK)) continue;
         ea_guard_report_t report = {.kind = eai_kind_of(status),
                                     .block = (char *)raw + EAI_FRONT_BYTES};
@@ -724,7 +773,10 @@ static ea_status_t inspect(alloc_t *a, eai_block_t *block, eai_finding_t *findin
         finding->kind = EA_GUARD_WRONG_OWNER;
         return EA_ERR_NOT_OWNER;
     }
-    block->poisons = eai_guard_mark(&a->eai_guard, block->tag, block->payload);
+    if (!eai_guard_claim(&a->eai_guard, block->tag, block->payload, &block->poisons)) {
+        finding->kind = EA_GUARD_DOUBLE_FREE; /* an interrupt was faster */
+        return EA_ERR_DOUBLE_FREE;
+    }
 #else
     (void)a, (void)block, (void)finding;
 #endif
@@ -745,6 +797,12 @@ static ea_status_t look_at(alloc_t *a, slot_t *slot, bool locked, eai_block_t *b
         return EA_ERR_FOREIGN;
     if (EA_LIKELY(locked)) {
         ea_status_t status = ea_heap_probe(slot->eai_heap, raw, &usable);
+#if EAI_TAGGED
+        /* Links have been written over the tag, but not over all of it. */
+        if (EA_UNLIKELY(status == EA_ERR_DOUBLE_FREE))
+            (void)eai_guard_label(&a->eai_guard, eai_guard_front_tag(block->payload),
+                                  block->payload, &block->label);
+#endif
         if (EA_UNLIKELY(status != EA_OK)) return status;
     } else {
         usable = ea_heap_usable_size_bytes(slot->eai_heap, raw);
@@ -776,7 +834,12 @@ static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, const eai_block_t 
     else if (finding->kind == EA_GUARD_DOUBLE_FREE)
         status = EA_ERR_DOUBLE_FREE;
 #if EAI_TAGGED
-    if (block->tag) eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
+    if (block->tag)
+        eai_guard_describe(&a->eai_guard, block->tag, block->payload, finding, &report);
+    else if (sizeof(uintptr_t) > 4) /* what links leave: see guard.c */
+        report.owner = block->label.owner;
+    else
+        report.site = block->label.site;
 #endif
     report.kind = finding->kind;
     if (!isr && block->place < EA_CFG_ALLOC_REGIONS && status != EA_ERR_NOT_OWNER)
@@ -787,22 +850,32 @@ static EA_NOINLINE ea_status_t not_live(alloc_t *a, bool isr, const eai_block_t 
 static ea_status_t locate(alloc_t *a, bool isr, eai_block_t *block, eai_finding_t *finding)
 {
     ea_status_t status = EA_ERR_FOREIGN;
-    block->place = eai_slot_of(a, block->payload);
-    if (EA_LIKELY(block->place != EAI_NO_PLACE)) {
-        slot_t *slot = &a->eai_slots[block->place];
+    uint8_t i = eai_slot_from(a, 0, block->payload);
+    block->place = i;
+    while (EA_LIKELY(i != EAI_NO_PLACE)) { /* bound: EA_CFG_ALLOC_REGIONS */
+        slot_t *slot = &a->eai_slots[i];
         bool locked = !block->aside && eai_lock_slot(a, slot, isr);
         status = look_at(a, slot, locked, block, finding);
         if (locked) eai_unlock_slot(a, slot);
+        if (EA_LIKELY(status != EA_ERR_FOREIGN)) {
+            block->place = i;
+            return status;
+        }
+        i = eai_slot_from(a, i + 1u, block->payload); /* the slot's region just came or went? */
     }
 #if EA_CFG_ALLOC_POOLS
-    else if (a->eai_pools && ea_poolset_owns(a->eai_pools, block->payload)) {
+    if (a->eai_pools && ea_poolset_owns(a->eai_pools, block->payload)) {
         block->place = EAI_POOL_PLACE;
         block->gross_bytes = block->usable_bytes =
             ea_poolset_usable_bytes(a->eai_pools, block->payload);
 #if EAI_TAGGED
         block->tag = eai_pool_tag(a, block->payload);
-#endif
+        bool locked = !block->aside && eai_lock_place(a, EAI_POOL_PLACE, isr);
         status = inspect(a, block, finding);
+        if (locked) eai_unlock_place(a, EAI_POOL_PLACE);
+#else
+        status = inspect(a, block, finding);
+#endif
     }
 #endif
     return status;
@@ -892,10 +965,13 @@ static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool 
     eai_block_t block = {.payload = ptr, .goes = true, .aside = aside};
 #if EAI_ALLOC_OWNERS
     const ea_account_t *freer = isr ? NULL : ea_owner_current();
-    block.freer = freer ? ea_account_id(freer) : 0;
+    block.freer = freer && eai_is_ours(a, freer) ? ea_account_id(freer) : 0;
 #endif
     ea_status_t status = eai_discard(a, &block, isr, caller);
     if (status == EA_OK && !isr) eai_look_around(a);
+#if EA_CFG_ALLOC_ISR && EA_CFG_ALLOC_WAIT
+    if (EA_UNLIKELY(isr) && status == EA_OK && eai_has_waiters(a)) eai_rouse_isr(a);
+#endif
     return status;
 }
 
@@ -904,7 +980,7 @@ ea_status_t ea_free(alloc_t *a, void *ptr)
     if (!ptr) return EA_OK;
 #if EAI_PLAIN
     /* Nothing to do but to find the region. */
-    uint8_t place = eai_slot_of(a, ptr);
+    uint8_t place = eai_slot_from(a, 0, ptr);
     if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(place != EAI_NO_PLACE)) {
         ea_status_t status = ea_heap_free(a->eai_slots[place].eai_heap, ptr);
         if (EA_LIKELY(status == EA_OK)) return EA_OK;

@@ -36,7 +36,7 @@ ea_status_t eai_damaged(alloc_t *a, bool isr, ea_guard_report_t *report, ea_stat
 #if EA_CFG_ALLOC_REPORT
     ea_port_irq_t irq = ea_port_irq_mask(); /* from any context: one record of constant size */
     a->eai_last_damage = *report;
-    a->eai_n_damaged++;
+    EAI_POKE(&a->eai_n_damaged, EAI_PEEK(&a->eai_n_damaged) + 1u);
     ea_port_irq_restore(irq);
     eai_tell(a, isr, event_of(report->kind), EA_REASON_DAMAGED, report->owner, report->size_bytes,
              report->first_bad ? report->first_bad : report->block, caller);
@@ -55,6 +55,14 @@ void ea_allocator_last_damage(const alloc_t *a, ea_guard_report_t *report)
     ea_port_irq_restore(irq);
 }
 #endif
+
+/* Is there no tag yet in front of the block at raw? The slot's lock is held. */
+static bool is_moving(const slot_t *slot, const void *raw)
+{
+    const eai_moving_t *moving = slot->eai_moving;
+    while (moving && moving->eai_to != raw) moving = moving->eai_next; /* bound: as there are */
+    return moving != NULL;
+}
 
 #if EAI_TAGGED
 typedef struct {
@@ -80,7 +88,8 @@ static void name_neighbour(alloc_t *a, slot_t *slot, const char *raw,
     size_t usable;
     if (!raw) return;
     char *payload = (char *)(uintptr_t)raw + EAI_FRONT_BYTES;
-    if (ea_heap_probe(slot->eai_heap, payload - EAI_FRONT_BYTES, &usable) != EA_OK ||
+    if (is_moving(slot, raw) ||
+        ea_heap_probe(slot->eai_heap, payload - EAI_FRONT_BYTES, &usable) != EA_OK ||
         usable <= EAI_FRONT_BYTES)
         return;
     eai_guard_describe_neighbour(&a->eai_guard, eai_guard_front_tag(payload), payload,
@@ -99,8 +108,9 @@ void eai_name_neighbours(alloc_t *a, const eai_block_t *block, ea_guard_report_t
     ea_status_t status;
     do { /* bound: blocks of the region */
         (void)eai_lock_slot(a, slot, false);
-        status = ea_heap_walk(slot->eai_heap, &cursor, 8, look_below, &search);
-        if (search.passed || status != EA_ERR_AGAIN) {
+        status = slot->eai_heap ? ea_heap_walk(slot->eai_heap, &cursor, 8, look_below, &search)
+                                : EA_ERR_NOT_FOUND;
+        if (slot->eai_heap && (search.passed || status != EA_ERR_AGAIN)) {
             if (status != EA_ERR_BUSY) ea_heap_walk_end(slot->eai_heap);
             if (search.passed) name_neighbour(a, slot, search.below, &report->below);
             if (block->gross_bytes != 0)
@@ -146,7 +156,7 @@ static bool let_go(alloc_t *a, bool only_over)
     if (finding.kind != EA_GUARD_NONE) report_waiting(a, payload, &finding);
     if (!payload) return false;
     void *raw = (char *)payload - EAI_FRONT_BYTES;
-    uint8_t place = eai_slot_of(a, raw);
+    uint8_t place = eai_home_of(a, raw);
     ea_status_t status = place == EAI_NO_PLACE ? EA_ERR_CORRUPT : eai_release(a, place, raw, false);
     if (status != EA_OK) {
         ea_guard_report_t report = {.kind = eai_kind_of(status), .block = payload};
@@ -248,16 +258,16 @@ static ea_status_t move_charge(ea_account_t *from, ea_account_t *to, size_t byte
 ea_status_t ea_transfer(alloc_t *a, void *ptr, ea_account_t *to)
 {
     eai_block_t block;
-    if (!ptr) return EA_ERR_INVALID;
+    if (!ptr || (to && !eai_is_ours(a, to))) return EA_ERR_INVALID;
     ea_status_t status = eai_find(a, ptr, &block, __builtin_return_address(0));
     if (status != EA_OK) return status;
     status = move_charge(owner_of(a, &block), to, block.gross_bytes, NULL);
     if (status != EA_OK) return status;
-    slot_t *slot = eai_is_pool(block.place) ? NULL : &a->eai_slots[block.place];
     block.label.owner = to ? ea_account_id(to) : 0;
-    if (slot) (void)eai_lock_slot(a, slot, false);
+    (void)eai_lock_place(a, block.place, false);
     eai_guard_relabel(&a->eai_guard, block.tag, ptr, block.usable_bytes, &block.label);
-    if (slot) eai_unlock_slot(a, slot);
+    eai_unlock_place(a, block.place);
+    eai_look_around(a); /* the one before has budget again */
     return EA_OK;
 }
 #endif
@@ -288,7 +298,7 @@ typedef struct {
     bool checks; /* the guards as well */
     uint8_t place;
     unsigned n, n_bad;
-    eai_block_t blocks[AT_A_TIME];
+    ea_block_info_t blocks[AT_A_TIME];
     ea_guard_report_t bad[AT_A_TIME];
 } note_t;
 
@@ -299,8 +309,9 @@ static void note_live(note_t *note, eai_block_t *block)
     const eai_guard_t *g = &note->a->eai_guard;
     eai_finding_t finding = {0};
     bool live = eai_guard_label(g, block->tag, block->payload, &block->label);
-    if (note->checks &&
-        (eai_is_pool(block->place) || note->a->eai_slots[block->place].eai_n_moving == 0)) {
+    if (note->checks) {
+        /* An interrupt may free a block while it is looked at. Then its tag says so when the guards
+         * look again for what is wrong, and nobody uses the block as long as the lock is held. */
         ea_guard_kind_t kind =
             eai_guard_check(g, block->tag, block->payload, block->usable_bytes, &finding);
         if (kind != EA_GUARD_NONE && kind != EA_GUARD_DOUBLE_FREE) {
@@ -310,7 +321,7 @@ static void note_live(note_t *note, eai_block_t *block)
     }
     if (!live || block->label.flags & EAI_LABEL_INTERNAL) return;
 #endif
-    note->blocks[note->n++] = *block;
+    inform(note->a, block, &note->blocks[note->n++]);
 }
 
 static void note_block(void *context, const ea_heap_block_t *seen)
@@ -319,8 +330,9 @@ static void note_block(void *context, const ea_heap_block_t *seen)
     if (!seen->used || note->n + note->n_bad == AT_A_TIME || seen->payload_bytes <= EAI_FRONT_BYTES)
         return;
 #if EA_CFG_ALLOC_RESERVE
-    if (seen->payload == note->a->eai_reserve) return;
+    if (seen->payload == EAI_PEEK(&note->a->eai_reserve)) return;
 #endif
+    if (is_moving(&note->a->eai_slots[note->place], seen->payload)) return;
     eai_block_t block = {.payload = (char *)seen->payload + EAI_FRONT_BYTES,
                          .place = note->place,
                          .usable_bytes = seen->payload_bytes - EAI_FRONT_BYTES,
@@ -349,22 +361,19 @@ static void note_pool_block(void *context, void *payload)
 #endif
 
 #if EAI_POISONED_POOLS
-/* A free block in which no poison is missing, or one that is not free. Others take and give blocks
- * meanwhile: what is damage is still so after a while. */
-static bool is_left_alone(alloc_t *a, const ea_pool_t *pool, uint32_t index, eai_finding_t *finding)
+/* A free block in which no poison is missing, or one that is not free. The lock of pools' tags is
+ * held, so none is handed out meanwhile; what is being freed is not free yet. */
+static bool is_left_alone(const alloc_t *a, const ea_pool_t *pool, uint32_t index,
+                          eai_finding_t *finding)
 {
     unsigned char *payload = pool->eai_base + (size_t)index * pool->eai_block_bytes;
     const uint32_t *bits = eai_pool_bits(pool->eai_base, index);
-    eai_finding_t found;
-    for (unsigned i = 0; i < 4; i++) {
-        if ((EAI_LOAD(bits, EAI_ACQUIRE) & eai_pool_bit(index)) != 0) return true;
-        const void *bad = eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, pool->eai_block_bytes);
-        ea_guard_kind_t kind = eai_guard_check(&a->eai_guard, eai_pool_tag(a, payload), payload,
-                                               pool->eai_block_bytes, &found);
-        if (!bad && kind == EA_GUARD_DOUBLE_FREE) return true;
-        *finding = (eai_finding_t){bad ? EA_GUARD_POISON : EA_GUARD_TAG, bad, 0};
-    }
-    return (EAI_LOAD(bits, EAI_ACQUIRE) & eai_pool_bit(index)) != 0;
+    if ((EAI_LOAD(bits, EAI_ACQUIRE) & eai_pool_bit(index)) != 0) return true; /* pairs with free */
+    const void *bad = eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, pool->eai_block_bytes);
+    ea_guard_kind_t kind = eai_guard_check(&a->eai_guard, eai_pool_tag(a, payload), payload,
+                                           pool->eai_block_bytes, finding);
+    *finding = (eai_finding_t){bad ? EA_GUARD_POISON : EA_GUARD_TAG, bad, 0};
+    return !bad && kind == EA_GUARD_DOUBLE_FREE;
 }
 
 /* The bits of no block are none's to change: who writes before the first block meets them. */
@@ -387,7 +396,10 @@ static void note_free(alloc_t *a, const ea_pool_t *pool, ea_allocator_cursor_t *
         if (i == AT_A_TIME) break;
         uint32_t index = cursor->eai_index++;
         void *payload = pool->eai_base + (size_t)index * pool->eai_block_bytes;
-        if (is_left_alone(a, pool, index, &finding)) continue;
+        eai_lock(a); /* for one block */
+        bool left_alone = is_left_alone(a, pool, index, &finding);
+        eai_unlock(a);
+        if (left_alone) continue;
         eai_guard_describe(&a->eai_guard, eai_pool_tag(a, payload), payload, &finding,
                            &note->bad[note->n_bad++]);
     }
@@ -417,7 +429,9 @@ static ea_status_t note_some(alloc_t *a, ea_allocator_cursor_t *cursor, bool che
     uint32_t k = cursor->eai_slot - EA_CFG_ALLOC_REGIONS;
     if (a->eai_pools && k < a->eai_pools->eai_n_classes) {
         ea_pool_cursor_t at = {cursor->eai_index};
+        eai_lock(a);
         status = ea_pool_walk(&a->eai_pools->eai_pools[k], &at, AT_A_TIME, note_pool_block, note);
+        eai_unlock(a);
         cursor->eai_index = at.eai_index;
         if (status == EA_ERR_AGAIN) return status;
         cursor->eai_slot++;
@@ -459,14 +473,9 @@ void ea_allocator_walk_end(alloc_t *a, ea_allocator_cursor_t *cursor)
 }
 
 /* Is it this owner's (0: anybody's)? */
-static bool is_wanted(const eai_block_t *block, uint16_t owner)
+static bool is_wanted(const ea_block_info_t *block, uint16_t owner)
 {
-#if EAI_TAGGED
-    return owner == 0 || block->label.owner == owner;
-#else
-    (void)block;
-    return owner == 0;
-#endif
+    return owner == 0 || block->owner == owner;
 }
 
 ea_status_t ea_allocator_walk(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *cursor,
@@ -479,10 +488,7 @@ ea_status_t ea_allocator_walk(alloc_t *a, uint16_t owner, ea_allocator_cursor_t 
         note_t note;
         status = note_some(a, cursor, false, &note);
         for (unsigned i = 0; i < note.n; i++) {
-            ea_block_info_t info;
-            if (!is_wanted(&note.blocks[i], owner)) continue;
-            inform(a, &note.blocks[i], &info);
-            visit(context, &info);
+            if (is_wanted(&note.blocks[i], owner)) visit(context, &note.blocks[i]);
         }
     }
     return status;
@@ -501,7 +507,7 @@ ea_status_t ea_free_all(alloc_t *a, uint16_t owner, ea_allocator_cursor_t *curso
         status = note_some(a, cursor, false, &note);
         for (unsigned i = 0; i < note.n; i++) {
             if (!is_wanted(&note.blocks[i], owner)) continue;
-            eai_block_t block = {.payload = note.blocks[i].payload, .goes = true};
+            eai_block_t block = {.payload = note.blocks[i].block, .goes = true};
             if (eai_discard(a, &block, false, __builtin_return_address(0)) == EA_OK)
                 cursor->eai_n_freed++;
             else

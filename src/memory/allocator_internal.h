@@ -31,8 +31,9 @@ typedef struct {
     const void *caller;
 #if EAI_ALLOC_OWNERS
     ea_account_t *owner;
-    ea_account_t *limiter; /* who refused the charge */
+    ea_account_t *limiter; /* who refused the charge; NULL: nobody did */
     size_t charged;
+    size_t short_bytes; /* the charge that was refused */
 #endif
     uint32_t capabilities;
     uint8_t policy;
@@ -64,6 +65,15 @@ typedef struct {
     bool is_free; /* it is in its heap again */
 } eai_block_t;
 
+#if EAI_ALLOC_OWNERS
+/* Is the account one of the allocator's book? Any other could be charged, but a block that is freed
+ * names its owner by a number of this book. */
+EA_INLINE bool eai_is_ours(const alloc_t *a, const ea_account_t *account)
+{
+    return account->eai_book == a->eai_accounts;
+}
+#endif
+
 /* --- locks ------------------------------------------------------------------------------------ */
 
 /* A slot's lock guards its heap; the allocator's guards the chain's lists, the order of slots and
@@ -83,6 +93,11 @@ EA_INLINE void eai_lock(alloc_t *a)
 {
     (void)a;
 }
+EA_INLINE bool eai_try_lock(alloc_t *a)
+{
+    (void)a;
+    return true;
+}
 EA_INLINE void eai_unlock(alloc_t *a)
 {
     (void)a;
@@ -92,9 +107,23 @@ EA_INLINE void eai_unlock(alloc_t *a)
 #if EA_CFG_ALLOC_LOCKING == 3
 EA_INLINE bool eai_lock_slot(alloc_t *a, slot_t *slot, bool isr)
 {
-    if (EA_UNLIKELY(isr)) return a->eai_lock_ops->try_acquire(slot->eai_lock);
-    a->eai_lock_ops->acquire(slot->eai_lock);
-    return true;
+    for (;;) { /* bound: the slot's region came or went in between */
+        void *lock = __atomic_load_n(&slot->eai_lock, __ATOMIC_ACQUIRE);
+        if (!EA_UNLIKELY(isr))
+            a->eai_lock_ops->acquire(lock);
+        else if (!a->eai_lock_ops->try_acquire(lock))
+            return false;
+        /* Whose the slot is changes under the lock it had. */
+        if (EA_LIKELY(__atomic_load_n(&slot->eai_lock, __ATOMIC_RELAXED) == lock)) return true;
+        a->eai_lock_ops->release(lock);
+    }
+}
+/* The slot has another lock from now on; its present one is held, and then not any more. */
+EA_INLINE void eai_relock_slot(alloc_t *a, slot_t *slot, void *lock)
+{
+    void *before = slot->eai_lock;
+    __atomic_store_n(&slot->eai_lock, lock, __ATOMIC_RELEASE); /* pairs with acquire above */
+    a->eai_lock_ops->release(before);
 }
 EA_INLINE void eai_unlock_slot(alloc_t *a, slot_t *slot)
 {
@@ -103,6 +132,10 @@ EA_INLINE void eai_unlock_slot(alloc_t *a, slot_t *slot)
 EA_INLINE void eai_lock(alloc_t *a)
 {
     a->eai_lock_ops->acquire(a->eai_lock);
+}
+EA_INLINE bool eai_try_lock(alloc_t *a)
+{
+    return a->eai_lock_ops->try_acquire(a->eai_lock);
 }
 EA_INLINE void eai_unlock(alloc_t *a)
 {
@@ -133,12 +166,33 @@ EA_INLINE void eai_lock(alloc_t *a)
 {
     ea_port_lock_acquire(&a->eai_lock);
 }
+EA_INLINE bool eai_try_lock(alloc_t *a)
+{
+    return ea_port_lock_try_acquire(&a->eai_lock);
+}
 EA_INLINE void eai_unlock(alloc_t *a)
 {
     ea_port_lock_release(&a->eai_lock);
 }
 #endif
 #endif
+
+/* Under which lock a block's tag changes: its slot's; for the pools', whose blocks come and go
+ * without one, the allocator's. In an interrupt only try. */
+EA_INLINE bool eai_lock_place(alloc_t *a, uint8_t place, bool isr)
+{
+    if (!eai_is_pool(place)) return eai_lock_slot(a, &a->eai_slots[place], isr);
+    if (EA_UNLIKELY(isr)) return eai_try_lock(a);
+    eai_lock(a);
+    return true;
+}
+EA_INLINE void eai_unlock_place(alloc_t *a, uint8_t place)
+{
+    if (!eai_is_pool(place))
+        eai_unlock_slot(a, &a->eai_slots[place]);
+    else
+        eai_unlock(a);
+}
 
 /* Is this an interrupt? Without locks the caller says so by the function it calls. */
 EA_INLINE bool eai_in_isr(void)
@@ -150,21 +204,47 @@ EA_INLINE bool eai_in_isr(void)
 #endif
 }
 
+/* Bytes of a region that are not for such a request: kept for those that name a capability. */
+EA_INLINE size_t eai_kept_bytes(const slot_t *slot, const eai_want_t *want)
+{
+    return (want->capabilities & slot->eai_capabilities) != 0 ? 0 : slot->eai_reserve_bytes;
+}
+
 /* --- words that are read without the lock under which they change ----------------------------- */
 
 #define EAI_PEEK(word) __atomic_load_n(word, __ATOMIC_RELAXED)
 #define EAI_POKE(word, value) __atomic_store_n(word, value, __ATOMIC_RELAXED)
 
-/* The slot ptr lies in; EAI_NO_PLACE. A block keeps its region where it is, so the answer is right
- * for a live block whatever others do. Bound: EA_CFG_ALLOC_REGIONS. */
-EA_INLINE uint8_t eai_slot_of(const alloc_t *a, const void *ptr)
+/* The first slot from number first on that ptr seems to lie in; EAI_NO_PLACE. A block keeps its
+ * region where it is, so its own slot is always met; but a slot whose region just comes or goes may
+ * seem to cover it as well: only under the slot's lock, where it has a heap, the answer is right.
+ * Bound: EA_CFG_ALLOC_REGIONS. */
+EA_INLINE uint8_t eai_slot_from(const alloc_t *a, unsigned first, const void *ptr)
 {
-    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+    for (uint8_t i = (uint8_t)first; i < EA_CFG_ALLOC_REGIONS; i++) {
         const slot_t *slot = &a->eai_slots[i];
         uintptr_t begin = (uintptr_t)EAI_PEEK(&slot->eai_begin);
         if ((uintptr_t)ptr - begin < (uintptr_t)EAI_PEEK(&slot->eai_end) - begin) return i;
     }
     return EAI_NO_PLACE;
+}
+
+/* The slot of a block that is in use, or in the library's hands. */
+EA_INLINE uint8_t eai_home_of(alloc_t *a, const void *ptr)
+{
+    uint8_t i = eai_slot_from(a, 0, ptr);
+#if EA_CFG_ALLOC_LOCKING != 0
+    while (i != EAI_NO_PLACE) { /* bound: EA_CFG_ALLOC_REGIONS */
+        slot_t *slot = &a->eai_slots[i];
+        (void)eai_lock_slot(a, slot, false);
+        bool covers = slot->eai_heap && (uintptr_t)ptr - (uintptr_t)slot->eai_begin <
+                                            (size_t)(slot->eai_end - slot->eai_begin);
+        eai_unlock_slot(a, slot);
+        if (covers) break;
+        i = eai_slot_from(a, i + 1u, ptr);
+    }
+#endif
+    return i;
 }
 
 /* --- counters and events ---------------------------------------------------------------------- */
@@ -239,13 +319,31 @@ ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr);
 ea_status_t eai_settle(alloc_t *a, uint8_t place, void *raw, bool is_poisoned);
 /* What is due when memory has come back: waiters, the reserve, pressure. Task only. */
 void eai_after_free(alloc_t *a);
+#if EA_CFG_ALLOC_WAIT
+/* Wait as long as the request says. NULL: the time is over. */
+void *eai_wait(alloc_t *a, eai_want_t *want);
+/* Serve those that wait, as far as that is possible. Task only. */
+void eai_serve(alloc_t *a);
+/* An interrupt freed something: let one of those that wait look. */
+void eai_rouse_isr(alloc_t *a);
+/* Whether the owner of a request that waits for its budget could pay now. */
+bool eai_could_pay(eai_want_t *want);
+EA_INLINE bool eai_has_waiters(const alloc_t *a)
+{
+    bool waits = !ea_waitq_is_empty(&a->eai_waiting);
+#if EAI_ALLOC_OWNERS
+    waits |= !ea_waitq_is_empty(&a->eai_short);
+#endif
+    return waits;
+}
+#endif
 /* Is there anything for eai_after_free() to do but pressure? */
 EA_INLINE bool eai_is_awaited(const alloc_t *a)
 {
     (void)a;
     bool awaited = false;
 #if EA_CFG_ALLOC_WAIT
-    awaited |= !ea_waitq_is_empty(&a->eai_waiting);
+    awaited |= eai_has_waiters(a);
 #endif
 #if EA_CFG_ALLOC_RESERVE
     awaited |= EAI_PEEK(&a->eai_reserve_held) < EAI_PEEK(&a->eai_reserve_bytes);

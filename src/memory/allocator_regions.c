@@ -29,7 +29,20 @@ static bool comes_before(const slot_t *slot, const slot_t *other)
     if (one != two) return one < two;
     uint8_t high = EAI_PEEK(&slot->eai_priority), low = EAI_PEEK(&other->eai_priority);
     if (high != low) return high > low;
-    return (uint8_t)(EAI_PEEK(&slot->eai_serial) - EAI_PEEK(&other->eai_serial)) >= 0x80u;
+    return EAI_PEEK(&slot->eai_serial) < EAI_PEEK(&other->eai_serial);
+}
+
+/* A slot without a heap is for others again. Those that came later move up, so that the serials in
+ * use are 1 to the number of slots in use. The allocator's lock is held. */
+static void vacate(alloc_t *a, slot_t *slot)
+{
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        uint8_t other = EAI_PEEK(&a->eai_slots[i].eai_serial);
+        if (other > slot->eai_serial) EAI_POKE(&a->eai_slots[i].eai_serial, (uint8_t)(other - 1u));
+    }
+    EAI_POKE(&slot->eai_serial, (uint8_t)0);
+    EAI_POKE(&slot->eai_end, slot->eai_begin);
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) eai_seal_slot(&a->eai_slots[i]);
 }
 
 /* Write the order of the slots in use, and what hangs on it. The allocator's lock is held. */
@@ -116,6 +129,11 @@ ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
         (!EA_CFG_ALLOC_REPORT && options->events) ||
         (EA_CFG_GUARD < 3 && options->quarantine_bytes != 0))
         return EA_ERR_INVALID;
+#if EAI_ALLOC_OWNERS
+    if ((options->owner && options->owner->eai_book != options->accounts) ||
+        (options->isr_owner && options->isr_owner->eai_book != options->accounts))
+        return EA_ERR_INVALID;
+#endif
 #if EA_CFG_ALLOC_LOCKING == 3
     if (!options->lock_ops || !options->lock_ops->acquire || !options->lock_ops->try_acquire ||
         !options->lock_ops->release || !options->lock)
@@ -233,7 +251,7 @@ ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
     inner += a->eai_reserve != NULL;
 #endif
 #if EA_CFG_ALLOC_WAIT
-    waits = !ea_waitq_is_empty(&a->eai_waiting);
+    waits = eai_has_waiters(a);
 #endif
     if (n_live) *n_live = n - inner;
     if (n != inner || waits) return EA_ERR_BUSY;
@@ -293,7 +311,7 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
         if (from == to && index == EAI_NO_PLACE) index = i;
         if (from == to) continue;
         if (begin < to && from < end) status = EA_ERR_INVALID;
-        if ((uint8_t)(serial - newest) < 0x80u) newest = serial;
+        if (serial > newest) newest = serial;
     }
     if (index != EAI_NO_PLACE && status == EA_ERR_RANGE) {
         slot_t *slot = &a->eai_slots[index];
@@ -310,7 +328,8 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
     const ea_heap_options_t heap_options = {.span_bytes = options->span_bytes, .fit = options->fit};
     ea_heap_t *heap = ea_heap_init(mem, size_bytes, &heap_options);
 #if EA_CFG_ALLOC_LOCKING == 3
-    slot->eai_lock = options->lock ? options->lock : a->eai_lock;
+    (void)eai_lock_slot(a, slot, false);
+    eai_relock_slot(a, slot, options->lock ? options->lock : a->eai_lock);
 #endif
     (void)eai_lock_slot(a, slot, false);
     if (heap) {
@@ -324,15 +343,14 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
                                              options->reserve_bytes == 0 &&
                                              slot->eai_line_log2 == 0);
         EAI_POKE(&slot->eai_heap, heap);
-    } else {
-        EAI_POKE(&slot->eai_end, begin);
     }
     eai_seal_slot(slot);
     eai_unlock_slot(a, slot);
-    if (!heap) return EA_ERR_INVALID;
     eai_lock(a);
+    if (!heap) vacate(a, slot);
     reorder(a);
     eai_unlock(a);
+    if (!heap) return EA_ERR_INVALID;
     count_total(a);
     eai_look_around(a);
     return EA_OK;
@@ -370,7 +388,6 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
             (void)ea_heap_deinit(slot->eai_heap);
             EAI_POKE(&slot->eai_is_ordinary, false);
             EAI_POKE(&slot->eai_heap, NULL);
-            EAI_POKE(&slot->eai_end, slot->eai_begin);
             eai_seal_slot(slot);
             status = EA_OK;
         }
@@ -378,6 +395,7 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
     eai_unlock_slot(a, slot);
     if (status == EA_OK) {
         eai_lock(a);
+        vacate(a, slot);
         reorder(a);
         eai_unlock(a);
         count_total(a);
@@ -385,6 +403,7 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
 #if EA_CFG_ALLOC_RESERVE
     if (holds) (void)ea_allocator_set_reserve(a, reserve);
 #endif
+    eai_look_around(a); /* what was settled is there, whatever became of the region */
     return status;
 }
 
@@ -413,10 +432,8 @@ static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool g
         eai_seal_slot(slot);
     }
     eai_unlock_slot(a, slot);
-    if (status == EA_OK) {
-        count_total(a);
-        eai_look_around(a);
-    }
+    if (status == EA_OK) count_total(a);
+    eai_look_around(a);
     return status;
 }
 

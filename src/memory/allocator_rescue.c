@@ -8,13 +8,6 @@
  * without callbacks and without waiting: so the chain has no recursion, and a reclaimer may
  * allocate. Tasks inside callbacks are on a list; each node is on its task's stack.
  *
- * Waiting. A task joins the queue, then tries once more (serve_first()), then sleeps; whoever frees
- * tries to serve the first after the memory is back. One of the two that meet sees the other: the
- * queue and the heap's lock are sequentially consistent. A server copies what the first wants,
- * takes a block for it with no section masked, and hands the block over only if the same task is
- * still the first; else the block goes back and it looks again. The first in line is not overtaken
- * by others in line; a request that finds memory at once does not queue.
- *
  * The reserve is a block of a region like any other. A critical request frees it and takes its own
  * block in one locked section, and what is left becomes the reserve again.
  */
@@ -44,8 +37,11 @@ static prospect_t look_for(alloc_t *a, const eai_want_t *want)
         if (slot->eai_heap) {
             size_t largest = ea_heap_largest_free_bytes(slot->eai_heap);
             size_t max = ea_heap_max_alloc_bytes(slot->eai_heap);
+            size_t free = ea_heap_free_bytes(slot->eai_heap), kept = eai_kept_bytes(slot, want);
+            free -= free < kept ? free : kept;
+            if (largest > free) largest = free;
             p.any = true;
-            p.free_bytes += ea_heap_free_bytes(slot->eai_heap);
+            p.free_bytes += free;
             if (largest > p.largest_bytes) p.largest_bytes = largest;
             if (max > p.max_bytes) p.max_bytes = max;
         }
@@ -96,7 +92,7 @@ void eai_refuse(alloc_t *a, const eai_want_t *want, ea_reason_t reason)
     ea_port_irq_t irq = ea_port_irq_mask(); /* from any context: one record of constant size */
     f.sequence = a->eai_failure.sequence + 1u;
     a->eai_failure = f;
-    a->eai_n_failures_by[f.reason]++;
+    EAI_POKE(&a->eai_n_failures_by[f.reason], EAI_PEEK(&a->eai_n_failures_by[f.reason]) + 1u);
     ea_port_irq_restore(irq);
     if (f.reason == EA_REASON_OVER_LIMIT)
         eai_tell(a, want->isr, EA_EVENT_LIMIT, f.reason, f.limiter, f.size_bytes, NULL, f.caller);
@@ -223,12 +219,15 @@ void ea_allocator_set_compact(alloc_t *a, ea_compact_t compact, void *context)
     eai_unlock(a);
 }
 
-/* The reclaimer after the one of such a cost and serial, kept from removal; NULL: none. */
-static ea_reclaimer_t *next_reclaimer(alloc_t *a, uint32_t cost, uint32_t serial)
+/* The reclaimer after the one of such a cost and serial, kept from removal; NULL: none. Those added
+ * after the one with serial newest are not asked: they may be old ones added anew, without end. */
+static ea_reclaimer_t *next_reclaimer(alloc_t *a, uint32_t cost, uint32_t serial, uint32_t newest)
 {
     eai_lock(a);
     ea_reclaimer_t *r = a->eai_reclaimers;
-    while (r && (r->cost < cost || (r->cost == cost && r->eai_serial <= serial))) r = r->eai_next;
+    while (r && (r->cost < cost || (r->cost == cost && r->eai_serial <= serial) ||
+                 r->eai_serial > newest))
+        r = r->eai_next;
     if (r) r->eai_n_busy++;
     eai_unlock(a);
     return r;
@@ -247,11 +246,13 @@ static bool is_protected(const ea_reclaimer_t *r)
 /* Each reclaimer at most once, those whose owner is protected after the others. */
 static void *reclaim(alloc_t *a, eai_want_t *want)
 {
+    uint32_t newest = EAI_PEEK(&a->eai_reclaimer_serial);
     for (unsigned pass = 0; pass < 2; pass++) {
         uint32_t cost = 0, serial = 0;
         ea_reclaimer_t *r;
         void *payload = NULL;
-        while (!payload && (r = next_reclaimer(a, cost, serial)) != NULL) { /* bound: reclaimers */
+        while (!payload && (r = next_reclaimer(a, cost, serial, newest)) != NULL) {
+            /* bound: reclaimers */
             cost = r->cost;
             serial = r->eai_serial;
             size_t freed = 0;
@@ -299,7 +300,7 @@ static void *compact(alloc_t *a, eai_want_t *want)
 static void fill_reserve(alloc_t *a, slot_t *slot, size_t at_most)
 {
     void *block = ea_heap_alloc(slot->eai_heap, at_most);
-    a->eai_reserve = block;
+    EAI_POKE(&a->eai_reserve, block);
     EAI_POKE(&a->eai_reserve_held,
              block ? ea_heap_usable_size_bytes(slot->eai_heap, block) : (size_t)0);
 }
@@ -328,20 +329,21 @@ static bool refill_reserve(alloc_t *a)
     if (i == EAI_NO_PLACE) return false;
     slot_t *slot = &a->eai_slots[i];
     if (!eai_lock_slot(a, slot, false)) return false;
-    if (slot->eai_heap && a->eai_reserve_held < a->eai_reserve_bytes) {
+    size_t bytes = EAI_PEEK(&a->eai_reserve_bytes);
+    if (slot->eai_heap && EAI_PEEK(&a->eai_reserve_slot) == i && a->eai_reserve_held < bytes) {
         void *old = a->eai_reserve;
-        void *block = ea_heap_alloc(slot->eai_heap, a->eai_reserve_bytes);
+        void *block = ea_heap_alloc(slot->eai_heap, bytes);
         if (!block && old) {
             /* With what is held given back, there may be room in one piece. */
             size_t held = a->eai_reserve_held;
             (void)ea_heap_free(slot->eai_heap, old);
             old = NULL;
-            block = ea_heap_alloc(slot->eai_heap, a->eai_reserve_bytes);
+            block = ea_heap_alloc(slot->eai_heap, bytes);
             if (!block) fill_reserve(a, slot, held);
         }
         if (block) {
             if (old) (void)ea_heap_free(slot->eai_heap, old);
-            a->eai_reserve = block;
+            EAI_POKE(&a->eai_reserve, block);
             EAI_POKE(&a->eai_reserve_held, ea_heap_usable_size_bytes(slot->eai_heap, block));
             filled = true;
         }
@@ -360,7 +362,7 @@ static void *spend_reserve(alloc_t *a, eai_want_t *want)
     if (!eai_charge(want)) return NULL;
     void *payload = NULL;
     if (eai_lock_slot(a, slot, want->isr)) {
-        if (slot->eai_heap && a->eai_reserve) {
+        if (slot->eai_heap && EAI_PEEK(&a->eai_reserve_slot) == i && a->eai_reserve) {
             size_t held = a->eai_reserve_held;
             (void)ea_heap_free(slot->eai_heap, a->eai_reserve);
             payload = eai_take_locked(a, i, want);
@@ -380,93 +382,40 @@ static void *spend_reserve(alloc_t *a, eai_want_t *want)
     return payload;
 }
 
-/* The reserve is between two states only under its slot's lock; setting it is for tasks. */
-ea_status_t ea_allocator_set_reserve(alloc_t *a, size_t reserve_bytes)
+/* Give the reserve back to its slot's heap. */
+static void drop_reserve(alloc_t *a)
 {
     uint8_t i = EAI_PEEK(&a->eai_reserve_slot);
-    if (i != EAI_NO_PLACE) {
-        slot_t *slot = &a->eai_slots[i];
-        (void)eai_lock_slot(a, slot, false);
+    if (i == EAI_NO_PLACE) return;
+    slot_t *slot = &a->eai_slots[i];
+    (void)eai_lock_slot(a, slot, false);
+    if (EAI_PEEK(&a->eai_reserve_slot) == i) {
         if (a->eai_reserve) (void)ea_heap_free(slot->eai_heap, a->eai_reserve);
-        a->eai_reserve = NULL;
+        EAI_POKE(&a->eai_reserve, NULL);
         EAI_POKE(&a->eai_reserve_held, 0);
         EAI_POKE(&a->eai_reserve_bytes, 0);
         EAI_POKE(&a->eai_reserve_slot, EAI_NO_PLACE);
-        eai_unlock_slot(a, slot);
     }
+    eai_unlock_slot(a, slot);
+}
+
+/* The reserve is between two states only under its slot's lock; from no slot to one it goes under
+ * the allocator's. */
+ea_status_t ea_allocator_set_reserve(alloc_t *a, size_t reserve_bytes)
+{
+    drop_reserve(a);
+    eai_look_around(a); /* it may do for somebody who waits */
     if (reserve_bytes == 0) return EA_OK;
-    i = reserve_slot(a, reserve_bytes);
+    uint8_t i = reserve_slot(a, reserve_bytes);
     if (i == EAI_NO_PLACE) return EA_ERR_INVALID;
-    EAI_POKE(&a->eai_reserve_bytes, reserve_bytes);
-    EAI_POKE(&a->eai_reserve_slot, i);
-    return refill_reserve(a) ? EA_OK : EA_ERR_NO_MEMORY;
-}
-#endif
-
-/* --- waiting ---------------------------------------------------------------------------------- */
-
-#if EA_CFG_ALLOC_WAIT
-typedef struct {
-    ea_waiter_t waiter; /* first: the queue knows no more */
-    eai_want_t *want;
-    uint32_t ticket; /* tells two waits on the same stack apart */
-} waiting_t;
-
-/* Serve those that wait, the first first, as long as there is something for it. Bound: each turn
- * serves one that waits, or finds that another task did or that one gave up. */
-static void serve_first(alloc_t *a)
-{
-    for (;;) {
-        ea_port_irq_t irq = ea_port_irq_mask();
-        waiting_t *first = (waiting_t *)(void *)ea_waitq_first_locked(&a->eai_waiting);
-        eai_want_t want = {0};
-        uint32_t ticket = 0;
-        if (first) {
-            want = *first->want;
-            ticket = first->ticket;
-        }
-        ea_port_irq_restore(irq);
-        if (!first) return;
-        void *payload = eai_try(a, &want);
-        if (!payload) return;
-        irq = ea_port_irq_mask();
-        bool same = (waiting_t *)(void *)ea_waitq_first_locked(&a->eai_waiting) == first &&
-                    first->ticket == ticket;
-        if (same) {
-            *first->want = want;
-            ea_waitq_hand_locked(&first->waiter, payload);
-        }
-        ea_port_irq_restore(irq);
-        if (!same) eai_untake(a, &want, payload);
+    eai_lock(a);
+    bool is_first = EAI_PEEK(&a->eai_reserve_slot) == EAI_NO_PLACE;
+    if (is_first) { /* else another task was faster */
+        EAI_POKE(&a->eai_reserve_bytes, reserve_bytes);
+        EAI_POKE(&a->eai_reserve_slot, i);
     }
-}
-
-static void *wait_for_memory(alloc_t *a, eai_want_t *want)
-{
-    waiting_t self = {.want = want};
-    uint32_t level = want->priority >> 5; /* 0 to 7: as many levels as the queue has by default */
-    eai_count(a, EAI_N_WAITS);
-    eai_tell(a, false, EA_EVENT_WAIT, EA_REASON_NONE, 0, want->size_bytes, NULL, want->caller);
-#if EA_CFG_ALLOC_PRESSURE
-    ea_pressure_stall_begin(&a->eai_pressure, ea_port_time_us());
-#endif
-    ea_waiter_init(&self.waiter, level);
-    ea_port_irq_t irq = ea_port_irq_mask();
-    self.ticket = ++a->eai_tickets;
-    ea_waitq_enter_locked(&a->eai_waiting, &self.waiter);
-    ea_port_irq_restore(irq);
-    serve_first(a);
-    ea_status_t status = ea_waitq_sleep(&self.waiter, want->timeout_us);
-#if EA_CFG_ALLOC_PRESSURE
-    ea_pressure_stall_end(&a->eai_pressure, ea_port_time_us());
-#endif
-    if (status != EA_OK) {
-        /* The one behind may want less than this one did. */
-        if (!ea_waitq_is_empty(&a->eai_waiting)) serve_first(a);
-        return NULL;
-    }
-    eai_count(a, EAI_N_WAITED);
-    return self.waiter.result;
+    eai_unlock(a);
+    return is_first && refill_reserve(a) ? EA_OK : EA_ERR_NO_MEMORY;
 }
 #endif
 
@@ -506,8 +455,10 @@ static void *adopt(alloc_t *a, eai_want_t *want, void *ptr)
 #if EAI_ALLOC_OWNERS
     label.owner = want->owner ? ea_account_id(want->owner) : 0;
 #endif
+    (void)eai_lock_place(a, block.place, false);
     eai_guard_resize(&a->eai_guard, block.tag, ptr, want->size_bytes, want->size_bytes,
                      block.usable_bytes, &label);
+    eai_unlock_place(a, block.place);
 #endif
     return ptr;
 }
@@ -577,7 +528,7 @@ void *eai_rescue(alloc_t *a, eai_want_t *want)
     if (!may_call) want->timeout_us = 0;
 #endif
     if (!payload && want->timeout_us != 0) {
-        payload = wait_for_memory(a, want);
+        payload = eai_wait(a, want);
         if (!payload) reason = EA_REASON_TIMEOUT;
     }
 #endif
@@ -588,6 +539,10 @@ void *eai_rescue(alloc_t *a, eai_want_t *want)
     }
 #endif
     if (!payload) eai_refuse(a, want, reason);
+#if EA_CFG_ALLOC_WAIT
+    /* What this request gathered, or charged and gave back, may do for another. */
+    if (!want->isr && EA_UNLIKELY(eai_has_waiters(a))) eai_serve(a);
+#endif
     return payload;
 }
 
@@ -595,16 +550,16 @@ void eai_after_free(alloc_t *a)
 {
     eai_watch(a);
 #if EA_CFG_ALLOC_WAIT
-    if (!ea_waitq_is_empty(&a->eai_waiting)) {
-        serve_first(a);
+    if (eai_has_waiters(a)) {
+        eai_serve(a);
 #if EA_CFG_ALLOC_PRESSURE
         ea_pressure_progress(&a->eai_pressure, ea_port_time_us());
 #endif
     }
 #endif
 #if EA_CFG_ALLOC_RESERVE
-    if (a->eai_reserve_held < a->eai_reserve_bytes && refill_reserve(a))
-        eai_tell(a, false, EA_EVENT_RESERVE_REFILLED, EA_REASON_NONE, 0, a->eai_reserve_bytes, NULL,
-                 NULL);
+    size_t bytes = EAI_PEEK(&a->eai_reserve_bytes);
+    if (EAI_PEEK(&a->eai_reserve_held) < bytes && refill_reserve(a))
+        eai_tell(a, false, EA_EVENT_RESERVE_REFILLED, EA_REASON_NONE, 0, bytes, NULL, NULL);
 #endif
 }

@@ -66,7 +66,9 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
     (void)eai_lock_slot(a, slot, false);
     ea_status_t status = ea_heap_realloc_begin_at(slot->eai_heap, eai_raw_of(block), alignment,
                                                   EAI_FRONT_BYTES, raw_bytes, &move);
-    if (status == EA_OK) slot->eai_n_moving++; /* until finish its tag is where nobody expects it */
+    /* Until finish its tag is where nobody expects it. */
+    eai_moving_t moving = {slot->eai_moving, status == EA_OK ? move.to : NULL};
+    if (status == EA_OK) slot->eai_moving = &moving;
     eai_unlock_slot(a, slot);
     if (status != EA_OK) {
         (void)repay(a, r, paid, block->gross_bytes);
@@ -81,7 +83,9 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
     eai_guard_resize(&a->eai_guard, eai_guard_front_tag(payload), payload, r->size_bytes,
                      r->size_bytes, gross - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES, &r->label);
 #endif
-    slot->eai_n_moving--;
+    eai_moving_t **at = &slot->eai_moving;
+    while (*at != &moving) at = &(*at)->eai_next; /* bound: tasks in a realloc in this region */
+    *at = moving.eai_next;
     eai_unlock_slot(a, slot);
     (void)repay(a, r, paid, gross);
     eai_add_used(a, gross - block->gross_bytes);
@@ -146,8 +150,11 @@ static void *resize(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_b
     } else if (size_bytes + EAI_BACK_BYTES <= block.usable_bytes && r.alignment_bytes == 0) {
         payload = ptr;
 #if EAI_TAGGED
-        eai_guard_resize(&a->eai_guard, block.tag, ptr, r.request_bytes, size_bytes,
-                         block.usable_bytes, &r.label);
+        (void)eai_lock_place(a, EAI_POOL_PLACE, false);
+        eai_guard_resize(&a->eai_guard, block.tag, ptr, size_bytes, size_bytes, block.usable_bytes,
+                         &r.label);
+        eai_unlock_place(a, EAI_POOL_PLACE);
+        if (r.label.flags & EAI_LABEL_GUARDED) eai_guard_freshen(ptr, r.request_bytes, size_bytes);
 #endif
     }
     if (!payload) payload = move_elsewhere(a, &block, &r);

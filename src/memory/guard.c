@@ -43,6 +43,7 @@
  */
 #include "memory/guard.h"
 
+#include "base/atomic.h"
 #include "base/mem.h"
 #include "memory/guard_inline.h"
 
@@ -258,6 +259,36 @@ bool eai_guard_mark(const eai_guard_t *g, eai_tag_t *tag, const void *payload)
     (void)read_tag(tag, veil, &t);
     return eai_guard_write_mark(tag, t, veil);
 }
+
+#if EA_CFG_ALLOC_ISR
+bool eai_guard_claim(const eai_guard_t *g, eai_tag_t *tag, const void *payload, bool *poisons)
+{
+    uint32_t veil = veil_of(g, payload);
+    uint32_t *last = (uint32_t *)&tag->words[LAST];
+    bool claimed = false;
+    eai_tag_t t;
+    EAI_ENTER(irq);
+    do { /* bound: one context at a time tries again, after another one has claimed the block */
+        uint32_t seen = EAI_LOAD(last, EAI_RELAXED);
+        if (read_tag(tag, veil, &t) != LIVE) break;
+        *poisons = EA_CFG_GUARD >= 2 && is_guarded(&t);
+        t.words[LAST] = (t.words[LAST] & ~CHECK_MASK) | FREED;
+        t.words[LAST] |= check_of(&t, LEFT_BY_LINKS, veil);
+        hide(&t, veil);
+        claimed = EAI_CAS_U32(last, seen, t.words[LAST]);
+    } while (!claimed);
+    EAI_LEAVE(irq);
+    return claimed;
+}
+#else
+bool eai_guard_claim(const eai_guard_t *g, eai_tag_t *tag, const void *payload, bool *poisons)
+{
+    eai_tag_t t;
+    if (read_tag(tag, veil_of(g, payload), &t) != LIVE) return false;
+    *poisons = eai_guard_mark(g, tag, payload);
+    return true;
+}
+#endif
 
 void eai_guard_poison(void *payload, size_t usable)
 {

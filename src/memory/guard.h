@@ -8,7 +8,8 @@
  * payload - EAI_FRONT_BYTES; in a pool somewhere else, and there is no front. The caller has made
  * sure that all of this is memory it may read; what stands in it may be anything.
  *
- * Context: any, but one call at a time on one block, and on one state where it is not const.
+ * Context: any, but one call at a time on one block, and on one state where it is not const. A
+ * check may read, and does not use, the last bytes of what the user has.
  */
 #ifndef EALLOC_MEMORY_GUARD_H
 #define EALLOC_MEMORY_GUARD_H
@@ -109,6 +110,12 @@ bool eai_guard_undress(const eai_guard_t *g, eai_tag_t *tag, void *payload, size
  * the payload is to be poisoned. Cost of mark: O(1). */
 bool eai_guard_mark(const eai_guard_t *g, eai_tag_t *tag, const void *payload);
 void eai_guard_poison(void *payload, size_t usable);
+
+/* As mark, for a block that several contexts may try to free, also an interrupt of the one that
+ * holds the block's lock: *poisons is what mark returns.
+ * Returns  true for exactly one of them; false: the tag is none of a live block. */
+EA_NODISCARD bool eai_guard_claim(const eai_guard_t *g, eai_tag_t *tag, const void *payload,
+                                  bool *poisons);
 
 /* Write what fresh memory holds over the bytes from old_request to request: what resize leaves out
  * if it is told that both are the same. Nothing below level 2. Cost O(bytes). */

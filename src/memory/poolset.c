@@ -215,46 +215,53 @@ static bool takes_larger(const set_t *set)
 
 #if EA_CFG_POOL_WAIT
 
-/* Hand a block of `from` to the first that waits for one of `to`. Returns false if there is no
- * block or nobody waits any more: *left is then the block. */
-static bool hand_over(set_t *set, ea_pool_t *from, ea_pool_t *to, void **left)
+/* Hand a block of `from`, if there is one, to the first that waits for one of `to`. Returns the
+ * block if nobody waits any more. */
+static EA_NOINLINE void *hand_over(set_t *set, ea_pool_t *from, ea_pool_t *to)
 {
     void *block = eai_pool_take(from);
-    bool handed = block != NULL && ea_waitq_hand_first(&to->eai_waiting, block);
-    *left = handed ? NULL : block;
-    if (handed && from != to) COUNT(set, eai_n_larger);
-    return handed;
+    if (block == NULL || !ea_waitq_hand_first(&to->eai_waiting, block)) return block;
+    if (from != to) COUNT(set, eai_n_larger);
+    return NULL;
 }
 
-/* A block of pool was freed; its own class has been served. Begins anew only when a task that had
- * begun to wait stopped before it was handed the block. */
+/* A class below pool that somebody waits for, or NULL. */
+EA_INLINE ea_pool_t *waited_for_below(set_t *set, ea_pool_t *pool)
+{
+    ea_pool_t *const first = set->eai_pools;
+    while (pool != first) { /* at most EA_POOLSET_MAX_CLASSES steps */
+        if (EA_UNLIKELY(is_waited_for(--pool))) return pool;
+    }
+    return NULL;
+}
+
+/* A block of pool was freed; its own class has been served. Repeats only when a task that had begun
+ * to wait stopped before it was handed the block. */
 static void serve_smaller(set_t *set, ea_pool_t *pool)
 {
-    void *left;
-    for (ea_pool_t *to = pool; to-- != set->eai_pools;) { /* EA_POOLSET_MAX_CLASSES steps */
-        if (!is_waited_for(to)) continue;
-        if (hand_over(set, pool, to, &left) || left == NULL) return;
+    ea_pool_t *to;
+    while (EA_UNLIKELY((to = waited_for_below(set, pool)) != NULL)) {
+        void *left = hand_over(set, pool, to);
+        if (left == NULL) return;
         (void)ea_pool_free(pool, left);
-        to = pool;
     }
 }
 
-/* Join the queue of own, and if by now a block is free see that it goes to who is first. */
+/* Join the queue of own, and see that those who wait there get what is free by now. */
 static void *wait_for(set_t *set, ea_pool_t *own, uint64_t timeout_us)
 {
     ea_pool_t *from = own, *end = takes_larger(set) ? set->eai_pools_end : own + 1;
     ea_waiter_t waiter;
-    void *left = NULL;
 
     COUNT(set, eai_n_waits);
     ea_waiter_init(&waiter, ea_port_task_priority());
     ea_waitq_enter(&own->eai_waiting, &waiter);
-    for (; from != end; from++) { /* at most EA_POOLSET_MAX_CLASSES steps */
-        if (hand_over(set, from, own, &left) || left != NULL) break;
-    }
-    if (left != NULL) { /* this task has been handed one by now */
-        (void)ea_pool_free(from, left);
+    for (; from != end && is_waited_for(own); from++) { /* EA_POOLSET_MAX_CLASSES steps */
+        void *left = hand_over(set, from, own);
+        if (left == NULL) continue;
+        (void)ea_pool_free(from, left); /* this task has been handed another by now */
         if (takes_larger(set)) serve_smaller(set, from);
+        break;
     }
     return ea_waitq_sleep(&waiter, timeout_us) == EA_OK ? waiter.result : NULL;
 }

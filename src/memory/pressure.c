@@ -126,19 +126,13 @@ static unsigned find_level(const ea_pressure_t *pressure, size_t used)
     return level;
 }
 
-bool ea_pressure_update(ea_pressure_t *pressure, size_t used, size_t total, uint64_t now_us)
+/* Judge under the mask, with what this call knows. Apart, so that a call that changes nothing saves
+ * no register. */
+static EA_NOINLINE bool judge(ea_pressure_t *pressure, size_t used, size_t total, uint64_t now_us)
 {
-    unsigned level = ea_pressure_level(pressure);
-
-    /* The bounds of one level, for one total, belong together. Whoever changes either in this
-     * moment judges anew, with what it knows. */
-    if (load(&pressure->eai_total) == total && used >= load(&pressure->eai_leave[level]) &&
-        used < load(&pressure->eai_enter[level])) {
-        return false;
-    }
     ea_port_irq_t irq = ea_port_irq_mask();
     if (pressure->eai_total != total) set_bounds(pressure, total);
-    level = find_level(pressure, used);
+    unsigned level = find_level(pressure, used);
     bool changed = level != pressure->eai_level;
     if (changed) {
         __atomic_store_n(&pressure->eai_level, (uint8_t)level, __ATOMIC_RELAXED);
@@ -147,6 +141,19 @@ bool ea_pressure_update(ea_pressure_t *pressure, size_t used, size_t total, uint
     }
     ea_port_irq_restore(irq);
     return changed;
+}
+
+bool ea_pressure_update(ea_pressure_t *pressure, size_t used, size_t total, uint64_t now_us)
+{
+    unsigned level = ea_pressure_level(pressure);
+
+    /* The bounds of one level, for one total, belong together. Whoever changes either in this
+     * moment judges itself. */
+    if (load(&pressure->eai_total) == total && used >= load(&pressure->eai_leave[level]) &&
+        used < load(&pressure->eai_enter[level])) {
+        return false;
+    }
+    return judge(pressure, used, total, now_us);
 }
 
 /* --- averages --------------------------------------------------------------------------------- */

@@ -29,13 +29,19 @@
  *   I4 a header has PF set exactly when the block below is free; of used ones outside the quick
  *      lists, end headers among them, just the one a walk stands on is marked
  *   I5 a free block carries its size at its end, and no two free blocks touch
- *   I6 a free block is linked into the bin of its size, its neighbours in the list point back at it
+ *   I6 a free block is linked into the bin of its size, its neighbours in the list point back at
+ *      it; a block in a quick list is used, marked and of the list's size, and the list is as long
+ *      as it counts
  *   I7 a bin's bit is set exactly when its list is not empty; the guard's is set, its list empty
  *   I8 the lists hold as many blocks as the regions
- *   I9 the counters equal what the blocks say
+ *   I9 the counters equal what the blocks say; blocks in quick lists are used ones to them
  *
  * Complexity: alloc does at most two bitmap scans of EAI_WORDS words, one unlink, one insert; free
  * at most two unlinks and one insert.
+ *
+ * With quick lists (throughput) alloc and free of small blocks are a pop and a push; a request that
+ * nothing else serves merges what all lists hold, at most EAI_QUICK_LISTS times EAI_QUICK_MOST
+ * blocks, each once since it came there.
  *
  * The tiny profile keeps the layout without words and guard, in heap_tiny.c; its sentinels reach up
  * to the first header, and I7 reads: the sentinels beyond the bins are empty.
@@ -141,6 +147,12 @@ EA_INLINE void count_given(ea_heap_t *heap, uint32_t size)
 #endif
 }
 
+/* With quick lists what is behind them stands apart, so that their path saves no registers. */
+#if EAI_QUICK
+#define EAI_BEHIND_QUICK static EA_NOINLINE
+#else
+#define EAI_BEHIND_QUICK EA_INLINE
+#endif
 #if EA_CFG_HEAP_STATS
 #define EAI_COLD static EA_NOINLINE
 #else
@@ -341,29 +353,65 @@ EA_INLINE void *carve(ea_heap_t *heap, links_t *block, uint32_t bin, uint32_t si
 /* --- quick lists: freed blocks kept whole for the next request of their size ------------------ */
 
 #if EAI_QUICK
-EA_INLINE void *pop_quick(ea_heap_t *heap, uint32_t g)
+/* The list that serves a request of at most EAI_QUICK_BYTES. */
+EA_INLINE uint32_t quick_list(size_t request)
 {
-    link_t ref = heap->quick[g];
-    if (!ref) return NULL;
+    return (uint32_t)(request + EA_HEAP_OVERHEAD_BYTES + EAI_MASK - EAI_MIN_BLOCK) >>
+           EAI_GRANULE_SHIFT;
+}
+
+EA_INLINE void *pop_quick(ea_heap_t *heap, uint32_t i)
+{
+    link_t ref = heap->quick[i];
+    if (EA_UNLIKELY(!ref)) return NULL;
     links_t *block = at(heap, ref);
-    heap->quick[g] = block->next;
-    heap->n_quick[g]--;
+    heap->quick[i] = block->next;
+    heap->n_quick[i]--;
     *header(block) &= ~EAI_MARK;
-    count_taken(heap, g << EAI_GRANULE_SHIFT);
+#if EA_CFG_HEAP_STATS
+    heap->n_quick_allocs++;
+#endif
     return block;
 }
 
-EA_INLINE bool push_quick(ea_heap_t *heap, links_t *block, uint32_t g)
+/* payload is a block's in use, so far as one can see without a look at its neighbours, and its size
+ * has a list that is not full. */
+EA_INLINE bool push_quick(ea_heap_t *heap, char *payload)
 {
-    if (g - EAI_FIRST_BIN >= EAI_QUICK_GRANULES - EAI_FIRST_BIN ||
-        heap->n_quick[g] >= EAI_QUICK_DEPTH)
-        return false;
-    block->next = heap->quick[g];
-    heap->quick[g] = (link_t)ref_of(heap, block);
-    heap->n_quick[g]++;
-    *header(block) |= EAI_MARK;
-    count_given(heap, g << EAI_GRANULE_SHIFT);
+    /* Turned by the bits that must be 0: one compare for the span, the alignment and NULL. */
+    size_t granule = turn_size((uintptr_t)payload - (uintptr_t)heap, EAI_GRANULE_SHIFT);
+    if (EA_UNLIKELY(granule >= heap->span_granules)) return false;
+    /* The same for the size, free and marked. */
+    uint32_t head = *header(payload) & ~EAI_PREV_FREE;
+    uint32_t i = turn_word(head - EAI_MIN_BLOCK, EAI_GRANULE_SHIFT);
+    if (EA_UNLIKELY(i >= EAI_QUICK_LISTS)) return false;
+    if (EA_UNLIKELY(heap->n_quick[i] >= EAI_QUICK_DEPTH)) return false;
+    ((links_t *)(void *)payload)->next = heap->quick[i];
+    heap->quick[i] = (link_t)ref_of(heap, payload);
+    heap->n_quick[i]++;
+    *header(payload) |= EAI_MARK;
     return true;
+}
+
+/* A run becomes blocks of size: one to return, the others for their list, which is empty. */
+static void *split_run(ea_heap_t *heap, char *run, uint32_t bytes, uint32_t size)
+{
+    uint32_t i = (size - EAI_MIN_BLOCK) >> EAI_GRANULE_SHIFT, n = 0;
+    link_t after = 0;
+    for (char *p = run + bytes - size; p != run; p -= size) { /* at most EAI_QUICK_MOST - 1 */
+        *header(p) = size | EAI_MARK;
+        ((links_t *)(void *)p)->next = after;
+        after = (link_t)ref_of(heap, p);
+        n++;
+    }
+    heap->quick[i] = after;
+    heap->n_quick[i] = (uint8_t)n;
+    *header(run) -= bytes - size;
+#if EA_CFG_HEAP_STATS
+    heap->usage.n_allocs += n; /* as of blocks that were allocated and freed, */
+    heap->n_quick_allocs -= n; /* which did not happen */
+#endif
+    return run;
 }
 #endif
 
@@ -383,21 +431,19 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
     return payload;
 }
 #else
-void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
+/* What the bins serve. */
+EAI_BEHIND_QUICK void *alloc_from_bins(ea_heap_t *heap, size_t size_bytes)
 {
     if (EA_UNLIKELY(size_bytes - EAI_LEAST > heap->limit)) {
         bool none = size_bytes == 0;
         size_bytes = adjust_request(heap, size_bytes);
         if (!size_bytes) return none ? NULL : refuse_alloc(heap);
     }
-#if EA_CFG_CHECK_LEVEL >= 3
-    if (refuse_damaged(heap) != EA_OK) return NULL;
-#endif
     uint32_t size = block_size(size_bytes), bin;
 #if EAI_QUICK
-    uint32_t g = size >> EAI_GRANULE_SHIFT;
-    if (EA_LIKELY(g < EAI_QUICK_GRANULES)) {
-        void *quick = pop_quick(heap, g);
+    /* A request that was rounded up may find a list that its own size has not. */
+    if (size <= EAI_QUICK_BYTES) {
+        void *quick = pop_quick(heap, quick_list(size_bytes));
         if (quick) return quick;
     }
 #endif
@@ -427,7 +473,28 @@ void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
         refuse_block(heap, EA_ERR_CORRUPT);
         return NULL;
     }
+#if EAI_QUICK
+    if (size <= EAI_REFILL_MAX_BLOCK && *header(block) >= EAI_REFILL_FROM) {
+        uint32_t run = EAI_REFILL_BYTES / size * size;
+        return split_run(heap, carve(heap, block, bin, run), run, size);
+    }
+#endif
     return carve(heap, block, bin, size);
+}
+
+void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes)
+{
+#if EA_CFG_CHECK_LEVEL >= 3
+    if (size_bytes && refuse_damaged(heap) != EA_OK) return NULL;
+#endif
+#if EAI_QUICK
+    size_t above_least = size_bytes - EAI_LEAST;
+    if (EA_LIKELY(above_least <= EAI_QUICK_BYTES - EA_HEAP_OVERHEAD_BYTES - EAI_LEAST)) {
+        void *quick = pop_quick(heap, quick_list(size_bytes));
+        if (EA_LIKELY(quick)) return quick;
+    }
+#endif
+    return alloc_from_bins(heap, size_bytes);
 }
 
 /* Merge with free neighbours and link. prev_free: not 0 if the block below is free, whose size then
@@ -538,20 +605,10 @@ ea_status_t eai_heap_admit(ea_heap_t *heap, char *payload)
     return looks_used(heap, payload) ? EA_OK : inspect_block(heap, payload, false);
 }
 
-ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
+EAI_BEHIND_QUICK ea_status_t free_to_bins(ea_heap_t *heap, void *ptr)
 {
     char *payload = ptr;
     if (!payload) return EA_OK;
-#if EA_CFG_CHECK_LEVEL >= 3
-    if (refuse_damaged(heap) != EA_OK) return EA_ERR_CORRUPT;
-#endif
-#if EAI_QUICK
-    /* A block that keeps its place needs no look at its neighbours, unless that was asked for. */
-    if ((EA_CFG_CHECK_LEVEL < 2 || looks_used(heap, payload)) && !((uintptr_t)payload & EAI_MASK) &&
-        !(*header(payload) & (EAI_FREE | EAI_MARK)) &&
-        push_quick(heap, (links_t *)(void *)payload, *header(payload) >> EAI_GRANULE_SHIFT))
-        return EA_OK;
-#endif
     if (EA_UNLIKELY(!looks_used(heap, payload))) {
         ea_status_t status = inspect_block(heap, payload, true);
         if (status != EA_OK) return status;
@@ -565,6 +622,19 @@ ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
     count_given(heap, size);
 #endif
     return EA_OK;
+}
+
+ea_status_t ea_heap_free(ea_heap_t *heap, void *ptr)
+{
+#if EA_CFG_CHECK_LEVEL >= 3
+    if (ptr && refuse_damaged(heap) != EA_OK) return EA_ERR_CORRUPT;
+#endif
+#if EAI_QUICK
+    /* A block that keeps its place needs no look at its neighbours, unless that was asked for. */
+    if ((EA_CFG_CHECK_LEVEL < 2 || looks_used(heap, ptr)) && EA_LIKELY(push_quick(heap, ptr)))
+        return EA_OK;
+#endif
+    return free_to_bins(heap, ptr);
 }
 
 /* --- across the sources ----------------------------------------------------------------------- */
@@ -623,18 +693,29 @@ void eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size)
 bool eai_heap_flush_quick(ea_heap_t *heap)
 {
     bool any = false;
-    for (uint32_t g = EAI_FIRST_BIN; g < EAI_QUICK_GRANULES;
-         g++) { /* bound: lists times their depth */
-        while (heap->quick[g]) {
-            char *payload = (char *)at(heap, heap->quick[g]);
-            heap->quick[g] = ((links_t *)(void *)payload)->next;
-            uint32_t head = *header(payload) & ~EAI_MARK;
+    for (uint32_t i = 0; i < EAI_QUICK_LISTS; i++) { /* bound: lists times EAI_QUICK_MOST */
+        while (heap->quick[i]) {
+            char *payload = (char *)at(heap, heap->quick[i]);
+            heap->quick[i] = ((links_t *)(void *)payload)->next;
+            uint32_t head = *header(payload) & ~EAI_MARK, size = size_of(head);
             *header(payload) = head;
-            release(heap, payload, size_of(head), head & EAI_PREV_FREE);
+            release(heap, payload, size, head & EAI_PREV_FREE);
+            count_given(heap, size);
             any = true;
         }
-        heap->n_quick[g] = 0;
+        heap->n_quick[i] = 0;
     }
     return any;
+}
+
+size_t eai_heap_quick_held(const ea_heap_t *heap, size_t *bytes)
+{
+    size_t n = 0;
+    *bytes = 0;
+    for (uint32_t i = 0; i < EAI_QUICK_LISTS; i++) {
+        n += heap->n_quick[i];
+        *bytes += (size_t)heap->n_quick[i] * quick_bytes(i);
+    }
+    return n;
 }
 #endif

@@ -15,13 +15,18 @@ void ea_heap_stats(const ea_heap_t *heap, ea_heap_stats_t *stats)
 {
     memset(stats, 0, sizeof *stats);
 #if EA_CFG_HEAP_STATS
-    stats->free_bytes = heap->usage.free_bytes;
+    size_t quick_free_bytes, n_quick = eai_heap_quick_held(heap, &quick_free_bytes);
+    stats->free_bytes = heap->usage.free_bytes + quick_free_bytes;
     /* Between the parts of a realloc the slack may be below 0: what finish gives back is taken. */
     stats->min_free_bytes = heap->usage.free_bytes -
                             (heap->usage.slack_bytes > 0 ? (size_t)heap->usage.slack_bytes : 0);
     stats->n_allocs = heap->usage.n_allocs;
-    stats->n_frees = heap->usage.n_frees;
-    stats->n_live = heap->usage.n_allocs - heap->usage.n_frees;
+    stats->n_frees = heap->usage.n_frees + n_quick;
+#if EAI_QUICK
+    stats->n_allocs += heap->n_quick_allocs;
+    stats->n_frees += heap->n_quick_allocs;
+#endif
+    stats->n_live = stats->n_allocs - stats->n_frees;
     stats->n_failures = heap->n_failures;
     stats->n_corruptions = heap->n_corruptions;
 #endif
@@ -385,18 +390,18 @@ static ea_heap_fault_t check_bins(const ea_heap_t *heap, const tally_t *tally)
 #if EAI_QUICK
 static ea_heap_fault_t check_quick(const ea_heap_t *heap)
 {
-    for (uint32_t g = 0; g < EAI_QUICK_GRANULES; g++) {
+    for (uint32_t i = 0; i < EAI_QUICK_LISTS; i++) {
+        const link_t *list = &heap->quick[i];
         uint32_t n = 0;
-        for (ref_t ref = heap->quick[g]; ref; ref = at(heap, ref)->next) {
-            if (n++ >= EAI_QUICK_DEPTH || !ref_is_readable(heap, ref) ||
+        for (ref_t ref = *list; ref; ref = at(heap, ref)->next) {
+            if (n++ >= EAI_QUICK_MOST || !ref_is_readable(heap, ref) ||
                 offset_of(heap, at(heap, ref)) < heap->region.first)
-                BROKEN("I6 quick lists hold as many blocks as they count", &heap->quick[g]);
+                BROKEN("I6 quick lists hold as many blocks as they count", list);
             uint32_t head = *header(at(heap, ref));
-            if (!(head & EAI_MARK) || head & EAI_FREE || size_of(head) != g << EAI_GRANULE_SHIFT)
+            if (!(head & EAI_MARK) || head & EAI_FREE || size_of(head) != quick_bytes(i))
                 BROKEN("I6 a block in a quick list is marked and of its size", at(heap, ref));
         }
-        if (n != heap->n_quick[g])
-            BROKEN("I6 quick lists hold as many blocks as they count", &heap->quick[g]);
+        if (n != heap->n_quick[i]) BROKEN("I6 quick lists hold as many blocks as they count", list);
     }
     return SOUND;
 }
@@ -410,9 +415,10 @@ static ea_heap_fault_t check_totals(const ea_heap_t *heap, const tally_t *tally)
     if (!fault.invariant) fault = check_quick(heap);
 #endif
 #if EA_CFG_HEAP_STATS
-    if (!fault.invariant && heap->usage.free_bytes != tally->free_bytes)
+    size_t quick_free_bytes, n_quick = eai_heap_quick_held(heap, &quick_free_bytes);
+    if (!fault.invariant && heap->usage.free_bytes + quick_free_bytes != tally->free_bytes)
         BROKEN("I9 free_bytes is the sum of the free blocks", heap);
-    if (!fault.invariant && heap->usage.n_allocs - heap->usage.n_frees != tally->n_live)
+    if (!fault.invariant && heap->usage.n_allocs - heap->usage.n_frees - n_quick != tally->n_live)
         BROKEN("I9 n_live is the number of used blocks", heap);
 #endif
     return fault;

@@ -53,6 +53,7 @@
 #define eai_heap_vouch EAI_NAMED(eai_heap_vouch)
 #define eai_heap_move_cursor EAI_NAMED(eai_heap_move_cursor)
 #define eai_heap_flush_quick EAI_NAMED(eai_heap_flush_quick)
+#define eai_heap_quick_held EAI_NAMED(eai_heap_quick_held)
 #define EAI_HEAP_OPS EAI_NAMED(eai_heap_ops)
 #define EAI_STRING2(x) #x
 #define EAI_STRING(x) EAI_STRING2(x)

@@ -100,9 +100,18 @@ typedef uint32_t EA_MAY_ALIAS header_t;
 #define EAI_WORDS 4
 #endif
 
-#define EAI_QUICK_GRANULES                                                                         \
-    65u /* quick lists serve blocks of fewer granules: up to 512 or 1024 bytes */
+/* Quick lists: one a block size up to EAI_QUICK_BYTES. A free puts at most EAI_QUICK_DEPTH blocks
+ * into one. A small request, up to EAI_REFILL_MAX_BLOCK, that finds its list empty and is cut from
+ * a block of EAI_REFILL_FROM or more fills the list, with EAI_REFILL_BYTES in all. */
+#define EAI_QUICK_LISTS (65u - EAI_FIRST_BIN)
+#define EAI_QUICK_BYTES (64u * EA_HEAP_ALIGN)
 #define EAI_QUICK_DEPTH 32u
+#define EAI_REFILL_BYTES 2048u
+#define EAI_REFILL_MAX_BLOCK 256u
+#define EAI_REFILL_FROM 32768u
+/* What a list can hold at most. */
+#define EAI_QUICK_MOST (EAI_REFILL_BYTES / EAI_MIN_BLOCK)
+EA_STATIC_ASSERT(EAI_QUICK_DEPTH <= EAI_QUICK_MOST && EAI_QUICK_MOST <= 255, "counts are bytes");
 
 /* A run of memory that blocks tile. The heap's first one stands in its control structure, the
  * others at the start of their own memory. Offsets are bytes from the heap. */
@@ -132,8 +141,12 @@ struct ea_heap {
     uint32_t seal;
     eai_region_t region;
 #if EAI_QUICK
-    link_t quick[EAI_QUICK_GRANULES];
-    uint8_t n_quick[EAI_QUICK_GRANULES + 3u];
+    size_t span_granules; /* of the span: no block begins beyond */
+#if EA_CFG_HEAP_STATS
+    size_t n_quick_allocs; /* allocations that quick lists served; usage does not know them */
+#endif
+    link_t quick[EAI_QUICK_LISTS]; /* 0: empty */
+    uint8_t n_quick[EAI_QUICK_LISTS];
 #endif
     /* Sentinels from EAI_FIRST_BIN up, then one slot of zeros, then the guard. Tiny: sentinels up
      * to the first header. */
@@ -205,6 +218,16 @@ EA_INLINE header_t *tail(const char *payload, uint32_t size)
     return (header_t *)((char *)(uintptr_t)payload + size - 8);
 }
 
+/* Rotated right by bits, 1 to 31: what must be 0 at the low end makes it large if it is not. */
+EA_INLINE size_t turn_size(size_t x, unsigned bits)
+{
+    return x >> bits | x << (sizeof x * 8 - bits);
+}
+EA_INLINE uint32_t turn_word(uint32_t x, unsigned bits)
+{
+    return x >> bits | x << (32u - bits);
+}
+
 EA_INLINE uint32_t size_of(uint32_t head)
 {
     return head & ~EAI_FLAGS;
@@ -268,6 +291,10 @@ EA_INLINE uint32_t eai_heap_seal(const ea_heap_t *heap)
                     (uint32_t)heap->fit << 8 ^ 0xEA110C01u;
 #if !EAI_TINY_CODE
     seal ^= (uint32_t)heap->limit * 5u ^ (uint32_t)((uint64_t)heap->limit >> 32) * 9u;
+#endif
+#if EAI_QUICK
+    seal ^=
+        (uint32_t)heap->span_granules * 11u ^ (uint32_t)((uint64_t)heap->span_granules >> 32) * 13u;
 #endif
     return seal;
 }
@@ -339,8 +366,22 @@ EA_INLINE bool eai_heap_can_serve(const ea_heap_t *heap, uint32_t size)
     return EAI_TINY_CODE ? size <= heap->span_bytes : size != 0;
 }
 #if EAI_QUICK
+/* The size of the blocks in quick list i. */
+EA_INLINE uint32_t quick_bytes(uint32_t i)
+{
+    return EAI_MIN_BLOCK + (i << EAI_GRANULE_SHIFT);
+}
 /* Coalesce what the quick lists hold. Returns whether there was any. */
 bool eai_heap_flush_quick(ea_heap_t *heap);
+/* How many blocks the quick lists hold, and their bytes. */
+size_t eai_heap_quick_held(const ea_heap_t *heap, size_t *bytes);
+#else
+EA_INLINE size_t eai_heap_quick_held(const ea_heap_t *heap, size_t *bytes)
+{
+    (void)heap;
+    *bytes = 0;
+    return 0;
+}
 #endif
 
 #endif

@@ -107,6 +107,9 @@ ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *o
     if (fit == EA_FIT_GOOD)
         heap->limit = (span & ~(size_t)EAI_MASK) - EA_HEAP_OVERHEAD_BYTES - EAI_LEAST;
 #endif
+#if EAI_QUICK
+    heap->span_granules = span >> EAI_GRANULE_SHIFT;
+#endif
 #if EA_CFG_CHECK_LEVEL >= 1
     heap->seal = eai_heap_seal(heap);
 #endif

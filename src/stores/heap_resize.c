@@ -42,7 +42,8 @@ ea_status_t ea_heap_probe(ea_heap_t *heap, void *ptr, size_t *usable_bytes)
         r = region_next(heap, r); /* bound: regions */
     if (!r || ((uintptr_t)payload & EAI_MASK)) return EA_ERR_FOREIGN;
     uint32_t size = size_of(*header(payload));
-    if (size > (uint32_t)(region_end(heap, r) - payload)) return EA_ERR_CORRUPT;
+    if (size < EAI_MIN_BLOCK || size > (uint32_t)(region_end(heap, r) - payload))
+        return EA_ERR_CORRUPT;
     ea_status_t status = eai_heap_admit(heap, payload);
     if (status == EA_OK && usable_bytes) *usable_bytes = size - EA_HEAP_OVERHEAD_BYTES;
     return status;

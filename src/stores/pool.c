@@ -117,7 +117,7 @@ static void *take_local(pool_t *pool)
     while (block != NULL) {
         uintptr_t local = index_at(pool, (uintptr_t)block - (uintptr_t)pool->eai_base);
         if (local >= pool->eai_n_blocks) break; /* damaged */
-        unsigned char *next = eai_pool_read_pointer(block);
+        unsigned char *next = eai_pool_read_pointer(pool, block);
         if (EAI_CAS_POINTER(&pool->eai_local, &block, next)) {
             return mark_live(pool, pool->eai_base, local) ? block : NULL;
         }
@@ -127,14 +127,16 @@ static void *take_local(pool_t *pool)
     return NULL;
 }
 
-/* Nothing was found on the list and no block is fresh. Sets *again if a block was given back
- * meanwhile. */
-static EA_NOINLINE void *alloc_last(pool_t *pool, bool *again)
+/* Nothing was found on the list and no block is fresh. Returns AGAIN if a block was given back
+ * meanwhile: the pool itself, which is none of its blocks. */
+#define AGAIN(pool) ((void *)(pool))
+static EA_NOINLINE void *alloc_last(pool_t *pool)
 {
     void *block = take_local(pool);
-    *again = block == NULL && !is_end(pool, link_of(pool, EAI_LOAD(&pool->eai_head, EAI_SEQ_CST)));
-    if (block == NULL && !*again) count_failure(pool);
-    return block;
+    if (block != NULL) return block;
+    if (!is_end(pool, link_of(pool, EAI_LOAD(&pool->eai_head, EAI_SEQ_CST)))) return AGAIN(pool);
+    count_failure(pool);
+    return NULL;
 }
 
 /* Repeats only when another context's call got through in between. */
@@ -145,7 +147,7 @@ void *ea_pool_alloc(pool_t *pool)
         link_t link = link_of(pool, head);
         place_t place = {pool->eai_base, index_of_link(pool, link)};
         unsigned char *block = place.base + ((size_t)link << LINK_SHIFT);
-        bool is_fresh = false, taken, sound = true;
+        bool is_fresh = false, taken, sound, is_cut = false;
         index_t fresh = 0;
         if (EA_UNLIKELY(!is_in_first(pool, (uintptr_t)link << LINK_SHIFT, place.local) ||
                         (!EA_CFG_POOL_VALIDATE && is_end(pool, link)))) {
@@ -153,26 +155,35 @@ void *ea_pool_alloc(pool_t *pool)
             fresh = EAI_LOAD(&pool->eai_fresh, EAI_SEQ_CST);
             place = place_of(pool, is_fresh ? fresh : index_of_link(pool, link));
             if (place.base == NULL) {
-                bool again;
                 if (!is_fresh) break; /* the link leads nowhere */
-                void *last = alloc_last(pool, &again);
-                if (again) continue;
+                void *last = alloc_last(pool);
+                if (last == AGAIN(pool)) continue;
                 return last;
             }
             block = block_at(pool, place);
         }
         EAI_ENTER(irq);
-        if (is_fresh) {
+        if (EA_UNLIKELY(is_fresh)) {
             taken = EAI_CAS_U32(&pool->eai_fresh, fresh, fresh + 1u);
             EAI_PAUSE(irq);
+            if (EA_UNLIKELY(!taken)) goto lost;
         } else {
-            uintptr_t next = head_after_pop(pool, head, eai_pool_read_link(block));
-            taken = EAI_STORE_COND(&pool->eai_head, head, next);
+            link_t link_below = eai_pool_read_link(pool, block);
+            if (EA_CFG_ENCODE_LINKS && EA_UNLIKELY(link_below > link_mask(pool))) {
+                /* Damaged: the list ends here, if the block is still ours. */
+                link_below = link_mask(pool);
+                is_cut = true;
+            }
+            uintptr_t next = head_after_pop(pool, head, link_below);
+            if (EA_UNLIKELY(!EAI_STORE_COND(&pool->eai_head, head, next))) goto lost;
         }
-        if (EA_LIKELY(taken)) sound = mark_live(pool, place.base, place.local);
+        sound = mark_live(pool, place.base, place.local);
         EAI_LEAVE(irq);
         if (EA_UNLIKELY(!sound)) break;
-        if (EA_LIKELY(taken)) return block;
+        if (EA_UNLIKELY(is_cut)) count_refusal(pool);
+        return block;
+    lost:
+        EAI_LEAVE(irq);
     }
     count_refusal(pool);
     return NULL;
@@ -203,10 +214,11 @@ ea_status_t ea_pool_free(pool_t *pool, void *ptr)
         EAI_ENTER(irq);
         bool was_live = mark_free(pool, base, local);
         if (EA_LIKELY(was_live)) {
+            const link_t mask = link_mask(pool);
             do {
                 head = EAI_LOAD(&pool->eai_head, EAI_RELAXED);
-                eai_pool_write_link(block, link_of(pool, head));
-            } while (!PUSH(&pool->eai_head, head, head_after_push(pool, head, link)));
+                eai_pool_write_link(pool, block, (link_t)head & mask);
+            } while (!PUSH(&pool->eai_head, head, head_after_push(mask, head, link)));
         }
         EAI_LEAVE(irq);
         if (EA_UNLIKELY(!was_live)) {

@@ -118,7 +118,7 @@ ea_status_t ea_pool_check(const pool_t *pool, ea_pool_report_t *report)
             return broken(report, what, where);
         unsigned char *block = block_at(pool, place_of(pool, index));
         where = block;
-        link = eai_pool_read_link(block);
+        link = eai_pool_read_link(pool, block);
     }
 #if EAI_POOL_LOCAL
     unsigned char *block = pool->eai_local;
@@ -128,7 +128,7 @@ ea_status_t ea_pool_check(const pool_t *pool, ea_pool_report_t *report)
         if ((what = broken_on_list(pool, index, n_free)) != NULL)
             return broken(report, what, where);
         where = block;
-        block = eai_pool_read_pointer(block);
+        block = eai_pool_read_pointer(pool, block);
     }
 #endif
 #if EA_CFG_POOL_VALIDATE

@@ -49,9 +49,10 @@ EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t ne
 {
     return ((head | link_mask(pool)) + 1u) | next;
 }
-EA_INLINE uintptr_t head_after_push(const pool_t *pool, uintptr_t head, link_t link)
+/* With the link mask in hand: it would be read anew after each store to a block. */
+EA_INLINE uintptr_t head_after_push(link_t mask, uintptr_t head, link_t link)
 {
-    return (head & ~(uintptr_t)link_mask(pool)) | link;
+    return (head & ~(uintptr_t)mask) | link;
 }
 EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
 {
@@ -74,9 +75,9 @@ EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t ne
     (void)pool, (void)head;
     return next;
 }
-EA_INLINE uintptr_t head_after_push(const pool_t *pool, uintptr_t head, link_t link)
+EA_INLINE uintptr_t head_after_push(link_t mask, uintptr_t head, link_t link)
 {
-    (void)pool, (void)head;
+    (void)mask, (void)head;
     return link;
 }
 EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
@@ -109,23 +110,24 @@ EA_INLINE bool is_end(const pool_t *pool, link_t link)
 /* The one read that may race: the block may have been handed out since its link was read from the
  * head, and its owner may be writing to it. The value is then void, and the store that would use it
  * fails. */
-RACY link_t eai_pool_read_link(unsigned char *block)
+RACY link_t eai_pool_read_link(const pool_t *pool, unsigned char *block)
 {
-    return EAI_LOAD_RACY((eai_pool_link_t *)(void *)block);
+    return EAI_LOAD_RACY((eai_pool_link_t *)(void *)block) ^ eai_pool_key(pool);
 }
 
 #if EAI_POOL_LOCAL
 /* The same on the list of the unlocked calls. */
-RACY unsigned char *eai_pool_read_pointer(unsigned char *block)
+RACY unsigned char *eai_pool_read_pointer(const pool_t *pool, unsigned char *block)
 {
-    return EAI_LOAD_RACY((eai_pool_pointer_t *)(void *)block);
+    uintptr_t pointer = (uintptr_t)EAI_LOAD_RACY((eai_pool_pointer_t *)(void *)block);
+    return (unsigned char *)(pointer ^ eai_pool_long_key(pool));
 }
 #endif
 
 /* The block is the caller's. */
-EA_INLINE void eai_pool_write_link(unsigned char *block, link_t link)
+EA_INLINE void eai_pool_write_link(const pool_t *pool, unsigned char *block, link_t link)
 {
-    EAI_STORE_RACY((eai_pool_link_t *)(void *)block, link);
+    EAI_STORE_RACY((eai_pool_link_t *)(void *)block, link ^ eai_pool_key(pool));
 }
 
 /* --- indexes ---------------------------------------------------------------------------------- */

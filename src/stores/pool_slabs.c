@@ -172,6 +172,16 @@ ea_status_t ea_pool_init_aligned(pool_t *pool, void *mem, size_t size_bytes,
     return EA_OK;
 }
 
+ea_status_t ea_pool_set_secret(pool_t *pool, uint32_t secret)
+{
+    (void)secret;
+    if (pool->eai_fresh != 0) return EA_ERR_BUSY;
+#if EA_CFG_ENCODE_LINKS
+    pool->eai_secret = secret;
+#endif
+    return EA_OK;
+}
+
 /* Links on the list from first on, n of them at most; the list is at most as long as blocks were
  * ever laid out, so a longer one is damaged: *sound becomes false. */
 typedef struct {
@@ -189,7 +199,7 @@ static uint32_t count_on_list(const pool_t *pool, range_t range, bool *sound)
         *sound = left > 0 && place.base != NULL;
         if (!*sound) return 0;
         n += index - range.first < range.n_blocks;
-        link = eai_pool_read_link(block_at(pool, place));
+        link = eai_pool_read_link(pool, block_at(pool, place));
     }
     *sound = true;
     return n;
@@ -206,7 +216,7 @@ ea_status_t ea_pool_deinit(pool_t *pool, size_t *n_live)
     live = pool->eai_fresh - count_on_list(pool, all, &sound);
 #if EAI_POOL_LOCAL
     unsigned char *block = pool->eai_local; /* as many steps as blocks are left to account for */
-    for (; live > 0 && block != NULL; block = eai_pool_read_pointer(block)) live--;
+    for (; live > 0 && block != NULL; block = eai_pool_read_pointer(pool, block)) live--;
 #endif
 #endif
     if (n_live != NULL) *n_live = live;
@@ -269,11 +279,11 @@ static void renumber_list(pool_t *pool, const eai_pool_slab_t *slab)
     for (; link != end;) {
         place_t place = place_of(pool, index_of_link(pool, link));
         unsigned char *block = block_at(pool, place);
-        link_t next = eai_pool_read_link(block);
+        link_t next = eai_pool_read_link(pool, block);
         if (link - first >= n) {
             kept = link < first ? link : link - n;
             if (before != NULL) {
-                eai_pool_write_link(before, kept);
+                eai_pool_write_link(pool, before, kept);
             } else {
                 new_first = kept;
             }
@@ -281,8 +291,8 @@ static void renumber_list(pool_t *pool, const eai_pool_slab_t *slab)
         }
         link = next;
     }
-    if (before != NULL) eai_pool_write_link(before, end);
-    pool->eai_head = head_after_push(pool, pool->eai_head, new_first);
+    if (before != NULL) eai_pool_write_link(pool, before, end);
+    pool->eai_head = head_after_push(end, pool->eai_head, new_first);
 }
 
 ea_status_t ea_pool_remove_slab(pool_t *pool, void *mem, size_t *n_live)

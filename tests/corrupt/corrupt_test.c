@@ -148,11 +148,11 @@ static bool check_sees_every_flip(scene_t *s, size_t control)
         100.0 * (double)(n_flips - n_blind_blocks - n_blind_control) / (double)n_flips, n_flips,
         n_blind_bytes + n_blind_slots);
     /* Unbound in the control structure: the watermark, failures and corruptions, the walk's serial;
-     * what aligns the list heads behind quick lists; tiny's walk, which sets no mark, moved to
-     * another used block; the part of the slot of zeros that is no header. In blocks: without
-     * counters what turns used blocks into other used blocks. */
+     * what aligns the list heads behind quick lists, and the allocations these served; tiny's walk,
+     * which sets no mark, moved to another used block; the part of the slot of zeros that is no
+     * header. In blocks: without counters what turns used blocks into other used blocks. */
     size_t most_bytes = sizeof(size_t) + 4 + 4 + 2;
-    if (s->ops->profile == 2) most_bytes += 7;
+    if (s->ops->profile == 2) most_bytes += 7 + sizeof(size_t);
     /* Padding before list heads of two pointers. */
     if (s->ops->profile < 2 && sizeof(size_t) == 4 && link_bytes == 4) most_bytes += 4;
     if (s->ops->profile == 3) most_bytes += 1;

@@ -18,6 +18,7 @@
 #define N_AREAS 3u
 #define AREA_BYTES 6144u
 #define OWN_BYTES 12288u /* at most */
+#define FAR_BYTES 65536u /* a heap whose quick lists fill themselves */
 #define NO_MANS_BYTE 0xC7
 
 typedef struct {
@@ -41,7 +42,7 @@ struct model {
     model_draw_t *draw;
     void *draw_context;
     unsigned char *memory;
-    size_t memory_bytes, span_bytes;
+    size_t memory_bytes, own_bytes, span_bytes;
     bool half_fit, quick, checks, counts;
     slot_t slots[N_SLOTS];
     area_t areas[N_AREAS + 1]; /* the last one is the heap's own memory */
@@ -52,7 +53,7 @@ struct model {
     ea_heap_cursor_t cursor;
     unsigned char *last_visited;
     size_t n_live, gross, n_failures, n_corruptions;
-    size_t min_free_seen;  /* smallest free_bytes that was ever read             */
+    size_t min_free_seen;  /* smallest watched_free() that was ever read         */
     size_t min_free_bound; /* no smaller one can have been, transients included  */
     unsigned char next_fill;
     char complaint[240];
@@ -82,6 +83,16 @@ static ea_heap_stats_t stats_of(const model_t *m)
     ea_heap_stats_t stats;
     m->ops->stats(m->heap, &stats);
     return stats;
+}
+
+/* What the watermark is about: free memory, without that in quick lists. */
+static size_t watched_free(const model_t *m)
+{
+    if (!m->quick) return stats_of(m).free_bytes;
+    ea_heap_bin_t bins[EA_HEAP_MAX_BINS];
+    size_t n = m->ops->histogram(m->heap, bins, EA_HEAP_MAX_BINS), bytes = 0;
+    for (size_t i = 0; i < n; i++) bytes += bins[i].bytes;
+    return bytes;
 }
 
 /* --- blocks ----------------------------------------------------------------------------------- */
@@ -170,7 +181,7 @@ static size_t draw_size(model_t *m)
     if (kind < 16) return 1 + draw(m, 64);
     if (kind < 26) return 1 + draw(m, 600);
     if (kind < 31) return 1 + draw(m, 4000);
-    return 1 + draw(m, OWN_BYTES);
+    return 1 + draw(m, (uint32_t)m->own_bytes);
 }
 
 static size_t draw_alignment(model_t *m)
@@ -230,8 +241,7 @@ static bool resized(model_t *m, slot_t *slot, void *ptr, size_t size, size_t ali
 
 static void note_transient(model_t *m, size_t extra)
 {
-    ea_heap_stats_t stats = stats_of(m);
-    size_t low = stats.free_bytes > extra ? stats.free_bytes - extra : 0;
+    size_t free_bytes = watched_free(m), low = free_bytes > extra ? free_bytes - extra : 0;
     if (low < m->min_free_bound) m->min_free_bound = low;
 }
 
@@ -364,7 +374,7 @@ static bool step_region(model_t *m)
         m->min_free_bound = 0;
         return true;
     }
-    size_t most = i == N_AREAS ? OWN_BYTES : AREA_BYTES - 64;
+    size_t most = i == N_AREAS ? m->own_bytes : AREA_BYTES - 64;
     size_t size = draw(m, (uint32_t)most);
     if (what == 2) {
         ea_status_t status = m->ops->grow(m->heap, a->mem, size);
@@ -400,7 +410,8 @@ static bool agree_on_numbers(model_t *m)
     if (!m->counts) return true;
     if (m->moving != NULL) {
         if (s.min_free_bytes > s.free_bytes) return wrong(m, "min_free_bytes above free_bytes");
-        if (s.free_bytes < m->min_free_bound) m->min_free_bound = s.free_bytes;
+        size_t now = watched_free(m);
+        if (now < m->min_free_bound) m->min_free_bound = now;
         return true;
     }
     if (s.n_live != m->n_live) return wrong(m, "n_live %zu, not %zu", s.n_live, m->n_live);
@@ -411,8 +422,9 @@ static bool agree_on_numbers(model_t *m)
         return wrong(m, "n_failures %zu, not %zu", s.n_failures, m->n_failures);
     if (s.n_corruptions != m->n_corruptions)
         return wrong(m, "n_corruptions %zu, not %zu", s.n_corruptions, m->n_corruptions);
-    if (s.free_bytes < m->min_free_seen) m->min_free_seen = s.free_bytes;
-    if (s.free_bytes < m->min_free_bound) m->min_free_bound = s.free_bytes;
+    size_t now = watched_free(m);
+    if (now < m->min_free_seen) m->min_free_seen = now;
+    if (now < m->min_free_bound) m->min_free_bound = now;
     if (s.min_free_bytes > m->min_free_seen || s.min_free_bytes < m->min_free_bound)
         return wrong(m, "min_free_bytes %zu, not %zu to %zu", s.min_free_bytes, m->min_free_bound,
                      m->min_free_seen);
@@ -493,7 +505,7 @@ static bool step_rare(model_t *m)
         return true;
     case 4: {
         m->ops->reset_min_free(m->heap);
-        m->min_free_seen = m->min_free_bound = stats_of(m).free_bytes;
+        m->min_free_seen = m->min_free_bound = watched_free(m);
         return true;
     }
     case 5:
@@ -533,7 +545,8 @@ model_t *model_new(const eai_heap_ops_t *instance, model_draw_t *draw_number, vo
     m->checks = instance->check_level >= 1;
     m->counts = instance->has_stats;
     m->half_fit = draw(m, 4) == 0;
-    m->memory_bytes = 64 + OWN_BYTES + 64 + N_AREAS * AREA_BYTES;
+    m->own_bytes = m->quick && draw(m, 4) == 0 ? FAR_BYTES : OWN_BYTES;
+    m->memory_bytes = 64 + m->own_bytes + 64 + N_AREAS * AREA_BYTES;
     m->memory = malloc(m->memory_bytes);
     if (m->memory == NULL) {
         free(m);
@@ -542,7 +555,7 @@ model_t *model_new(const eai_heap_ops_t *instance, model_draw_t *draw_number, vo
     memset(m->memory, NO_MANS_BYTE, m->memory_bytes);
     area_t *own = &m->areas[N_AREAS];
     own->mem = m->memory + draw(m, 64);
-    own->size = 2048 + draw(m, OWN_BYTES - 2048);
+    own->size = 2048 + draw(m, (uint32_t)m->own_bytes - 2048);
     ea_heap_options_t options = {m->memory_bytes - (size_t)(own->mem - m->memory),
                                  m->half_fit ? EA_FIT_HALF : EA_FIT_GOOD};
     m->heap = instance->init(own->mem, own->size, &options);
@@ -551,7 +564,7 @@ model_t *model_new(const eai_heap_ops_t *instance, model_draw_t *draw_number, vo
         (void)wrong(m, "init refused %zu bytes", own->size);
         return m;
     }
-    m->min_free_seen = m->min_free_bound = stats_of(m).free_bytes;
+    m->min_free_seen = m->min_free_bound = watched_free(m);
     return m;
 }
 

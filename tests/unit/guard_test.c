@@ -154,6 +154,15 @@ TEST(guard_finds_a_changed_byte_before_and_names_it, 0)
     EXPECT_EQ(n_missed, 0);
 }
 
+TEST(guard_finds_random_bytes_in_the_first_word_of_a_tag, 0)
+{
+    for (unsigned round = 0; round < 2000; round++) {
+        dress(&side_tag, 20, 32);
+        side_tag.words[0] ^= 1u + next_random();
+        EXPECT(check(&side_tag, 32) != EA_GUARD_NONE); /* its own check misses one in 256 */
+    }
+}
+
 TEST(guard_of_a_shorter_slack_does_not_pass, 0)
 {
     /* A valid trailer of the same block for another request: the slack between is the user's. */
@@ -406,7 +415,8 @@ TEST_MAIN(
     &guard_of_an_untouched_block_is_intact, &guard_check_changes_nothing,
 #if EA_CFG_GUARD > 0
     &guard_finds_a_changed_byte_behind_and_names_it, &guard_finds_overflows_of_every_length,
-    &guard_finds_a_changed_byte_before_and_names_it, &guard_of_a_shorter_slack_does_not_pass,
+    &guard_finds_a_changed_byte_before_and_names_it,
+    &guard_finds_random_bytes_in_the_first_word_of_a_tag, &guard_of_a_shorter_slack_does_not_pass,
     &guard_resize_moves_the_end_and_keeps_the_content,
 #endif
     &guard_finds_every_flipped_bit_of_a_tag, &guard_tells_the_second_free_from_garbage,

@@ -364,14 +364,14 @@ TEST(heap_min_free_is_the_lowest_until_it_is_reset, 4096)
     ea_heap_t *heap = ea_heap_init(tap_ram(), 4096, NULL);
     REQUIRE(heap != NULL);
     size_t all = stats_of(heap).free_bytes;
-    void *a = ea_heap_alloc(heap, 1000), *b = ea_heap_alloc(heap, 500);
-    size_t low = all - cost_of(1000) - cost_of(500);
+    void *a = ea_heap_alloc(heap, BIG + 600), *b = ea_heap_alloc(heap, BIG);
+    size_t low = all - cost_of(BIG + 600) - cost_of(BIG);
     EXPECT_EQ(ea_heap_free(heap, a), EA_OK);
     EXPECT_EQ(stats_of(heap).min_free_bytes, low);
     a = ea_heap_alloc(heap, 200);
     EXPECT_EQ(stats_of(heap).min_free_bytes, low);
     ea_heap_reset_min_free(heap);
-    EXPECT_EQ(stats_of(heap).min_free_bytes, all - cost_of(500) - cost_of(200));
+    EXPECT_EQ(stats_of(heap).min_free_bytes, all - cost_of(BIG) - cost_of(200));
     EXPECT_EQ(ea_heap_free(heap, b), EA_OK);
     ea_heap_reset_min_free(heap);
     EXPECT_EQ(stats_of(heap).min_free_bytes, all - cost_of(200));

@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "ealloc/heap.h"
 #include "ealloc/pressure.h"
 #include "tap.h"
 
@@ -185,29 +186,68 @@ TEST(pressure_that_swings_about_a_threshold_does_not_flap, 0)
     EXPECT_EQ(n_changes, 2);
 }
 
-/* A mode the application enters at 80 % and leaves at 60 %: level medium, and nothing else. */
-TEST(pressure_gives_a_low_memory_mode_with_hysteresis, 0)
-{
-    unsigned n_entered = 0, n_left = 0;
-    bool is_low_memory = false;
-    REQUIRE(ea_pressure_init(&pressure, NULL, 0) == EA_OK);
-    for (unsigned i = 0; i < 2000; i++) {
-        size_t used = i / 10 % 100; /* up from 0 to 99 % and down at once, twice */
-        if (!update(used, 100)) continue;
-        bool should = ea_pressure_level(&pressure) >= EA_PRESSURE_MEDIUM;
-        n_entered += should && !is_low_memory;
-        n_left += !should && is_low_memory;
-        is_low_memory = should;
-    }
-    EXPECT_EQ(n_entered, 2);
-    EXPECT_EQ(n_left, 1);
-}
-
 TEST(pressure_has_names, 0)
 {
     EXPECT(strcmp(ea_pressure_level_name(EA_PRESSURE_NONE), "none") == 0);
     EXPECT(strcmp(ea_pressure_level_name(EA_PRESSURE_CRITICAL), "critical") == 0);
     EXPECT(strcmp(ea_pressure_level_name(EA_PRESSURE_N_LEVELS), "?") == 0);
+}
+
+/* --- a mode for low memory, on a heap --------------------------------------------------------- */
+
+#define N_CACHED 48
+#define CACHED_BYTES 56
+
+static ea_heap_t *heap;
+static void *cached[N_CACHED];
+static unsigned n_cached, n_entered, n_left;
+static bool is_low_memory;
+
+static unsigned used_permille(void)
+{
+    ea_heap_stats_t stats;
+    ea_heap_stats(heap, &stats);
+    size_t used = stats.total_bytes - stats.free_bytes;
+    if (ea_pressure_update(&pressure, used, stats.total_bytes, 0)) {
+        bool should = ea_pressure_level(&pressure) >= EA_PRESSURE_MEDIUM;
+        n_entered += should && !is_low_memory;
+        n_left += !should && is_low_memory;
+        is_low_memory = should;
+    }
+    return (unsigned)(used * 1000 / stats.total_bytes);
+}
+
+/* The application: it caches what it meets, and in low memory gives up a little each time. */
+static void drop_one(void)
+{
+    EXPECT_EQ(ea_heap_free(heap, cached[--n_cached]), EA_OK);
+}
+
+TEST(pressure_gives_a_heap_a_low_memory_mode_entered_at_80_and_left_at_60_percent, 3072)
+{
+    heap = ea_heap_init(tap_ram(), 3072, NULL);
+    REQUIRE(heap != NULL && ea_pressure_init(&pressure, NULL, 0) == EA_OK);
+    n_cached = n_entered = n_left = 0;
+    is_low_memory = false;
+    for (unsigned step = 0; step < 400; step++) {
+        bool was_low = is_low_memory;
+        unsigned permille;
+        if (was_low) {
+            drop_one();
+            permille = used_permille();
+            EXPECT_EQ(is_low_memory, permille >= 600);
+        } else {
+            REQUIRE(n_cached < N_CACHED);
+            cached[n_cached++] = ea_heap_alloc(heap, CACHED_BYTES);
+            REQUIRE(cached[n_cached - 1] != NULL); /* the mode came before the end */
+            permille = used_permille();
+            EXPECT_EQ(is_low_memory, permille >= 800);
+        }
+    }
+    tap_note("times in low memory", n_entered);
+    EXPECT(n_entered > 10 && n_entered < 100); /* not at every step */
+    EXPECT(n_left + 1 == n_entered || n_left == n_entered);
+    while (n_cached > 0) drop_one();
 }
 
 /* --- stall ------------------------------------------------------------------------------------ */
@@ -324,7 +364,7 @@ static uint64_t random_gap_us(uint32_t *state)
 TEST(stall_agrees_with_a_reference_after_any_sequence, 0)
 {
     uint32_t state = seeded();
-    for (unsigned round = 0; round < 20; round++) {
+    for (unsigned round = 0; round < 6; round++) {
         uint64_t now_us = random_gap_us(&state);
         memset(&reference, 0, sizeof reference);
         reference.now_us = now_us;
@@ -440,8 +480,9 @@ TEST(trigger_polled_after_a_long_silence_takes_the_average_of_it, 0)
     ea_pressure_stall_begin(&pressure, now_us);
     ea_pressure_stall_end(&pressure, 600000 * S);
     EXPECT(!poll_at(2000000 * S)); /* three tenths, of 23 days */
-    ea_pressure_stall_begin(&pressure, 2000000 * S);
-    EXPECT(poll_at(4000000 * S));
+    begin_trigger(15000000, 16000000);
+    ea_pressure_stall_begin(&pressure, 0);
+    EXPECT(poll_at(4000000 * S)); /* all of 46 days */
 }
 
 /* Whatever the pattern: it fires only if so much was lost in two windows, and does if it was lost
@@ -477,9 +518,9 @@ TEST_MAIN(&pressure_refuses_thresholds_that_do_not_ascend,
           &pressure_of_nothing_is_none, &pressure_takes_another_total_into_account,
           &pressure_on_any_walk_notifies_only_when_both_thresholds_were_crossed,
           &pressure_that_swings_about_a_threshold_does_not_flap,
-          &pressure_gives_a_low_memory_mode_with_hysteresis, &pressure_has_names,
-          &stall_counts_the_time_in_which_one_waits_or_more, &stall_is_full_while_nobody_succeeds,
-          &stall_averages_rise_and_fall_as_their_windows_say,
+          &pressure_gives_a_heap_a_low_memory_mode_entered_at_80_and_left_at_60_percent,
+          &pressure_has_names, &stall_counts_the_time_in_which_one_waits_or_more,
+          &stall_is_full_while_nobody_succeeds, &stall_averages_rise_and_fall_as_their_windows_say,
           &stall_agrees_with_a_reference_after_any_sequence,
           &trigger_refuses_what_is_outside_the_contract,
           &trigger_fires_when_so_much_was_lost_and_once_a_window,
