@@ -189,6 +189,7 @@ static void learn(model_t *m, block_t *b, void *ptr, size_t size)
 
 /* --- callbacks -------------------------------------------------------------------------------- */
 
+#if EA_CFG_ALLOC_RECLAIM || EA_CFG_ALLOC_HANDLER
 static size_t drop_any(model_t *m)
 {
     block_t *b = any_block(m);
@@ -201,6 +202,7 @@ static size_t drop_any(model_t *m)
     b->ptr = NULL;
     return gross;
 }
+#endif
 
 #if EA_CFG_ALLOC_RECLAIM
 static size_t reclaim(void *context, size_t wanted_bytes)
