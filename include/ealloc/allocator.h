@@ -284,7 +284,7 @@ typedef struct {
     struct eai_moving *eai_moving; /* blocks between two parts of a realloc */
     size_t eai_reserve_bytes;
 #if EA_CFG_CHECK_LEVEL >= 2
-    uint32_t eai_seal; /* of all above but the moving blocks */
+    uint32_t eai_seal; /* of all above */
 #endif
 #if EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_t eai_lock;

@@ -247,8 +247,9 @@
 #endif
 
 /* Checks on every operation. 0 none. 1 double free and damaged headers, at most 6 instructions an
- * operation. 2 also foreign pointers and the links of every block touched. 3 the whole heap on
- * every operation (O(n), for tests only). */
+ * operation. 2 also foreign pointers and the links of every block touched, and the seals of an
+ * allocator's slots and pools (O(regions)). 3 the whole heap on every operation (O(n), for tests
+ * only). */
 #ifndef EA_CFG_CHECK_LEVEL
 #define EA_CFG_CHECK_LEVEL 1
 #endif

@@ -361,22 +361,19 @@ static void note_pool_block(void *context, void *payload)
 #endif
 
 #if EAI_POISONED_POOLS
-/* A free block in which no poison is missing, or one that is not free. Others take and give blocks
- * meanwhile: what is damage is still so after a while. */
-static bool is_left_alone(alloc_t *a, const ea_pool_t *pool, uint32_t index, eai_finding_t *finding)
+/* A free block in which no poison is missing, or one that is not free. The lock of pools' tags is
+ * held, so none is handed out meanwhile; what is being freed is not free yet. */
+static bool is_left_alone(const alloc_t *a, const ea_pool_t *pool, uint32_t index,
+                          eai_finding_t *finding)
 {
     unsigned char *payload = pool->eai_base + (size_t)index * pool->eai_block_bytes;
     const uint32_t *bits = eai_pool_bits(pool->eai_base, index);
-    eai_finding_t found;
-    for (unsigned i = 0; i < 4; i++) {
-        if ((EAI_LOAD(bits, EAI_ACQUIRE) & eai_pool_bit(index)) != 0) return true;
-        const void *bad = eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, pool->eai_block_bytes);
-        ea_guard_kind_t kind = eai_guard_check(&a->eai_guard, eai_pool_tag(a, payload), payload,
-                                               pool->eai_block_bytes, &found);
-        if (!bad && kind == EA_GUARD_DOUBLE_FREE) return true;
-        *finding = (eai_finding_t){bad ? EA_GUARD_POISON : EA_GUARD_TAG, bad, 0};
-    }
-    return (EAI_LOAD(bits, EAI_ACQUIRE) & eai_pool_bit(index)) != 0;
+    if ((EAI_LOAD(bits, EAI_ACQUIRE) & eai_pool_bit(index)) != 0) return true; /* pairs with free */
+    const void *bad = eai_guard_unpoisoned(payload, EAI_POOL_LINK_BYTES, pool->eai_block_bytes);
+    ea_guard_kind_t kind = eai_guard_check(&a->eai_guard, eai_pool_tag(a, payload), payload,
+                                           pool->eai_block_bytes, finding);
+    *finding = (eai_finding_t){bad ? EA_GUARD_POISON : EA_GUARD_TAG, bad, 0};
+    return !bad && kind == EA_GUARD_DOUBLE_FREE;
 }
 
 /* The bits of no block are none's to change: who writes before the first block meets them. */
@@ -399,7 +396,10 @@ static void note_free(alloc_t *a, const ea_pool_t *pool, ea_allocator_cursor_t *
         if (i == AT_A_TIME) break;
         uint32_t index = cursor->eai_index++;
         void *payload = pool->eai_base + (size_t)index * pool->eai_block_bytes;
-        if (is_left_alone(a, pool, index, &finding)) continue;
+        eai_lock(a); /* for one block */
+        bool left_alone = is_left_alone(a, pool, index, &finding);
+        eai_unlock(a);
+        if (left_alone) continue;
         eai_guard_describe(&a->eai_guard, eai_pool_tag(a, payload), payload, &finding,
                            &note->bad[note->n_bad++]);
     }

@@ -69,6 +69,7 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
     /* Until finish its tag is where nobody expects it. */
     eai_moving_t moving = {slot->eai_moving, status == EA_OK ? move.to : NULL};
     if (status == EA_OK) slot->eai_moving = &moving;
+    eai_seal_slot(slot);
     eai_unlock_slot(a, slot);
     if (status != EA_OK) {
         (void)repay(a, r, paid, block->gross_bytes);
@@ -86,6 +87,7 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
     eai_moving_t **at = &slot->eai_moving;
     while (*at != &moving) at = &(*at)->eai_next; /* bound: tasks in a realloc in this region */
     *at = moving.eai_next;
+    eai_seal_slot(slot);
     eai_unlock_slot(a, slot);
     (void)repay(a, r, paid, gross);
     eai_add_used(a, gross - block->gross_bytes);
