@@ -336,7 +336,6 @@ static void *take_from_pools(alloc_t *a, eai_want_t *want)
     bool is_damaged = false;
     if (EAI_TAGGED && !eai_lock_place(a, EAI_POOL_PLACE, want->isr)) return NULL;
     void *payload = ea_poolset_alloc_isr(pools, want->raw_bytes - EAI_FRONT_BYTES);
-    ea_guard_report_t report = {.kind = EA_GUARD_NONE};
     if (payload) {
         want->place = EAI_POOL_PLACE;
         want->gross_bytes = want->usable_bytes = ea_poolset_usable_bytes(pools, payload);
