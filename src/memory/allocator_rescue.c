@@ -480,6 +480,7 @@ static void *adopt(alloc_t *a, eai_want_t *want, void *ptr)
     eai_label_t label = block.label;
     label.site = want->caller;
     label.birth = eai_birth_now();
+    if (want->is_internal) label.flags |= EAI_LABEL_INTERNAL;
 #if EAI_ALLOC_OWNERS
     label.owner = want->owner ? ea_account_id(want->owner) : 0;
 #endif

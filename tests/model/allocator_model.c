@@ -715,7 +715,7 @@ static void step_move_end(model_t *m)
         return;
     }
     MUST(m, grows ? to > area->size : to < area->size, "a region's end moved the wrong way");
-    MUST(m, to <= area->span, "a region grew beyond its span");
+    MUST(m, to < area->span + EA_HEAP_ALIGN, "a region grew beyond its span"); /* it is rounded */
     area->size = to;
 }
 
@@ -759,6 +759,10 @@ static void step_pools(model_t *m)
         return;
     }
     m->has_pools = true;
+#if EAI_TAGGED
+    /* The handler may have given a block up for the tags. */
+    if (m->offered != NULL && m->offered->ptr == m->a.eai_pool_tags) m->offered->ptr = NULL;
+#endif
 #else
     (void)m;
 #endif
