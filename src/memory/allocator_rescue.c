@@ -296,6 +296,7 @@ void eai_relieve(alloc_t *a, ea_account_t *account)
             eai_count(a, EAI_N_RECLAIMS);
             eai_tell(a, false, EA_EVENT_RECLAIM, EA_REASON_NONE, ea_account_id(account), freed, r,
                      NULL);
+            (void)freed;
         }
         eai_lock(a);
         r->eai_n_busy--;
