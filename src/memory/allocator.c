@@ -601,15 +601,15 @@ void *ea_malloc(alloc_t *a, size_t size_bytes)
         if (EA_LIKELY(block != NULL)) return block;
     }
 #else
-    block = take_quickly(a, size_bytes, __builtin_return_address(0));
+    block = take_quickly(a, size_bytes, EAI_CALLER());
     if (EA_LIKELY(block != NULL)) return block;
 #endif
-    return eai_allocate(a, size_bytes, NULL, __builtin_return_address(0));
+    return eai_allocate(a, size_bytes, NULL, EAI_CALLER());
 }
 
 void *ea_malloc_ex(alloc_t *a, size_t size_bytes, const ea_request_t *request)
 {
-    return eai_allocate(a, size_bytes, request, __builtin_return_address(0));
+    return eai_allocate(a, size_bytes, request, EAI_CALLER());
 }
 
 void *ea_calloc(alloc_t *a, size_t n, size_t size_bytes)
@@ -618,13 +618,13 @@ void *ea_calloc(alloc_t *a, size_t n, size_t size_bytes)
     size_t bytes;
     /* What overflows is too large for any region: let it be refused and counted. */
     if (__builtin_mul_overflow(n, size_bytes, &bytes)) bytes = SIZE_MAX;
-    return eai_allocate(a, bytes, &zeroed, __builtin_return_address(0));
+    return eai_allocate(a, bytes, &zeroed, EAI_CALLER());
 }
 
 void *ea_aligned_alloc(alloc_t *a, size_t alignment_bytes, size_t size_bytes)
 {
     const ea_request_t aligned = {.alignment_bytes = alignment_bytes ? alignment_bytes : SIZE_MAX};
-    return eai_allocate(a, size_bytes, &aligned, __builtin_return_address(0));
+    return eai_allocate(a, size_bytes, &aligned, EAI_CALLER());
 }
 
 /* --- free ------------------------------------------------------------------------------------- */
@@ -1002,13 +1002,13 @@ ea_status_t ea_free(alloc_t *a, void *ptr)
 #else
     if (EA_LIKELY(give_quickly(a, ptr))) return EA_OK;
 #endif
-    return free_block(a, ptr, eai_in_isr(), false, __builtin_return_address(0));
+    return free_block(a, ptr, eai_in_isr(), false, EAI_CALLER());
 }
 
 #if EA_CFG_ALLOC_ISR
 ea_status_t ea_free_isr(alloc_t *a, void *ptr)
 {
     if (!ptr) return EA_OK;
-    return free_block(a, ptr, true, true, __builtin_return_address(0));
+    return free_block(a, ptr, true, true, EAI_CALLER());
 }
 #endif

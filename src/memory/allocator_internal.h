@@ -194,6 +194,9 @@ EA_INLINE void eai_unlock_place(alloc_t *a, uint8_t place)
         eai_unlock(a);
 }
 
+/* Where the public function was called from; where nobody would keep it nothing is spent on it. */
+#define EAI_CALLER() (EA_CFG_ALLOC_REPORT || EA_CFG_TAGS ? __builtin_return_address(0) : NULL)
+
 /* Is this an interrupt? Without locks the caller says so by the function it calls. */
 EA_INLINE bool eai_in_isr(void)
 {
