@@ -509,7 +509,9 @@ class Signals(Case):
         self.assertIn("got\n", out)
 
     def test_a_command_that_catches_the_signal_has_the_last_word(self):
-        recorder = self.start("sh", "-c", "trap 'exit 7' TERM; echo ready; sleep 20 & wait")
+        # The sleep has its own recording before the signal comes.
+        script = "trap 'exit 7' TERM; sleep 20 & sleep 1; echo ready; wait"
+        recorder = self.start("sh", "-c", script)
         recorder.send_signal(signal.SIGTERM)
         time.sleep(0.5)
         recorder.send_signal(signal.SIGTERM)  # the sleep it left is not waited for
