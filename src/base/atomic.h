@@ -71,7 +71,8 @@ EA_INLINE bool eai_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
 #define EAI_COUNT(object, member)                                                                  \
     ((void)__atomic_fetch_add(&(object)->member, 1u, __ATOMIC_RELAXED))
 #define EAI_FETCH_SET(word, bits) __atomic_fetch_or(word, bits, __ATOMIC_RELAXED)
-#define EAI_FETCH_CLEAR(word, bits) __atomic_fetch_and(word, ~(bits), __ATOMIC_RELAXED)
+/* Releases: who sees the bit gone sees what was written before. Pairs with acquire loads of it. */
+#define EAI_FETCH_CLEAR(word, bits) __atomic_fetch_and(word, ~(bits), __ATOMIC_RELEASE)
 
 #elif EAI_ATOMICS == EAI_ATOMICS_LLSC
 
