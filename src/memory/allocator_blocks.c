@@ -381,7 +381,9 @@ static bool is_rest_of_bits_clear(const ea_pool_t *pool)
 {
     uint32_t last = pool->eai_n_blocks - 1u, used = pool->eai_n_blocks % 32u;
     const uint32_t *bits = eai_pool_bits(pool->eai_base, last);
-    return used == 0 || EAI_LOAD(bits, EAI_RELAXED) >> used == 0;
+    uint32_t rest = 0;
+    for (uint32_t i = used; used != 0 && i < 32u; i++) rest |= eai_pool_bit(i); /* bound: 31 */
+    return (EAI_LOAD(bits, EAI_RELAXED) & rest) == 0;
 }
 
 /* Look at the free blocks of a pool among the next few. */
