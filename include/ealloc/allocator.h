@@ -432,7 +432,8 @@ EA_NODISCARD ea_status_t ea_allocator_remove_region(ea_allocator_t *allocator, v
 
 /* Move the end of the region at mem up or down.
  * Returns  as ea_heap_grow(), ea_heap_shrink(); EA_ERR_NOT_FOUND: no region begins at mem;
- *          EA_ERR_INVALID: it would grow into another one. Then nothing changed.
+ *          EA_ERR_INVALID: it would grow into another one (calls that add or grow regions see each
+ *          other's when they come one after the other). Then nothing changed.
  * Context  task. Cost O(regions). */
 EA_NODISCARD ea_status_t ea_allocator_grow_region(ea_allocator_t *allocator, void *mem,
                                                   size_t new_size_bytes);

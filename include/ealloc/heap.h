@@ -244,7 +244,9 @@ EA_NODISCARD ea_status_t ea_heap_add_region(ea_heap_t *heap, void *mem, size_t s
 EA_NODISCARD ea_status_t ea_heap_remove_region(ea_heap_t *heap, void *mem, size_t *n_live);
 
 /* Move the end of the region that begins at mem (the heap's own memory: mem as given to init) up or
- * down to new_size_bytes counted from mem.
+ * down to new_size_bytes counted from mem. The heap's last whole granule below that is its end;
+ * when it shrinks, so is the beginning of a free piece too small to be a block, and growth counts
+ * from there.
  * Returns  EA_OK; EA_ERR_NOT_FOUND; EA_ERR_INVALID if it is no growth (no shrinking) or overlaps;
  *          EA_ERR_RANGE beyond the span; shrink: EA_ERR_BUSY if a block lives in what would go.
  * Cost     O(regions). */
@@ -261,7 +263,8 @@ void ea_heap_stats(const ea_heap_t *heap, ea_heap_stats_t *stats);
  * hold). Cost O(1). */
 void ea_heap_reset_min_free(ea_heap_t *heap);
 
-/* Bytes in free blocks, their overhead included; 0 where EA_CFG_HEAP_STATS is 0. Cost O(1). */
+/* Bytes in free blocks, their overhead included; 0 where EA_CFG_HEAP_STATS is 0. Cost O(1):
+ * throughput adds up its quick lists. */
 EA_NODISCARD size_t ea_heap_free_bytes(const ea_heap_t *heap);
 
 /* The largest request ea_heap_alloc() would grant now: exact, in O(1); tiny: a look at each bin. 0:

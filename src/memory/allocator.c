@@ -643,12 +643,19 @@ ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr)
 }
 
 #if EA_CFG_ALLOC_ISR
-/* A block on the deferred list: the next one, and a word that tells whether a block is on it. The
- * list holds raw blocks; the two words are in the payload, where the guards have had their look. */
+/* A block on the deferred list: the next one and, where no tag tells it, a word that tells whether
+ * a block is on it. The list holds raw blocks; the words are in the payload, where the guards have
+ * had their look: the smallest block that the user got has room for them behind the front. */
 typedef uintptr_t EA_MAY_ALIAS link_word_t;
 typedef uint32_t EA_MAY_ALIAS sign_word_t;
-EA_STATIC_ASSERT(sizeof(link_word_t) + sizeof(sign_word_t) <=
-                     EA_HEAP_MIN_BLOCK_BYTES - EA_HEAP_OVERHEAD_BYTES,
+#define DEFERRED_BYTES (sizeof(link_word_t) + (EAI_TAGGED ? 0 : sizeof(sign_word_t)))
+/* The block of a request for one byte. */
+#define LEAST_BYTES                                                                                \
+    ((EAI_FRONT_BYTES + 1u + EAI_BACK_BYTES + EA_HEAP_OVERHEAD_BYTES + EA_HEAP_ALIGN - 1u) &       \
+     ~(EA_HEAP_ALIGN - 1u))
+EA_STATIC_ASSERT(EAI_FRONT_BYTES + DEFERRED_BYTES + EA_HEAP_OVERHEAD_BYTES <= LEAST_BYTES ||
+                     EAI_FRONT_BYTES + DEFERRED_BYTES + EA_HEAP_OVERHEAD_BYTES <=
+                         EA_HEAP_MIN_BLOCK_BYTES,
                  "the smallest block holds what the deferred list writes");
 
 EA_INLINE link_word_t *link_in(void *raw)
@@ -656,6 +663,7 @@ EA_INLINE link_word_t *link_in(void *raw)
     return (link_word_t *)(void *)((char *)raw + EAI_FRONT_BYTES);
 }
 
+#if !EAI_TAGGED
 EA_INLINE sign_word_t *sign_in(void *raw)
 {
     return (sign_word_t *)(void *)((char *)raw + EAI_FRONT_BYTES + sizeof(link_word_t));
@@ -666,7 +674,6 @@ EA_INLINE uint32_t sign_of(const void *raw, uintptr_t link)
     return (uint32_t)link ^ (uint32_t)(uintptr_t)raw ^ 0xDEFE44EDu;
 }
 
-#if !EAI_TAGGED
 /* A block that bears the sign may be on the list already: look. */
 static bool is_deferred(const alloc_t *a, void *raw)
 {
@@ -684,7 +691,9 @@ static void defer(alloc_t *a, void *raw)
     do {
         first = EAI_LOAD(&a->eai_deferred, EAI_RELAXED);
         *link_in(raw) = first;
+#if !EAI_TAGGED
         *sign_in(raw) = sign_of(raw, first);
+#endif
     } while (!EAI_CAS(&a->eai_deferred, first, (uintptr_t)raw)); /* releases; pairs with drain */
     EAI_LEAVE(irq);
 }
@@ -711,7 +720,9 @@ size_t eai_drain(alloc_t *a, size_t max_steps)
     for (; n < max_steps; n++) {
         void *raw = take_deferred(a);
         if (!raw) break;
+#if !EAI_TAGGED
         *sign_in(raw) = 0;
+#endif
         ea_status_t status = eai_settle(a, eai_home_of(a, raw), raw, false);
         if (EA_LIKELY(status == EA_OK)) continue;
         ea_guard_report_t report = {.kind = eai_kind_of(status),

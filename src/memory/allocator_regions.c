@@ -407,6 +407,20 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
     return status;
 }
 
+/* Does memory from begin to end meet that of a slot other than this one? */
+static bool meets_another(alloc_t *a, uint8_t index, const char *begin, const char *end)
+{
+    bool meets = false;
+    eai_lock(a);
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        const char *from = EAI_PEEK(&a->eai_slots[i].eai_begin);
+        const char *to = EAI_PEEK(&a->eai_slots[i].eai_end);
+        if (i != index && from < to && begin < to && from < end) meets = true;
+    }
+    eai_unlock(a);
+    return meets;
+}
+
 static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool grows)
 {
     if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
@@ -416,18 +430,14 @@ static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool g
     slot_t *slot = &a->eai_slots[index];
     char *end = (char *)mem + new_size_bytes;
     if (new_size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_INVALID;
-    eai_lock(a);
-    for (uint8_t i = 0; grows && i < EA_CFG_ALLOC_REGIONS; i++) {
-        const slot_t *other = &a->eai_slots[i];
-        if (i != index && (char *)mem < EAI_PEEK(&other->eai_end) &&
-            EAI_PEEK(&other->eai_begin) < end)
-            grows = false; /* into another region: shrinking to more is refused below */
-    }
-    eai_unlock(a);
+    if (grows && meets_another(a, index, mem, end)) return EA_ERR_INVALID;
     (void)eai_lock_slot(a, slot, false);
     if (slot->eai_heap && slot->eai_begin == mem) {
-        status = grows ? ea_heap_grow(slot->eai_heap, mem, new_size_bytes)
-                       : ea_heap_shrink(slot->eai_heap, mem, new_size_bytes);
+        status = EA_ERR_INVALID;
+        if (grows && end > slot->eai_end)
+            status = ea_heap_grow(slot->eai_heap, mem, new_size_bytes);
+        if (!grows && end < slot->eai_end)
+            status = ea_heap_shrink(slot->eai_heap, mem, new_size_bytes);
         if (status == EA_OK) EAI_POKE(&slot->eai_end, end);
         eai_seal_slot(slot);
     }

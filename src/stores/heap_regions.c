@@ -188,14 +188,19 @@ static const char *region_start(const ea_heap_t *heap, const eai_region_t *r)
     return r == &heap->region ? base_of(heap) : (const char *)r;
 }
 
+/* As told, not as rounded: what lies beyond the span belongs to somebody else. */
+static bool exceeds_span(const ea_heap_t *heap, const void *mem, size_t size_bytes)
+{
+    return (size_t)((const char *)mem - base_of(heap)) + size_bytes > heap->span_bytes;
+}
+
 ea_status_t ea_heap_add_region(ea_heap_t *heap, void *mem, size_t size_bytes)
 {
     if (!mem || size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_INVALID;
     char *start = align_up(mem), *end = align_end(mem, size_bytes);
     char *first = align_up(start + sizeof(eai_region_t) + EA_HEAP_OVERHEAD_BYTES);
     if (end < first || (size_t)(end - first) < EAI_MIN_BLOCK) return EA_ERR_INVALID;
-    if (start < base_of(heap) || (size_t)(end - base_of(heap)) > heap->span_bytes)
-        return EA_ERR_RANGE;
+    if (start < base_of(heap) || exceeds_span(heap, mem, size_bytes)) return EA_ERR_RANGE;
     eai_region_t *before = &heap->region;
     for (eai_region_t *r = before; r; r = region_next(heap, r)) {
         if (start < region_end(heap, r) && end > region_start(heap, r)) return EA_ERR_INVALID;
@@ -255,7 +260,7 @@ ea_status_t ea_heap_grow(ea_heap_t *heap, void *mem, size_t new_size_bytes)
     if (new_size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_RANGE;
     char *old = region_end(heap, r), *end = align_end(mem, new_size_bytes);
     if (end <= old) return EA_ERR_INVALID;
-    if ((size_t)(end - base_of(heap)) > heap->span_bytes) return EA_ERR_RANGE;
+    if (exceeds_span(heap, mem, new_size_bytes)) return EA_ERR_RANGE;
     eai_region_t *above = region_next(heap, r);
     if (above && end > (char *)above) return EA_ERR_INVALID;
     uint32_t size = (uint32_t)(end - old), prev_free = *header(old) & EAI_PREV_FREE;

@@ -59,7 +59,9 @@ size_t ea_heap_free_bytes(const ea_heap_t *heap)
 {
     (void)heap;
 #if EA_CFG_HEAP_STATS
-    return heap->usage.free_bytes;
+    size_t quick_free_bytes;
+    (void)eai_heap_quick_held(heap, &quick_free_bytes);
+    return heap->usage.free_bytes + quick_free_bytes;
 #else
     return 0;
 #endif

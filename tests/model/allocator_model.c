@@ -371,6 +371,9 @@ static void check_served(model_t *m, const block_t *b, const wish_t *w)
     if (mine->options.line_bytes != 0 && m->offered == NULL)
         MUST(m, ((uintptr_t)b->ptr & (mine->options.line_bytes - 1)) == 0, "a line is shared");
     if (w->policy != EA_POLICY_DEFAULT || w->long_lived || m->asked) return;
+#if EAI_ALLOC_OWNERS
+    if (is_tight(w)) return; /* what the first region would have charged was too much */
+#endif
     for (uint32_t i = 0; i < N_AREAS; i++) {
         const area_t *other = &m->areas[i];
         if (other == mine || !has_room(other, w) || !comes_first(other, mine)) continue;
@@ -710,12 +713,12 @@ static void step_move_end(model_t *m)
     ea_status_t status = grows ? ea_allocator_grow_region(&m->a, area->mem, to)
                                : ea_allocator_shrink_region(&m->a, area->mem, to);
     if (status != EA_OK) {
-        if (grows && to >= area->size + 64 && to <= area->span)
+        if (grows && to >= area->size + EA_HEAP_MIN_BLOCK_BYTES + EA_HEAP_ALIGN && to <= area->span)
             complain(m, "a region did not grow");
         return;
     }
     MUST(m, grows ? to > area->size : to < area->size, "a region's end moved the wrong way");
-    MUST(m, to < area->span + EA_HEAP_ALIGN, "a region grew beyond its span"); /* it is rounded */
+    MUST(m, to <= area->span, "a region grew beyond its span");
     area->size = to;
 }
 
@@ -878,6 +881,10 @@ static void verify(model_t *m)
             complain(m, "no region");
         total += one.total_bytes;
         free_bytes += one.free_bytes;
+    }
+    for (uint32_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        const ea_heap_t *heap = m->a.eai_slots[i].eai_heap;
+        if (heap != NULL) MUST(m, ea_heap_check(heap, NULL) == EA_OK, "a heap is damaged");
     }
 #if EA_CFG_ALLOC_POOLS
     if (m->has_pools) {

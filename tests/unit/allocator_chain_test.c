@@ -316,6 +316,25 @@ TEST(allocator_merges_later_what_an_interrupt_frees, RAM)
     EXPECT_END(&a);
 }
 
+/* What the list wrote into the smallest block reached into the next one's header on 32 bits. */
+TEST(allocator_smallest_blocks_that_are_deferred_harm_no_neighbour, RAM)
+{
+    char *blocks[24];
+    REQUIRE(begin(NULL));
+    for (unsigned i = 0; i < 24; i++) {
+        REQUIRE((blocks[i] = ea_malloc(&a, 1)) != NULL);
+        *blocks[i] = (char)i;
+    }
+    for (unsigned i = 0; i < 24; i += 2) EXPECT_EQ(ea_free_isr(&a, blocks[i]), EA_OK);
+    for (unsigned i = 1; i < 24; i += 2) {
+        EXPECT_EQ(*blocks[i], (char)i);
+        EXPECT_EQ(ea_free_isr(&a, blocks[i]), EA_OK);
+    }
+    EXPECT_EQ(stats_of(&a).n_deferred, 24);
+    EXPECT_EQ(ea_allocator_poll(&a, 100), 24);
+    EXPECT_END(&a);
+}
+
 TEST(allocator_merges_all_that_is_deferred_before_it_refuses, RAM)
 {
     REQUIRE(begin(NULL));
@@ -709,6 +728,7 @@ TEST_MAIN(
 #endif
 #if EA_CFG_ALLOC_ISR
     &allocator_merges_later_what_an_interrupt_frees,
+    &allocator_smallest_blocks_that_are_deferred_harm_no_neighbour,
     &allocator_merges_all_that_is_deferred_before_it_refuses,
 #endif
 #if HAS_OWNERS

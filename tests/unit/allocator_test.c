@@ -206,13 +206,16 @@ TEST(allocator_spends_scarce_memory_last, 3 * REGION_BYTES)
     EXPECT_EQ(region_of(device), 1);
     EXPECT_EQ(region_of(both), 0);
 
-    /* Each region holds two: the ordinary one fills up first. */
-    void *second = ea_malloc(&a, 700), *spill = ea_malloc(&a, 700), *last = ea_malloc(&a, 700);
+    /* Each region holds one more of this size: the ordinary one fills up first. */
+    ea_heap_stats_t left;
+    EXPECT_EQ(ea_allocator_region_stats(&a, region(0), &left), EA_OK);
+    size_t size = left.largest_free_bytes - 64;
+    void *second = ea_malloc(&a, size), *spill = ea_malloc(&a, size), *last = ea_malloc(&a, size);
     REQUIRE(second && spill && last);
     EXPECT_EQ(region_of(second), 2);
     EXPECT_EQ(region_of(spill), 1);
     EXPECT_EQ(region_of(last), 0);
-    EXPECT(ea_malloc(&a, 700) == NULL);
+    EXPECT(ea_malloc(&a, size) == NULL);
     const ea_request_t nowhere = {.capabilities = EA_CAP_USER(3)};
     EXPECT(ea_malloc_ex(&a, 1, &nowhere) == NULL);
 #if EA_CFG_ALLOC_REPORT
@@ -400,6 +403,29 @@ TEST(allocator_region_grows_and_shrinks, 2 * REGION_BYTES)
     EXPECT_END(&a);
 }
 
+/* Growing saw a removed region still standing there, and shrank instead. */
+TEST(allocator_region_grows_over_where_another_was, 2 * REGION_BYTES)
+{
+    const ea_region_options_t growing = {.span_bytes = 2 * REGION_BYTES};
+    char *mem = region(0);
+    if (EA_CFG_ALLOC_REGIONS < 2) return;
+    REQUIRE(init(&a, NULL) == EA_OK);
+    REQUIRE(ea_allocator_add_region(&a, mem + REGION_BYTES, REGION_BYTES, NULL) == EA_OK);
+    REQUIRE(ea_allocator_add_region(&a, mem, REGION_BYTES, &growing) == EA_OK);
+    EXPECT_EQ(ea_allocator_grow_region(&a, mem, REGION_BYTES + 100), EA_ERR_INVALID);
+    REQUIRE(ea_allocator_remove_region(&a, mem + REGION_BYTES, NULL) == EA_OK);
+    size_t before = stats_of(&a).total_bytes;
+    EXPECT_EQ(ea_allocator_grow_region(&a, mem, 2 * REGION_BYTES + 1), EA_ERR_RANGE);
+    EXPECT_EQ(ea_allocator_grow_region(&a, mem, 2 * REGION_BYTES), EA_OK);
+    EXPECT_EQ(ea_allocator_grow_region(&a, mem, 2 * REGION_BYTES), EA_ERR_INVALID);
+    EXPECT_EQ(ea_allocator_grow_region(&a, mem, REGION_BYTES), EA_ERR_INVALID);
+    EXPECT_EQ(stats_of(&a).total_bytes, before + REGION_BYTES);
+    EXPECT_EQ(ea_allocator_shrink_region(&a, mem, 2 * REGION_BYTES), EA_ERR_INVALID);
+    EXPECT_EQ(ea_allocator_shrink_region(&a, mem, REGION_BYTES), EA_OK);
+    EXPECT_EQ(stats_of(&a).total_bytes, before);
+    EXPECT_END(&a);
+}
+
 /* --- pools ------------------------------------------------------------------------------------ */
 
 #if EA_CFG_ALLOC_POOLS
@@ -464,4 +490,4 @@ TEST_MAIN(&allocator_init_refuses_what_is_not_possible,
 #if EA_CFG_ALLOC_POOLS
           &allocator_serves_small_requests_from_pools,
 #endif
-          &allocator_region_grows_and_shrinks)
+          &allocator_region_grows_and_shrinks, &allocator_region_grows_over_where_another_was)

@@ -237,6 +237,7 @@ TEST(heap_grow_refuses_what_is_no_growth_or_out_of_range, ROOM)
     EXPECT_EQ(ea_heap_grow(heap, ram(0), 0), EA_ERR_INVALID);
     EXPECT_EQ(ea_heap_grow(heap, ram(0), A_AT + 64), EA_ERR_INVALID);
     EXPECT_EQ(ea_heap_grow(heap, ram(A_AT), SPAN - A_AT + EA_HEAP_ALIGN), EA_ERR_RANGE);
+    EXPECT_EQ(ea_heap_grow(heap, ram(A_AT), SPAN - A_AT + 1), EA_ERR_RANGE); /* rounds to nothing */
     ea_status_t status = ea_heap_grow(heap, ram(A_AT), SIZE_MAX);
     EXPECT(status == EA_ERR_RANGE || status == EA_ERR_INVALID);
     EXPECT_SOUND(heap);
