@@ -5,6 +5,7 @@
 #ifndef EALLOC_MEMORY_ALLOCATOR_INTERNAL_H
 #define EALLOC_MEMORY_ALLOCATOR_INTERNAL_H
 
+#include "base/atomic.h"
 #include "base/mem.h"
 #include "ealloc/allocator.h"
 #include "memory/guard.h"
@@ -213,10 +214,40 @@ EA_INLINE size_t eai_kept_bytes(const slot_t *slot, const eai_want_t *want)
     return (want->capabilities & slot->eai_capabilities) != 0 ? 0 : slot->eai_reserve_bytes;
 }
 
+/* --- what a heap is asked for ----------------------------------------------------------------- */
+
+/* What the deferred list writes behind the front of a block, and the payload of the block that a
+ * request for one byte gets. */
+#define EAI_DEFERRED_BYTES (sizeof(uintptr_t) + (EAI_TAGGED ? 0u : sizeof(uint32_t)))
+#define EAI_SURE_BACK_BYTES (EA_CFG_GUARD > 0 && !EA_CFG_GUARD_SAMPLED ? EAI_BACK_BYTES : 0u)
+#define EAI_ROUNDED_BYTES                                                                          \
+    ((EAI_FRONT_BYTES + 1u + EAI_SURE_BACK_BYTES + EA_HEAP_OVERHEAD_BYTES + EA_HEAP_ALIGN - 1u) /  \
+     EA_HEAP_ALIGN * EA_HEAP_ALIGN)
+#define EAI_SMALLEST_BYTES                                                                         \
+    ((EAI_ROUNDED_BYTES > EA_HEAP_MIN_BLOCK_BYTES ? EAI_ROUNDED_BYTES : EA_HEAP_MIN_BLOCK_BYTES) - \
+     EA_HEAP_OVERHEAD_BYTES)
+/* Where that is too small for the list, requests are made larger. */
+#define EAI_LEAST_BYTES                                                                            \
+    (EA_CFG_ALLOC_ISR && EAI_FRONT_BYTES + EAI_DEFERRED_BYTES > EAI_SMALLEST_BYTES                 \
+         ? EAI_DEFERRED_BYTES                                                                      \
+         : 1u)
+
+EA_INLINE size_t eai_raw_bytes(size_t size_bytes, bool is_guarded)
+{
+    (void)is_guarded;
+    if (EAI_LEAST_BYTES > 1u && size_bytes < EAI_LEAST_BYTES) size_bytes = EAI_LEAST_BYTES;
+#if EAI_TAGGED
+    size_bytes += eai_guard_extra_bytes(is_guarded);
+#endif
+    return size_bytes;
+}
+
 /* --- words that are read without the lock under which they change ----------------------------- */
 
+#ifndef EAI_PEEK /* a test's own */
 #define EAI_PEEK(word) __atomic_load_n(word, __ATOMIC_RELAXED)
 #define EAI_POKE(word, value) __atomic_store_n(word, value, __ATOMIC_RELAXED)
+#endif
 
 /* The first slot from number first on that ptr seems to lie in; EAI_NO_PLACE. A block keeps its
  * region where it is, so its own slot is always met; but a slot whose region just comes or goes may
@@ -318,6 +349,8 @@ ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, const void *ca
 /* Return a raw block to its region or pool; only that. EA_ERR_BUSY: an interrupt found the region
  * locked. */
 ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr);
+/* A claimed block goes where it belongs: to its pool or region, aside, or into quarantine. */
+ea_status_t eai_give_up(alloc_t *a, const eai_block_t *block, bool isr);
 /* The same for a block of a region, by way of the quarantine if it is poisoned. Task only. */
 ea_status_t eai_settle(alloc_t *a, uint8_t place, void *raw, bool is_poisoned);
 /* What is due when memory has come back: waiters, the reserve, pressure. Task only. */
@@ -362,7 +395,22 @@ size_t eai_count_deferred(alloc_t *a);
 #endif
 #if EA_CFG_ALLOC_PRESSURE
 /* So many bytes more (modulo the word size) are in blocks handed out. */
-void eai_add_used(alloc_t *a, size_t bytes);
+EA_INLINE void eai_add_used(alloc_t *a, size_t bytes)
+{
+    EAI_ENTER(irq);
+    uintptr_t seen;
+    do seen = EAI_LOAD(&a->eai_used_bytes, EAI_RELAXED);
+    while (!EAI_CAS(&a->eai_used_bytes, seen, seen + bytes));
+    EAI_LEAVE(irq);
+}
+/* Has the use left the range within which the level stays? */
+EA_INLINE bool eai_level_may_change(const alloc_t *a)
+{
+    const ea_pressure_t *p = &a->eai_pressure;
+    uintptr_t used = EAI_PEEK(&a->eai_used_bytes);
+    uint8_t level = EAI_PEEK(&p->eai_level);
+    return used >= EAI_PEEK(&p->eai_enter[level]) || used < EAI_PEEK(&p->eai_leave[level]);
+}
 /* The level of pressure may have changed. Task only. */
 void eai_watch(alloc_t *a);
 #if EAI_ALLOC_OWNERS
@@ -376,11 +424,24 @@ EA_INLINE void eai_add_used(alloc_t *a, size_t bytes)
 {
     (void)a, (void)bytes;
 }
+EA_INLINE bool eai_level_may_change(const alloc_t *a)
+{
+    (void)a;
+    return false;
+}
 EA_INLINE void eai_watch(alloc_t *a)
 {
     (void)a;
 }
 #endif
+EA_INLINE void eai_look_at_accounts(alloc_t *a)
+{
+    (void)a;
+#if EA_CFG_ALLOC_PRESSURE && EAI_ALLOC_OWNERS
+    if (EA_UNLIKELY(__atomic_load_n(&a->eai_watches, __ATOMIC_ACQUIRE) != NULL)) /* with watch */
+        eai_watch_accounts(a);
+#endif
+}
 #if EAI_TAGGED
 /* The tag of the block at payload: in front of it, or in the pools' array. */
 eai_tag_t *eai_pool_tag(const alloc_t *a, const void *payload);

@@ -45,13 +45,14 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
     slot_t *slot = &a->eai_slots[block->place];
     size_t line = (size_t)1 << slot->eai_line_log2;
     size_t alignment = r->alignment_bytes > line ? r->alignment_bytes : line;
-    size_t raw_bytes = EAI_FRONT_BYTES + r->size_bytes + (-r->size_bytes & (line - 1u));
     size_t paid = block->gross_bytes;
+    bool is_guarded = false;
     ea_heap_move_t move;
     if (alignment <= EA_HEAP_ALIGN) alignment = 1;
 #if EAI_TAGGED
-    if (r->label.flags & EAI_LABEL_GUARDED) raw_bytes += EAI_BACK_BYTES;
+    is_guarded = (r->label.flags & EAI_LABEL_GUARDED) != 0;
 #endif
+    size_t raw_bytes = eai_raw_bytes(r->size_bytes + (-r->size_bytes & (line - 1u)), is_guarded);
     (void)eai_lock_slot(a, slot, false);
     size_t cost = ea_heap_cost_bytes(slot->eai_heap, raw_bytes);
     eai_unlock_slot(a, slot);
@@ -92,8 +93,7 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
     (void)repay(a, r, paid, gross);
     eai_add_used(a, gross - block->gross_bytes);
 #if EAI_TAGGED
-    if (r->label.flags & EAI_LABEL_GUARDED)
-        eai_guard_freshen(payload, r->request_bytes, r->size_bytes);
+    if (is_guarded) eai_guard_freshen(payload, r->request_bytes, r->size_bytes);
 #endif
     return payload;
 }

@@ -11,7 +11,7 @@
 
 #include "ealloc/allocator.h"
 #include "ealloc/owner.h"
-#include "memory/guard.h"
+#include "memory/allocator_internal.h"
 
 #define N_BLOCKS 48u
 #define N_AREAS 6u
@@ -268,7 +268,8 @@ static size_t most_needed(const area_t *area, const wish_t *w)
 {
     size_t line = area->options.line_bytes > EA_HEAP_ALIGN ? area->options.line_bytes : 0;
     size_t alignment = w->alignment > line ? w->alignment : line;
-    size_t need = w->size + EAI_FRONT_BYTES + EAI_BACK_BYTES;
+    size_t size = w->size < EAI_LEAST_BYTES ? EAI_LEAST_BYTES : w->size;
+    size_t need = size + EAI_FRONT_BYTES + EAI_BACK_BYTES;
     if (line != 0) need += line;
     if (alignment <= EA_HEAP_ALIGN) return need;
     need += alignment + EAI_FRONT_BYTES + 2 * EA_HEAP_MIN_BLOCK_BYTES;
