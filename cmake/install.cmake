@@ -12,6 +12,11 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ealloc DESTINATION ${CMAKE_INSTA
 install(FILES ${PROJECT_SOURCE_DIR}/bindings/cpp/ealloc.hpp
     DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 
+# Sources that a firmware adds to its own: malloc, new and delete over an allocator.
+install(FILES ${PROJECT_SOURCE_DIR}/bindings/libc/ealloc_malloc.c
+    ${PROJECT_SOURCE_DIR}/bindings/libc/ealloc_malloc.h
+    ${PROJECT_SOURCE_DIR}/bindings/cpp/ealloc_new.cpp DESTINATION ${CMAKE_INSTALL_DATADIR}/ealloc)
+
 # The installed config.h carries the configuration the library was built with, so that an application
 # cannot be compiled against another one by forgetting a flag.
 if(EALLOC_CONFIG_HEADER)

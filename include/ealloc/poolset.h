@@ -174,10 +174,10 @@ EA_NODISCARD size_t ea_poolset_bytes(const ea_poolset_class_t *classes, size_t n
 
 /* Make a set in mem: its pools' control structures, then their blocks. classes NULL with n_classes
  * 0 means those of the configuration.
- * Returns  EA_OK; EA_ERR_INVALID if set or mem is NULL, there are no classes or more than
- *          EA_POOLSET_MAX_CLASSES, one is empty, their sizes do not ascend, or an option is
- *          unknown, lacks its heap or is compiled out; EA_ERR_NO_MEMORY if mem is too small;
- *          EA_ERR_TOO_LARGE if a class has more memory than a pool can number.
+ * Returns  EA_OK; EA_ERR_INVALID if set or mem is NULL, mem with its size wraps round, there are no
+ *          classes or more than EA_POOLSET_MAX_CLASSES, one is empty, their sizes do not ascend, or
+ *          an option is unknown, lacks its heap or is compiled out; EA_ERR_NO_MEMORY if mem is too
+ *          small; EA_ERR_TOO_LARGE if a class has more memory than a pool can number.
  * Owns     the set uses mem until ea_poolset_deinit(). No alignment is asked of mem.
  * Context  any, alone. Cost O(classes), and clearing a bit per block. */
 EA_NODISCARD ea_status_t ea_poolset_init(ea_poolset_t *set, void *mem, size_t size_bytes,

@@ -131,7 +131,7 @@ size_t ea_allocator_poll(alloc_t *a, size_t max_steps)
 {
     if (eai_verify_seals(a, false) != EA_OK) return 0;
     size_t n = eai_drain(a, max_steps);
-    if (n != 0) eai_after_free(a);
+    if (n != 0 || eai_is_awaited(a)) eai_after_free(a);
     return n;
 }
 

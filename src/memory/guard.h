@@ -188,11 +188,19 @@ EA_INLINE void eai_guard_dress(const eai_guard_t *g, eai_tag_t *tag, void *paylo
 EA_INLINE EA_NODISCARD bool eai_guard_picks(eai_guard_t *g)
 {
 #if EA_CFG_GUARD_SAMPLED
-    if (EA_LIKELY(g->countdown == 0 || --g->countdown > 0)) return false;
-    g->random = g->random * 1664525u + 1013904223u;
-    /* At random, so that no pattern of the program stays out of sight; on average every. */
-    g->countdown = g->every < 2u ? g->every : 1u + (g->random >> 8) % (2u * g->every - 1u);
-    return true;
+    /* Contexts that meet may count one allocation for two: what is drawn is random all the same. */
+    uint32_t left = __atomic_load_n(&g->countdown, __ATOMIC_RELAXED);
+    if (EA_LIKELY(left == 0)) return false;
+    bool picks = --left == 0;
+    if (EA_UNLIKELY(picks)) {
+        uint32_t random = __atomic_load_n(&g->random, __ATOMIC_RELAXED) * 1664525u + 1013904223u;
+        uint32_t every = __atomic_load_n(&g->every, __ATOMIC_RELAXED);
+        __atomic_store_n(&g->random, random, __ATOMIC_RELAXED);
+        /* At random, so that no pattern of the program stays out of sight; on average every. */
+        left = every < 2u ? every : 1u + (random >> 8) % (2u * every - 1u);
+    }
+    __atomic_store_n(&g->countdown, left, __ATOMIC_RELAXED);
+    return picks;
 #else
     (void)g;
     return EA_CFG_GUARD > 0;
@@ -205,8 +213,8 @@ EA_INLINE void eai_guard_sample(eai_guard_t *g, uint32_t every)
 {
     (void)g, (void)every;
 #if EA_CFG_GUARD_SAMPLED
-    g->every = every;
-    g->countdown = every != 0;
+    __atomic_store_n(&g->every, every, __ATOMIC_RELAXED);
+    __atomic_store_n(&g->countdown, (uint32_t)(every != 0), __ATOMIC_RELAXED);
 #endif
 }
 

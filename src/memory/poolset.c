@@ -143,6 +143,7 @@ ea_status_t ea_poolset_init(set_t *set, void *mem, size_t size_bytes,
     if (options == NULL) options = &strict;
     size_t needed = ea_poolset_bytes(classes, n_classes);
     if (set == NULL || mem == NULL || needed == 0 || !is_valid(options)) return EA_ERR_INVALID;
+    if (size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_INVALID;
     if (size_bytes < needed) return EA_ERR_NO_MEMORY;
 
     memset(set, 0, sizeof *set);

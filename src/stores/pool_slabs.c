@@ -232,6 +232,14 @@ ea_status_t ea_pool_deinit(pool_t *pool, size_t *n_live)
 
 /* --- slabs ------------------------------------------------------------------------------------ */
 
+/* Do the bytes from begin to end meet those of so many blocks at base, or what is below them from
+ * below on? */
+static bool meets(const pool_t *pool, uintptr_t begin, uintptr_t end, uintptr_t below,
+                  const unsigned char *base, uint32_t n_blocks)
+{
+    return begin < (uintptr_t)base + (size_t)n_blocks * pool->eai_block_bytes && below < end;
+}
+
 ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
 {
     uintptr_t begin = (uintptr_t)mem, end = begin + size_bytes;
@@ -248,7 +256,16 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
 
     eai_pool_slab_t **last = &pool->eai_slabs;
     uintptr_t first = pool->eai_n_blocks, n_slabs = 1;
-    for (; *last != NULL; last = &(*last)->next, n_slabs++) first += (*last)->n_blocks;
+    if (meets(pool, begin, end,
+              (uintptr_t)pool->eai_base - EAI_POOL_BITS_BYTES(pool->eai_n_blocks), pool->eai_base,
+              pool->eai_n_blocks))
+        return EA_ERR_INVALID;
+    for (; *last != NULL; last = &(*last)->next, n_slabs++) {
+        const eai_pool_slab_t *other = *last;
+        if (meets(pool, begin, end, (uintptr_t)other->memory, other->base, other->n_blocks))
+            return EA_ERR_INVALID;
+        first += other->n_blocks;
+    }
     uint64_t links = (uint64_t)(first + span.n_blocks) * link_at(pool, 1);
     if (n_slabs >= EA_CFG_POOL_SLABS || links > link_mask(pool)) {
         return EA_ERR_RANGE;

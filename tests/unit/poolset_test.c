@@ -145,6 +145,7 @@ TEST(poolset_init_refuses_what_makes_no_set, SET_RAM)
               EA_ERR_INVALID);
     EXPECT_EQ(ea_poolset_init(&set, tap_ram(), SET_RAM, three_classes, 0, NULL), EA_ERR_INVALID);
     EXPECT_EQ(ea_poolset_init(&set, NULL, SET_RAM, three_classes, 3, NULL), EA_ERR_INVALID);
+    EXPECT_EQ(ea_poolset_init(&set, tap_ram(), SIZE_MAX, three_classes, 3, NULL), EA_ERR_INVALID);
     EXPECT_EQ(ea_poolset_init(NULL, tap_ram(), SET_RAM, three_classes, 3, NULL), EA_ERR_INVALID);
     EXPECT_EQ(ea_poolset_init(&set, tap_ram(), SET_RAM, three_classes, 3, &options),
               EA_ERR_INVALID); /* no heap */
