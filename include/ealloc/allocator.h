@@ -500,8 +500,8 @@ ea_status_t ea_free_isr(ea_allocator_t *allocator, void *ptr);
 #endif
 
 /* Merge what was freed in interrupts, at most max_steps blocks. Allocating and freeing do so too, a
- * few at a time. Requests that wait are served if they can be: to be called after an account's limit
- * was raised or its charge returned by other means than a free.
+ * few at a time. Requests that wait are served if they can be: to be called after an account's
+ * limit was raised or its charge returned by other means than a free.
  * Returns the number merged. Context: task. Cost O(max_steps), and each request served. */
 size_t ea_allocator_poll(ea_allocator_t *allocator, size_t max_steps);
 

@@ -366,8 +366,9 @@ EA_NODISCARD bool ea_pool_owns(const ea_pool_t *pool, const void *ptr);
 /* Add the blocks that fit in mem, which also holds the slab's small header. The pool may be in use;
  * two adds at once must be kept apart by the caller.
  * Returns  EA_OK; EA_ERR_INVALID if an argument is NULL or mem meets memory of the pool;
- *          EA_ERR_NO_MEMORY if not one block fits; EA_ERR_RANGE if the pool would have more than EA_CFG_POOL_SLABS slabs or more than
- *          EA_CFG_POOL_SLABS times the blocks of its first one.
+ *          EA_ERR_NO_MEMORY if not one block fits; EA_ERR_RANGE if the pool would have more than
+ *          EA_CFG_POOL_SLABS slabs or more than EA_CFG_POOL_SLABS times the blocks of its first
+ *          one.
  * Owns     the pool uses mem until ea_pool_remove_slab() or ea_pool_deinit().
  * Cost     O(1) but for clearing a bit per block, and for each task that waits for a block. */
 EA_NODISCARD ea_status_t ea_pool_add_slab(ea_pool_t *pool, void *mem, size_t size_bytes);

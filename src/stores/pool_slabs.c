@@ -256,9 +256,8 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
 
     eai_pool_slab_t **last = &pool->eai_slabs;
     uintptr_t first = pool->eai_n_blocks, n_slabs = 1;
-    if (meets(pool, begin, end,
-              (uintptr_t)pool->eai_base - EAI_POOL_BITS_BYTES(pool->eai_n_blocks), pool->eai_base,
-              pool->eai_n_blocks))
+    if (meets(pool, begin, end, (uintptr_t)pool->eai_base - EAI_POOL_BITS_BYTES(pool->eai_n_blocks),
+              pool->eai_base, pool->eai_n_blocks))
         return EA_ERR_INVALID;
     for (; *last != NULL; last = &(*last)->next, n_slabs++) {
         const eai_pool_slab_t *other = *last;
