@@ -13,12 +13,12 @@
 
 EA_POOL_DEFINE_ALIGNED_STATIC(pool, BLOCK_BYTES, N_BLOCKS, 64);
 
-#define ALLOC() ea_pool_alloc(&pool)
-#define FREE(block) ((void)ea_pool_free(&pool, block))
+#define ALLOC() ea_pool_alloc(HIDDEN(pool))
+#define FREE(block) ((void)ea_pool_free(HIDDEN(pool), block))
 LOOPS(locked, ALLOC, FREE)
 
-#define ALLOC_UNLOCKED() ea_pool_alloc_unlocked(&pool)
-#define FREE_UNLOCKED(block) ((void)ea_pool_free_unlocked(&pool, block))
+#define ALLOC_UNLOCKED() ea_pool_alloc_unlocked(HIDDEN(pool))
+#define FREE_UNLOCKED(block) ((void)ea_pool_free_unlocked(HIDDEN(pool), block))
 LOOPS(unlocked, ALLOC_UNLOCKED, FREE_UNLOCKED)
 
 const subject_t NAME(ealloc) = {SUBJECT, 1, locked_run};

@@ -27,16 +27,16 @@ struct lockfree_t {
 inline void *lockfree_alloc()
 {
     void *block = nullptr;
-    return of_lockfree.stack.pop(block) ? block : nullptr;
+    return HIDDEN(of_lockfree)->stack.pop(block) ? block : nullptr;
 }
 
-#define BOOST_ALLOC() of_boost.malloc()
-#define BOOST_FREE(block) of_boost.free(block)
+#define BOOST_ALLOC() HIDDEN(of_boost)->malloc()
+#define BOOST_FREE(block) HIDDEN(of_boost)->free(block)
 LOOPS(boost, BOOST_ALLOC, BOOST_FREE)
-#define FOONATHAN_ALLOC() of_foonathan.allocate_node()
-#define FOONATHAN_FREE(block) of_foonathan.deallocate_node(block)
+#define FOONATHAN_ALLOC() HIDDEN(of_foonathan)->allocate_node()
+#define FOONATHAN_FREE(block) HIDDEN(of_foonathan)->deallocate_node(block)
 LOOPS(foonathan, FOONATHAN_ALLOC, FOONATHAN_FREE)
-#define LOCKFREE_FREE(block) of_lockfree.stack.push(block)
+#define LOCKFREE_FREE(block) HIDDEN(of_lockfree)->stack.push(block)
 LOOPS(lockfree, lockfree_alloc, LOCKFREE_FREE)
 
 } // namespace

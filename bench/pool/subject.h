@@ -41,6 +41,21 @@ static inline size_t done(const void *block)
     return words[0] + words[BLOCK_BYTES / sizeof(size_t) - 1];
 }
 
+/* The address of a pool, in a register: the compiler does not see whose. Otherwise one subject's
+ * state is addressed relative to the program counter and another's is not, and only of the latter
+ * can some processors forward a store to the next load at once. */
+#ifdef __cplusplus
+#define POINTER_TO auto
+#else
+#define POINTER_TO __auto_type
+#endif
+#define HIDDEN(pool)                                                                               \
+    __extension__({                                                                                \
+        POINTER_TO hidden_at = &(pool);                                                            \
+        __asm__("" : "+r"(hidden_at));                                                             \
+        hidden_at;                                                                                 \
+    })
+
 #define LOOPS(name, ALLOC, FREE)                                                                   \
     static void name##_run(workload_t workload, size_t n_ops)                                      \
     {                                                                                              \
