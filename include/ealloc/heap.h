@@ -157,6 +157,12 @@ EA_NODISCARD void *ea_heap_alloc(ea_heap_t *heap, size_t size_bytes);
  * Returns  NULL also if the product overflows or is 0. Cost O(bytes) for the clearing. */
 EA_NODISCARD void *ea_heap_calloc(ea_heap_t *heap, size_t n, size_t size_bytes);
 
+/* As ea_heap_alloc(), but from the high end of the largest free block: for what will live long, so
+ * that it lies out of the way of what comes and goes. It only gains where that is true: blocks that
+ * live shorter than others break the largest hole up (docs/allocator.md has figures). Half fit as
+ * well. Cost O(1). */
+EA_NODISCARD void *ea_heap_alloc_high(ea_heap_t *heap, size_t size_bytes);
+
 /* As ea_heap_alloc(), the block aligned to alignment_bytes, a power of two (up to EA_HEAP_ALIGN it
  * is plain ea_heap_alloc()).
  * Returns  NULL also if alignment_bytes is not a power of two or size plus alignment overflows.

@@ -156,7 +156,8 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
         raw_bytes += -want->size_bytes & (line - 1u);
     }
     if (EA_LIKELY(alignment == 0))
-        raw = ea_heap_alloc(heap, raw_bytes);
+        raw = EA_UNLIKELY(want->long_lived) ? ea_heap_alloc_high(heap, raw_bytes)
+                                            : ea_heap_alloc(heap, raw_bytes);
     else
         raw = ea_heap_aligned_alloc_at(heap, alignment, EAI_FRONT_BYTES, raw_bytes);
     if (EA_UNLIKELY(!raw)) return NULL;

@@ -74,14 +74,20 @@ static uint32_t top_bin(const ea_heap_t *heap)
 #endif
 }
 
-size_t ea_heap_largest_free_bytes(const ea_heap_t *heap)
+char *eai_heap_largest(const ea_heap_t *heap)
 {
     uint32_t bin = top_bin(heap);
-    if (!bin) return 0;
+    if (!bin) return NULL;
     const links_t *list = at(heap, sentinel(heap, bin));
-    uint32_t first = size_of(*header(at(heap, list->next))),
-             last = size_of(*header(at(heap, list->prev)));
-    uint32_t size = first > last ? first : last;
+    links_t *first = at(heap, list->next), *last = at(heap, list->prev);
+    return (char *)(*header(first) > *header(last) ? first : last);
+}
+
+size_t ea_heap_largest_free_bytes(const ea_heap_t *heap)
+{
+    const char *block = eai_heap_largest(heap);
+    if (!block) return 0;
+    uint32_t size = size_of(*header(block));
     if (heap->fit == EA_FIT_HALF)
         while (size & (size - 1u)) size &= size - 1u; /* the power of two below: <= 31 steps */
     return size - EA_HEAP_OVERHEAD_BYTES;

@@ -20,6 +20,7 @@ const eai_heap_ops_t EAI_HEAP_OPS = {
     .calloc = ea_heap_calloc,
     .realloc = ea_heap_realloc,
     .aligned_alloc = ea_heap_aligned_alloc,
+    .alloc_high = ea_heap_alloc_high,
     .aligned_realloc = ea_heap_aligned_realloc,
     .free = ea_heap_free,
     .usable_size_bytes = ea_heap_usable_size_bytes,

@@ -23,6 +23,8 @@
 #define ea_heap_free EAI_NAMED(ea_heap_free)
 #define ea_heap_usable_size_bytes EAI_NAMED(ea_heap_usable_size_bytes)
 #define ea_heap_probe EAI_NAMED(ea_heap_probe)
+#define ea_heap_alloc_high EAI_NAMED(ea_heap_alloc_high)
+#define eai_heap_largest EAI_NAMED(eai_heap_largest)
 #define ea_heap_free_bytes EAI_NAMED(ea_heap_free_bytes)
 #define ea_heap_cost_bytes EAI_NAMED(ea_heap_cost_bytes)
 #define ea_heap_realloc_begin EAI_NAMED(ea_heap_realloc_begin)
@@ -72,6 +74,7 @@ typedef struct {
     void *(*calloc)(ea_heap_t *, size_t, size_t);
     void *(*realloc)(ea_heap_t *, void *, size_t);
     void *(*aligned_alloc)(ea_heap_t *, size_t, size_t);
+    void *(*alloc_high)(ea_heap_t *, size_t);
     void *(*aligned_realloc)(ea_heap_t *, void *, size_t, size_t);
     ea_status_t (*free)(ea_heap_t *, void *);
     size_t (*usable_size_bytes)(const ea_heap_t *, const void *);

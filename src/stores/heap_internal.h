@@ -340,6 +340,8 @@ uint32_t eai_heap_claim(ea_heap_t *heap, char *payload);
 uint32_t eai_heap_size_for(const ea_heap_t *heap, size_t request);
 /* A whole free block of at least size bytes, used from now on and not counted; NULL: none. */
 char *eai_heap_take(ea_heap_t *heap, uint32_t size);
+/* The largest free block that a search can see: the first or the last of the highest bin; NULL. */
+char *eai_heap_largest(const ea_heap_t *heap);
 /* Give the end of a used block back, down to size bytes; not counted. */
 void eai_heap_trim(ea_heap_t *heap, char *payload, uint32_t size);
 /* EA_OK if payload may be freed or resized; else why not, counted. A walk may stand on it. */

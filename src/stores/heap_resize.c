@@ -93,6 +93,33 @@ static void *refuse(ea_heap_t *heap, size_t size_bytes)
 #endif
 }
 
+void *ea_heap_alloc_high(ea_heap_t *heap, size_t size_bytes)
+{
+    uint32_t size = eai_heap_size_for(heap, size_bytes);
+    if (!eai_heap_can_serve(heap, size)) return refuse(heap, size_bytes);
+    char *block = eai_heap_largest(heap);
+#if EAI_QUICK
+    if ((!block || *header(block) < size) && eai_heap_flush_quick(heap))
+        block = eai_heap_largest(heap);
+#endif
+    if (!block || *header(block) < size) return refuse(heap, size_bytes);
+#if EA_CFG_CHECK_LEVEL >= 1
+    /* Is it what it should be? A plain request finds out, and refuses. */
+    if ((*header(block) & EAI_FLAGS) != EAI_FREE) return ea_heap_alloc(heap, size_bytes);
+#endif
+    uint32_t rest = eai_heap_claim(heap, block) - size;
+    if (rest >= EAI_MIN_BLOCK) {
+        *header(block + rest) = size;
+        *header(block) = rest;
+        eai_heap_release(heap, block);
+        block += rest;
+    }
+#if EA_CFG_HEAP_STATS
+    eai_usage_taken(&heap->usage, size_of(*header(block)));
+#endif
+    return block;
+}
+
 void *ea_heap_aligned_alloc(ea_heap_t *heap, size_t alignment_bytes, size_t size_bytes)
 {
     return ea_heap_aligned_alloc_at(heap, alignment_bytes, 0, size_bytes);

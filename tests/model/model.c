@@ -214,6 +214,8 @@ static bool step_alloc(model_t *m, slot_t *slot)
         ptr = m->ops->aligned_alloc(m->heap, alignment, size);
     } else if (how == 3) {
         ptr = m->ops->realloc(m->heap, NULL, size);
+    } else if (how == 4) {
+        ptr = m->ops->alloc_high(m->heap, size);
     } else {
         ptr = m->ops->alloc(m->heap, size);
     }

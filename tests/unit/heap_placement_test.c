@@ -195,10 +195,38 @@ TEST(heap_cuts_large_blocks_from_the_high_end, ROOM)
     }
 }
 
+TEST(heap_takes_what_lives_long_from_the_high_end_of_the_largest_block, ROOM)
+{
+    static const size_t sizes[] = {BIG, 3 * BIG, BIG};
+    holes_t h = new_blocks(sizes, 3);
+    REQUIRE(h.heap != NULL);
+    size_t rest = ea_heap_largest_free_bytes(h.heap);
+    if (rest > 2 * BIG) REQUIRE(ea_heap_alloc(h.heap, rest - 2 * BIG) != NULL);
+    for (int i = 0; i < 3; i++) make_hole(&h, i);
+    char *end = h.at[1] + ea_heap_largest_free_bytes(h.heap);
+    char *one = ea_heap_alloc_high(h.heap, 40), *two = ea_heap_alloc_high(h.heap, BIG);
+    REQUIRE(one && two);
+    EXPECT(one + ea_heap_usable_size_bytes(h.heap, one) == end);
+    EXPECT(two + ea_heap_usable_size_bytes(h.heap, two) + EA_HEAP_OVERHEAD_BYTES == one);
+    EXPECT_SOUND(h.heap);
+    EXPECT(ea_heap_alloc_high(h.heap, 0) == NULL);
+    EXPECT(ea_heap_alloc_high(h.heap, SIZE_MAX) == NULL);
+    size_t most = ea_heap_largest_free_bytes(h.heap);
+    EXPECT(ea_heap_alloc_high(h.heap, most + EA_HEAP_ALIGN) == NULL);
+    char *all = ea_heap_alloc_high(h.heap, most); /* the whole block */
+    REQUIRE(all != NULL);
+    EXPECT_SOUND(h.heap);
+    EXPECT_EQ(ea_heap_free(h.heap, two), EA_OK);
+    EXPECT_EQ(ea_heap_free(h.heap, one), EA_OK);
+    EXPECT_EQ(ea_heap_free(h.heap, all), EA_OK);
+    EXPECT_SOUND(h.heap);
+}
+
 TEST_MAIN(&heap_reuses_blocks_of_one_size_in_the_order_of_its_profile,
           &heap_looks_at_both_ends_of_the_bin_of_a_request,
           &heap_uses_whole_blocks_before_what_a_split_left_over,
           &heap_cuts_small_blocks_from_the_lower_of_two_holes,
           &heap_spares_a_hole_whose_rest_would_be_lost,
           &heap_takes_a_block_of_the_right_size_before_it_cuts_a_lower_one,
-          &heap_cuts_large_blocks_from_the_high_end)
+          &heap_cuts_large_blocks_from_the_high_end,
+          &heap_takes_what_lives_long_from_the_high_end_of_the_largest_block)
