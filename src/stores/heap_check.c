@@ -74,7 +74,7 @@ static uint32_t top_bin(const ea_heap_t *heap)
 #endif
 }
 
-char *eai_heap_largest(const ea_heap_t *heap)
+EA_INLINE char *largest_block(const ea_heap_t *heap)
 {
     uint32_t bin = top_bin(heap);
     if (!bin) return NULL;
@@ -83,9 +83,14 @@ char *eai_heap_largest(const ea_heap_t *heap)
     return (char *)(*header(first) > *header(last) ? first : last);
 }
 
+char *eai_heap_largest(const ea_heap_t *heap)
+{
+    return largest_block(heap);
+}
+
 size_t ea_heap_largest_free_bytes(const ea_heap_t *heap)
 {
-    const char *block = eai_heap_largest(heap);
+    const char *block = largest_block(heap);
     if (!block) return 0;
     uint32_t size = size_of(*header(block));
     if (heap->fit == EA_FIT_HALF)
