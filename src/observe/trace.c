@@ -78,29 +78,39 @@ EA_INLINE bool take_slot(slot_t *slot, uintptr_t seen)
     return true;
 }
 
+/* Take the next number and its slot. NULL: the slot was not to be had. In a section. */
+EA_INLINE slot_t *begin_event(trace_t *t, ticket_t *ticket)
+{
+    uintptr_t seen;
+    slot_t *slot;
+    do {
+        *ticket = EAI_LOAD_LINKED(&t->eai_next);
+        slot = eai_slot(t, *ticket);
+        seen = EAI_LOAD(&slot->eai_words[0], EAI_ACQUIRE); /* before the number is ours: T2 */
+    } while (EA_UNLIKELY(!EAI_STORE_COND(&t->eai_next, *ticket, *ticket + 2u)));
+    return EA_LIKELY(take_slot(slot, seen)) ? slot : NULL;
+}
+
+EA_INLINE void end_event(slot_t *slot, ticket_t ticket, uintptr_t check, uintptr_t w1, uintptr_t w2,
+                         uintptr_t w3)
+{
+    EAI_STORE(&slot->eai_words[1], w1, EAI_RELAXED);
+    EAI_STORE(&slot->eai_words[2], w2, EAI_RELAXED);
+    EAI_STORE(&slot->eai_words[3], w3, EAI_RELAXED);
+    /* Pairs with acquire in trace_read.c. */
+    EAI_STORE(&slot->eai_words[0], eai_commit_of(ticket, check), EAI_RELEASE);
+}
+
 /* Write an event under the next number. false: its slot was not to be had. */
 EA_INLINE bool try_put(trace_t *t, uintptr_t w1, uintptr_t w2, uintptr_t w3)
 {
     uintptr_t check = eai_check_of(w1, w2, w3);
     ticket_t ticket;
-    uintptr_t seen;
-    slot_t *slot;
     EAI_ENTER(irq);
-    do {
-        ticket = EAI_LOAD_LINKED(&t->eai_next);
-        slot = eai_slot(t, ticket);
-        seen = EAI_LOAD(&slot->eai_words[0], EAI_ACQUIRE); /* before the number is ours: T2 */
-    } while (EA_UNLIKELY(!EAI_STORE_COND(&t->eai_next, ticket, ticket + 2u)));
-    bool is_ours = take_slot(slot, seen);
-    if (EA_LIKELY(is_ours)) {
-        EAI_STORE(&slot->eai_words[1], w1, EAI_RELAXED);
-        EAI_STORE(&slot->eai_words[2], w2, EAI_RELAXED);
-        EAI_STORE(&slot->eai_words[3], w3, EAI_RELAXED);
-        /* Pairs with acquire in trace_read.c. */
-        EAI_STORE(&slot->eai_words[0], eai_commit_of(ticket, check), EAI_RELEASE);
-    }
+    slot_t *slot = begin_event(t, &ticket);
+    if (EA_LIKELY(slot != NULL)) end_event(slot, ticket, check, w1, w2, w3);
     EAI_LEAVE(irq);
-    return is_ours;
+    return slot != NULL;
 }
 
 EA_INLINE void count(trace_t *t, bool is_drop)
@@ -184,16 +194,42 @@ static void set_gate(trace_t *t, uintptr_t upper)
         EAI_STORE(&t->eai_gate, NEVER, EAI_SEQ_CST);
 }
 
-static void put_sync(trace_t *t, moment_t m)
+/* For readers who have lost the SYNC before, a SYNC also tells the upper part that was in force up
+ * to its number. If that changed while it got the number, it is no event, and false is returned. */
+static bool try_put_sync(trace_t *t, moment_t m)
 {
-    uintptr_t before = EAI_LOAD(&t->eai_upper, EAI_RELAXED);
-    if (!put(t, m.low << EAI_TIME_BITS, m.upper, (before << EAI_SIZE_SHIFT) + EA_TRACE_SYNC))
-        return;
-    EAI_STORE(&t->eai_upper, m.upper, EAI_RELEASE); /* T4 */
-    set_gate(t, m.upper);
-    /* Numbers wrap: what was cleared long ago must not be met again. */
-    uintptr_t next = EAI_LOAD(&t->eai_next, EAI_RELAXED);
-    EAI_STORE(&t->eai_first, eai_oldest(t, next), EAI_RELAXED);
+    uintptr_t w1 = m.low << EAI_TIME_BITS;
+    ticket_t ticket;
+    EAI_ENTER(irq);
+    uintptr_t before = EAI_LOAD(&t->eai_upper, EAI_ACQUIRE);
+    slot_t *slot = before == m.upper ? NULL : begin_event(t, &ticket);
+    bool is_right = slot && EAI_LOAD(&t->eai_upper, EAI_RELAXED) == before;
+    if (slot) {
+        uintptr_t w3 = is_right ? (before << EAI_SIZE_SHIFT) + EA_TRACE_SYNC : EAI_NO_EVENT;
+        end_event(slot, ticket, eai_check_of(w1, m.upper, w3), w1, m.upper, w3);
+    }
+    if (is_right && EAI_CAS(&t->eai_upper, before, m.upper)) set_gate(t, m.upper); /* T4 */
+    EAI_LEAVE(irq);
+    return is_right;
+}
+
+/* Now, with its SYNC if there is none yet. */
+static moment_t synced_now(trace_t *t)
+{
+    moment_t m = now(t);
+    for (unsigned n = 0; n < N_TRIES && m.upper != EAI_LOAD(&t->eai_upper, EAI_ACQUIRE); n++) {
+        if (try_put_sync(t, m)) {
+            /* Numbers wrap: what was cleared long ago must not be met again. */
+            EAI_ENTER(irq);
+            ticket_t first = EAI_LOAD(&t->eai_first, EAI_RELAXED);
+            ticket_t oldest = eai_oldest(t, EAI_LOAD(&t->eai_next, EAI_RELAXED));
+            (void)EAI_CAS(&t->eai_first, first, oldest);
+            EAI_LEAVE(irq);
+            break;
+        }
+        m = now(t);
+    }
+    return m;
 }
 
 /* --- recording -------------------------------------------------------------------------------- */
@@ -211,8 +247,7 @@ static EA_NOINLINE void record_slowly(trace_t *t, ea_trace_kind_t kind, uint16_t
         count(t, false);
         return;
     }
-    moment_t m = now(t);
-    if (EA_UNLIKELY(m.upper != EAI_LOAD(&t->eai_upper, EAI_ACQUIRE))) put_sync(t, m); /* T4 */
+    moment_t m = synced_now(t); /* T4 */
     (void)put_event(t, kind, owner, site, block, size_bytes, m.low);
 }
 
@@ -308,7 +343,7 @@ trace_t *ea_trace_open(void *mem, size_t size_bytes, const ea_trace_options_t *o
     t->eai_clock = options->clock ? options->clock : no_clock(t);
     moment_t m = now(t);
     if (options->clock) m.upper = m.low >> EAI_UPPER_SHIFT; /* it began anew */
-    if (is_kept && m.upper != t->eai_upper) put_sync(t, m);
+    if (is_kept) (void)try_put_sync(t, m);
     t->eai_upper = m.upper;
     t->eai_n_boots++;
     (void)put(t, m.low << EAI_TIME_BITS, options->image,

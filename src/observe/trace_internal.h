@@ -23,6 +23,7 @@ typedef uintptr_t ticket_t;
 #define EAI_BLOCK_SHIFT 8u
 #define EAI_BLOCK_ALIGN (2u * sizeof(uintptr_t))
 #define EAI_KINDS 16u
+#define EAI_NO_EVENT 0u /* a kind that readers pass over */
 
 /* Of words 1 to 3: their polynomial in an odd K, so that another value of one word is always another
  * sum, with its high half folded onto the low one, so that none of the changes that matter shows in

@@ -96,6 +96,7 @@ ea_status_t ea_trace_read(const trace_t *t, ea_trace_cursor_t *cursor, ea_trace_
             cursor->eai_is_timed = false; /* it may have been a SYNC */
             continue;
         }
+        if (kind_of(&e) == EAI_NO_EVENT) continue;
         if (kind_of(&e) == EA_TRACE_SYNC) {
             cursor->eai_upper = e.words[2];
             cursor->eai_is_timed = true;
