@@ -78,17 +78,16 @@ EA_INLINE bool take_slot(slot_t *slot, uintptr_t seen)
     return true;
 }
 
-/* Take the next number and its slot. NULL: the slot was not to be had. In a section. */
-EA_INLINE slot_t *begin_event(trace_t *t, ticket_t *ticket)
+/* Take the next number and its slot. false: the slot was not to be had. In a section. */
+EA_INLINE bool begin_event(trace_t *t, ticket_t *ticket, slot_t **slot)
 {
     uintptr_t seen;
-    slot_t *slot;
     do {
         *ticket = EAI_LOAD_LINKED(&t->eai_next);
-        slot = eai_slot(t, *ticket);
-        seen = EAI_LOAD(&slot->eai_words[0], EAI_ACQUIRE); /* before the number is ours: T2 */
+        *slot = eai_slot(t, *ticket);
+        seen = EAI_LOAD(&(*slot)->eai_words[0], EAI_ACQUIRE); /* before the number is ours: T2 */
     } while (EA_UNLIKELY(!EAI_STORE_COND(&t->eai_next, *ticket, *ticket + 2u)));
-    return EA_LIKELY(take_slot(slot, seen)) ? slot : NULL;
+    return take_slot(*slot, seen);
 }
 
 EA_INLINE void end_event(slot_t *slot, ticket_t ticket, uintptr_t check, uintptr_t w1, uintptr_t w2,
@@ -106,11 +105,12 @@ EA_INLINE bool try_put(trace_t *t, uintptr_t w1, uintptr_t w2, uintptr_t w3)
 {
     uintptr_t check = eai_check_of(w1, w2, w3);
     ticket_t ticket;
+    slot_t *slot;
     EAI_ENTER(irq);
-    slot_t *slot = begin_event(t, &ticket);
-    if (EA_LIKELY(slot != NULL)) end_event(slot, ticket, check, w1, w2, w3);
+    bool is_ours = begin_event(t, &ticket, &slot);
+    if (EA_LIKELY(is_ours)) end_event(slot, ticket, check, w1, w2, w3);
     EAI_LEAVE(irq);
-    return slot != NULL;
+    return is_ours;
 }
 
 EA_INLINE void count(trace_t *t, bool is_drop)
@@ -200,11 +200,12 @@ static bool try_put_sync(trace_t *t, moment_t m)
 {
     uintptr_t w1 = m.low << EAI_TIME_BITS;
     ticket_t ticket;
+    slot_t *slot;
     EAI_ENTER(irq);
     uintptr_t before = EAI_LOAD(&t->eai_upper, EAI_ACQUIRE);
-    slot_t *slot = before == m.upper ? NULL : begin_event(t, &ticket);
-    bool is_right = slot && EAI_LOAD(&t->eai_upper, EAI_RELAXED) == before;
-    if (slot) {
+    bool is_ours = before != m.upper && begin_event(t, &ticket, &slot);
+    bool is_right = is_ours && EAI_LOAD(&t->eai_upper, EAI_RELAXED) == before;
+    if (is_ours) {
         uintptr_t w3 = is_right ? (before << EAI_SIZE_SHIFT) + EA_TRACE_SYNC : EAI_NO_EVENT;
         end_event(slot, ticket, eai_check_of(w1, m.upper, w3), w1, m.upper, w3);
     }
