@@ -313,6 +313,28 @@ TEST(trace_goes_around_a_slot_whose_writer_sleeps, RING_BYTES)
     EXPECT_EQ(stats.n_dropped, 1);
 }
 
+/* Whatever stands in RAM, with and without control words that are sound. */
+TEST(trace_of_random_bytes_is_opened_and_read, RING_BYTES)
+{
+    uintptr_t *words = tap_ram();
+    uint32_t random = (uint32_t)tap_arg("seed", 1);
+    for (unsigned i = 0; i < 300; i++) {
+        ea_trace_t sound = *open_new(words);
+        unsigned char *bytes = tap_ram();
+        for (unsigned k = 0; k < RING_BYTES; k++) {
+            random = random * 1664525u + 1013904223u;
+            bytes[k] = (unsigned char)(random >> 24);
+        }
+        if (i % 3 != 0) memcpy(words + 1, &sound.eai_magic, 5 * sizeof *words);
+        ea_trace_t *t = open_ring(words);
+        REQUIRE(t != NULL);
+        size_t n_void;
+        EXPECT_EQ(count_events(t, &n_void), 1); /* BOOT */
+        for (unsigned n = 1; n < N; n++) note(t, n);
+        EXPECT_EQ(count_events(t, &n_void), N);
+    }
+}
+
 /* --- time ------------------------------------------------------------------------------------- */
 
 #define N_TIMES 64u
@@ -601,7 +623,7 @@ TEST_MAIN(OF_ALLOCATOR &trace_open_refuses_what_cannot_be_a_ring, &trace_reads_e
           &trace_of_another_shape_is_made_anew, &trace_with_damaged_control_words_is_made_anew,
           &trace_with_damaged_counters_reads_no_event_that_is_none,
           &trace_event_with_any_bit_wrong_is_not_read, &trace_event_that_was_cut_is_not_read,
-          &trace_goes_around_a_slot_whose_writer_sleeps,
+          &trace_goes_around_a_slot_whose_writer_sleeps, &trace_of_random_bytes_is_opened_and_read,
           &trace_times_are_right_over_gaps_and_wraps_of_years,
           &trace_times_are_right_where_contexts_overtake_each_other,
           &trace_takes_the_ports_clock_without_one,
