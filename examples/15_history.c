@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * The history of allocations after a crash. A logger forgets to free its lines until memory ends and
- * the watchdog resets the device. The ring of events lies in a section that start-up code leaves
- * alone, so the next run reads what led to it: who asked, for how much, from where, when. Here the
- * reset is played: the program runs twice over the same ring.
+ * The history of allocations after a crash. A logger forgets to free its lines until memory ends
+ * and the watchdog resets the device. The ring of events lies in a section that start-up code
+ * leaves alone, so the next run reads what led to it: who asked, for how much, from where, when.
+ * Here the reset is played: the program runs twice over the same ring.
  */
 #include <ealloc/ealloc.h>
 #include <ealloc/owner.h>

@@ -67,7 +67,7 @@ extern "C" {
 
 /* What an application built with other knobs than the library does not link with. */
 #define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, v, t, g, q, k)                         \
-    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##v##v##t##t##g##g##q##q##k##k
+    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##v##t##t##g##g##q##q##k##k
 #define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, v, t, g, q, k)                        \
     EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, v, t, g, q, k)
 #ifndef DOXYGEN
@@ -504,8 +504,8 @@ ea_status_t ea_free_isr(ea_allocator_t *allocator, void *ptr);
 #endif
 
 /* Merge what was freed in interrupts, at most max_steps blocks. Allocating and freeing do so too, a
- * few at a time. Requests that wait are served if they can be: to be called after an account's limit
- * was raised or its charge returned by other means than a free.
+ * few at a time. Requests that wait are served if they can be: to be called after an account's
+ * limit was raised or its charge returned by other means than a free.
  * Returns the number merged. Context: task. Cost O(max_steps), and each request served. */
 size_t ea_allocator_poll(ea_allocator_t *allocator, size_t max_steps);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * The history of allocations (row B1): a ring of events in RAM that a reset leaves alone, so that
- * after a crash the last few hundred allocations, frees and refusals can be read: what, when, whose,
- * from where, how large.
+ * after a crash the last few hundred allocations, frees and refusals can be read: what, when,
+ * whose, from where, how large.
  *
  *     static EA_TRACE_NOINIT _Alignas(8) unsigned char ring[EA_TRACE_BYTES(256)];
  *     ea_trace_t *trace = ea_trace_open(ring, sizeof ring, NULL);
@@ -137,8 +137,8 @@ typedef struct {
 } ea_trace_stats_t;
 
 /* Open the ring in mem: one that is sound and of the same shape (as many events, the same unit and
- * base) keeps its events, their numbers go on, and BOOT is recorded; anything else is made anew, with
- * BOOT as its first event. The largest power of two of events that fits is used.
+ * base) keeps its events, their numbers go on, and BOOT is recorded; anything else is made anew,
+ * with BOOT as its first event. The largest power of two of events that fits is used.
  * Returns  the ring, which lies at mem; NULL if mem is NULL or not aligned to a word, is too small
  *          for EA_TRACE_MIN_EVENTS, or there is a clock and no tick_us: then nothing was changed.
  * Owns     the ring uses mem and options->clock as long as anybody records.
@@ -165,9 +165,9 @@ EA_NODISCARD ea_status_t ea_trace_read(const ea_trace_t *trace, ea_trace_cursor_
 /* Forget the events so far; their memory is not touched. Context: any. Cost O(1). */
 void ea_trace_clear(ea_trace_t *trace);
 
-/* Record one block in n: 0 or 1 all. Which ones is decided by a hash of the address, so that what is
- * recorded of one block is all of it, from alloc to free; what has no block is always recorded. A
- * clock of the application in use with sampling costs as much as the port's. Context: any. */
+/* Record one block in n: 0 or 1 all. Which ones is decided by a hash of the address, so that what
+ * is recorded of one block is all of it, from alloc to free; what has no block is always recorded.
+ * A clock of the application in use with sampling costs as much as the port's. Context: any. */
 void ea_trace_set_sampling(ea_trace_t *trace, uint32_t n);
 
 /* Context: any. Cost O(1). */

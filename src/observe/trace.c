@@ -9,8 +9,8 @@
  *           2  call site
  *           3  block << 8 | class of the size << 4 | kind
  *
- * Event number i lies in slot i mod n. A writer takes a number, makes the slot its own by marking it
- * void, writes words 1 to 3, and commits with word 0.
+ * Event number i lies in slot i mod n. A writer takes a number, makes the slot its own by marking
+ * it void, writes words 1 to 3, and commits with word 0.
  *
  * T1  A slot that is void belongs to the one who made it so, until that one's word 0. Nobody else
  *     writes to it; who finds it void takes another number.
@@ -18,15 +18,15 @@
  *     out. So a writer that slept for a lap after it took its number cannot take the slot from a
  *     newer event: it finds another word, and takes another number.
  * T3  Word 0 of a committed event matches words 1 to 3 and the number, which a reader knows: what
- *     was read while it changed, and what a reset or a fault left, does not pass for an event (one in
- *     2^31 of random words would).
+ *     was read while it changed, and what a reset or a fault left, does not pass for an event (one
+ *     in 2^31 of random words would).
  * T4  SYNC(u) is committed before upper (and gate) become u; an event whose time has another upper
  *     part than the writer found there comes after a SYNC of its own.
  *
  * So an event is there from the moment its call returned until n newer numbers were given out,
- * whatever else is interrupted meanwhile, by a reset too (T1, T2). A number is lost without an event
- * only to a writer that met a void slot, or lost its slot to one that came a lap late; both take the
- * next.
+ * whatever else is interrupted meanwhile, by a reset too (T1, T2). A number is lost without an
+ * event only to a writer that met a void slot, or lost its slot to one that came a lap late; both
+ * take the next.
  *
  * Why times are exact: the reader knows u from the last SYNC, and bit 15 of the time is the lowest
  * bit of its upper part. If the two differ, the event was recorded beside a SYNC, by another

@@ -11,8 +11,8 @@
 typedef ea_trace_t trace_t;
 typedef eai_trace_slot_t slot_t;
 
-/* Twice the number of an event: so bit 0 of word 0 is left for the mark that somebody is writing the
- * rest. Modulo the word size. */
+/* Twice the number of an event: so bit 0 of word 0 is left for the mark that somebody is writing
+ * the rest. Modulo the word size. */
 typedef uintptr_t ticket_t;
 #define EAI_VOID ((uintptr_t)1)
 
@@ -25,9 +25,10 @@ typedef uintptr_t ticket_t;
 #define EAI_KINDS 16u
 #define EAI_NO_EVENT 0u /* a kind that readers pass over */
 
-/* Of words 1 to 3: their polynomial in an odd K, so that another value of one word is always another
- * sum, with its high half folded onto the low one, so that none of the changes that matter shows in
- * the highest bit alone, for which there is no room. K is short where a core has to load it. */
+/* Of words 1 to 3: their polynomial in an odd K, so that another value of one word is always
+ * another sum, with its high half folded onto the low one, so that none of the changes that matter
+ * shows in the highest bit alone, for which there is no room. K is short where a core has to load
+ * it. */
 #define EAI_K ((uintptr_t)(sizeof(uintptr_t) > 4 ? 0x9E3779B97F4A7C15u : 0x9E3Bu))
 EA_INLINE uintptr_t eai_check_of(uintptr_t w1, uintptr_t w2, uintptr_t w3)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Recording and reading interrupted at every step (row B1): a few calls, interrupted before each
- * atomic access of theirs by others, from one to more than two laps of the ring; and interrupts that
- * are interrupted. The clock crosses the step of its upper part in the middle. The sources are
+ * atomic access of theirs by others, from one to more than two laps of the ring; and interrupts
+ * that are interrupted. The clock crosses the step of its upper part in the middle. The sources are
  * compiled here, with a hook in every access. Afterwards every event that is read is one that was
  * recorded, with its time, those of one context in its order; and every event whose call returned
  * is there, unless a ring's length of numbers has been given out since before the call.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * The history of allocations through a thousand resets at random instructions (row B1). A program
- * records and allocates; SysTick interrupts it after a random number of instructions, under an exact
- * instruction counter; the handler records a little itself and resets the chip. What the ring and a
- * log of the calls that had returned hold lies in a section that neither the reset nor the start-up
- * code touches. After each reset every one of the last calls in the log must be in the history, in
- * order, with its block and its time. Whatever else is there must be an event too.
+ * records and allocates; SysTick interrupts it after a random number of instructions, under an
+ * exact instruction counter; the handler records a little itself and resets the chip. What the ring
+ * and a log of the calls that had returned hold lies in a section that neither the reset nor the
+ * start-up code touches. After each reset every one of the last calls in the log must be in the
+ * history, in order, with its block and its time. Whatever else is there must be an event too.
  *
  * BROKEN: with accesses that do not exclude each other; the test passes if that is found out.
  */
