@@ -81,6 +81,11 @@ static const char *const op_names[N_OPS] = {
     [OP_ACCOUNT_REFUSE_3] = "account_refuse_3",
     [OP_ACCOUNT_CHARGE_BATCH] = "account_charge_batch",
     [OP_ACCOUNT_RETURN_BATCH] = "account_return_batch",
+    [OP_RECORD] = "record",
+    [OP_RECORD_SYNC] = "record_sync",
+    [OP_RECORD_SLOW] = "record_slow",
+    [OP_RECORD_SAMPLED] = "record_sampled",
+    [OP_READ] = "read",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */

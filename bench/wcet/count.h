@@ -69,6 +69,11 @@ typedef enum {
     OP_ACCOUNT_REFUSE_3,
     OP_ACCOUNT_CHARGE_BATCH, /* two levels below it, with a batch at each */
     OP_ACCOUNT_RETURN_BATCH,
+    OP_RECORD,         /* an event, with a clock of the application's         */
+    OP_RECORD_SYNC,    /* the same over a step of the time's upper part       */
+    OP_RECORD_SLOW,    /* with the port's clock                               */
+    OP_RECORD_SAMPLED, /* with the port's clock and sampling                  */
+    OP_READ,
     N_OPS
 } op_t;
 

@@ -51,6 +51,7 @@
 #include "ealloc/event.h"
 #include "ealloc/guard.h"
 #include "ealloc/heap.h"
+#include "ealloc/hook.h"
 #include "ealloc/poolset.h"
 #include "ealloc/port.h"
 #include "ealloc/pressure.h"
@@ -65,17 +66,17 @@ extern "C" {
 #define EAI_ALLOC_OWNERS (EA_CFG_ALLOC_OWNERS && EA_CFG_TAGS)
 
 /* What an application built with other knobs than the library does not link with. */
-#define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)                            \
-    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##t##t##g##g##q##q##k##k
-#define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)                           \
-    EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, t, g, q, k)
+#define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, v, t, g, q, k)                         \
+    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##v##t##t##g##g##q##q##k##k
+#define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, v, t, g, q, k)                        \
+    EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, v, t, g, q, k)
 #ifndef DOXYGEN
 #define ea_allocator_init                                                                          \
-    EAI_ALLOC_EXPAND(ea_allocator_init, EA_CFG_ALLOC_REGIONS, EA_CFG_ALLOC_LOCKING,                \
-                     EA_CFG_ALLOC_OWNERS, EA_CFG_ALLOC_POOLS, EA_CFG_ALLOC_ISR,                    \
-                     EA_CFG_ALLOC_RECLAIM, EA_CFG_ALLOC_WAIT, EA_CFG_ALLOC_RESERVE,                \
-                     EA_CFG_ALLOC_HANDLER, EA_CFG_ALLOC_REPORT, EA_CFG_ALLOC_PRESSURE,             \
-                     EA_CFG_TAGS, EA_CFG_GUARD, EA_CFG_GUARD_SAMPLED, EA_CFG_CHECK_LEVEL)
+    EAI_ALLOC_EXPAND(                                                                              \
+        ea_allocator_init, EA_CFG_ALLOC_REGIONS, EA_CFG_ALLOC_LOCKING, EA_CFG_ALLOC_OWNERS,        \
+        EA_CFG_ALLOC_POOLS, EA_CFG_ALLOC_ISR, EA_CFG_ALLOC_RECLAIM, EA_CFG_ALLOC_WAIT,             \
+        EA_CFG_ALLOC_RESERVE, EA_CFG_ALLOC_HANDLER, EA_CFG_ALLOC_REPORT, EA_CFG_ALLOC_PRESSURE,    \
+        EA_CFG_ALLOC_HOOK, EA_CFG_TAGS, EA_CFG_GUARD, EA_CFG_GUARD_SAMPLED, EA_CFG_CHECK_LEVEL)
 #endif
 
 /* Is there nothing between a request and its region: no lock, owner, tag, guard, pool or count? */
@@ -366,6 +367,9 @@ typedef struct ea_allocator {
     size_t eai_reserve_held;  /* what it is        */
     uint8_t eai_reserve_slot; /* its region; 0xFF: none */
 #endif
+#if EA_CFG_ALLOC_HOOK
+    ea_alloc_hook_t *eai_hooks;
+#endif
 #if EA_CFG_ALLOC_HANDLER
     ea_handler_t eai_handler;
     void *eai_handler_context;
@@ -637,6 +641,20 @@ EA_INLINE ea_pressure_t *ea_account_watch_pressure(ea_account_watch_t *watch)
 {
     return &watch->eai_pressure;
 }
+#endif
+
+#if EA_CFG_ALLOC_HOOK
+/* Tell hook of every block that is handed out, given back, resized, refused or handed over from now
+ * on: see ealloc/hook.h. The one that came last is told first.
+ * Returns  EA_OK; EA_ERR_BUSY: it is told already; EA_ERR_INVALID: NULL, or it has no function.
+ * Owns     the allocator uses hook until it is removed. While there is one, ea_free() goes the
+ *          general way.
+ * Context  task. Cost O(hooks). */
+EA_NODISCARD ea_status_t ea_allocator_add_hook(ea_allocator_t *allocator, ea_alloc_hook_t *hook);
+
+/* No longer. Returns EA_OK; EA_ERR_NOT_FOUND; EA_ERR_INVALID: NULL. Context: task, while no other
+ * context uses the allocator. */
+ea_status_t ea_allocator_remove_hook(ea_allocator_t *allocator, ea_alloc_hook_t *hook);
 #endif
 
 #if EA_CFG_GUARD_SAMPLED

@@ -406,6 +406,8 @@ void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, c
     if (EA_UNLIKELY(!payload)) return NULL;
     (void)eai_hand_out(a, &want, payload);
     if (request && request->zeroed) memset(payload, 0, size_bytes);
+    if (eai_is_watched(a))
+        eai_show(a, EA_BLOCK_ALLOCATED, eai_owner_id(&want), want.caller, payload, size_bytes);
     look_around(a, want.isr);
     return payload;
 }
@@ -427,6 +429,7 @@ EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
     slot_t *slot = &a->eai_slots[first];
     bool is_guarded = false;
     (void)caller;
+    if (eai_is_watched(a)) return NULL; /* the hooks are told in the general way */
 #if EAI_TAGGED
     eai_label_t label = {.site = caller};
     is_guarded = eai_guard_picks(&a->eai_guard);
@@ -484,7 +487,7 @@ void *ea_malloc(alloc_t *a, size_t size_bytes)
 #if EAI_PLAIN
     /* Nothing to do but to ask the first region, if an ordinary request may. */
     uint8_t first = a->eai_first;
-    if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(first != EAI_NO_PLACE)) {
+    if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(first != EAI_NO_PLACE) && !eai_is_watched(a)) {
         block = ea_heap_alloc(a->eai_slots[first].eai_heap, size_bytes);
         if (EA_LIKELY(block != NULL)) return block;
     }

@@ -267,6 +267,9 @@ ea_status_t ea_transfer(alloc_t *a, void *ptr, ea_account_t *to)
     (void)eai_lock_place(a, block.place, false);
     eai_guard_relabel(&a->eai_guard, block.tag, ptr, block.usable_bytes, &block.label);
     eai_unlock_place(a, block.place);
+    if (eai_is_watched(a))
+        eai_show(a, EA_BLOCK_TRANSFERRED, block.label.owner, __builtin_return_address(0), ptr,
+                 block.usable_bytes);
     eai_look_around(a); /* the one before has budget again */
     return EA_OK;
 }

@@ -221,7 +221,7 @@ static ea_status_t look_at(alloc_t *a, slot_t *slot, bool locked, eai_block_t *b
 #endif
     ea_status_t status = inspect(a, block, finding);
     if (EA_UNLIKELY(status != EA_OK) || !block->goes || !locked || block->aside || block->poisons ||
-        EA_CFG_GUARD >= 3)
+        EA_CFG_GUARD >= 3 || eai_is_watched(a))
         return status;
     /* Nothing takes long from here on: free it while the lock is held. */
     status = ea_heap_free(slot->eai_heap, raw);
@@ -336,10 +336,23 @@ ea_status_t eai_give_up(alloc_t *a, const eai_block_t *block, bool isr)
     return eai_settle(a, block->place, raw, block->poisons);
 }
 
+static EA_NOINLINE void show_going(const alloc_t *a, const eai_block_t *block, const void *caller)
+{
+    uint16_t owner = 0;
+#if EAI_TAGGED
+    owner = block->label.owner;
+    if (block->label.flags & EAI_LABEL_INTERNAL) return;
+#endif
+    eai_show(a, block->moves ? EA_BLOCK_MOVED : EA_BLOCK_FREED, owner, caller, block->payload,
+             block->usable_bytes);
+}
+
 ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, const void *caller)
 {
     ea_status_t status = find(a, isr, block, caller);
     if (EA_UNLIKELY(status != EA_OK)) return status;
+    /* Before anybody else can have it. */
+    if (eai_is_watched(a)) show_going(a, block, caller);
     status = eai_give_up(a, block, isr);
     if (EA_UNLIKELY(status != EA_OK)) {
         ea_guard_report_t report = {.kind = eai_kind_of(status), .block = block->payload};
@@ -367,6 +380,8 @@ static EA_NOINLINE ea_status_t free_block(alloc_t *a, void *ptr, bool isr, bool 
     block.freer = freer && eai_is_ours(a, freer) ? ea_account_id(freer) : 0;
 #endif
     ea_status_t status = eai_discard(a, &block, isr, caller);
+    if (EA_UNLIKELY(status != EA_OK) && eai_is_watched(a))
+        eai_show(a, EA_BLOCK_BAD_FREE, block.freer, caller, ptr, 0);
     if (status == EA_OK && !isr) eai_look_around(a);
 #if EA_CFG_ALLOC_ISR && EA_CFG_ALLOC_WAIT
     if (EA_UNLIKELY(isr) && status == EA_OK && eai_has_waiters(a)) eai_rouse_isr(a);
@@ -414,6 +429,7 @@ EA_INLINE bool give_quickly(alloc_t *a, char *payload)
         if (current && eai_is_ours(a, current)) freer = ea_account_id(current);
     }
 #endif
+    if (eai_is_watched(a)) return false; /* the hooks are told in the general way */
     (void)eai_lock_slot(a, slot, false);
     ea_heap_t *heap = slot->eai_heap;
     if (EA_LIKELY(heap != NULL && raw != slot->eai_begin)) {
@@ -465,7 +481,7 @@ ea_status_t ea_free(alloc_t *a, void *ptr)
 #if EAI_PLAIN
     /* Nothing to do but to find the region. */
     uint8_t place = eai_slot_from(a, 0, ptr);
-    if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(place != EAI_NO_PLACE)) {
+    if (EA_CFG_CHECK_LEVEL < 2 && EA_LIKELY(place != EAI_NO_PLACE) && !eai_is_watched(a)) {
         ea_status_t status = ea_heap_free(a->eai_slots[place].eai_heap, ptr);
         if (EA_LIKELY(status == EA_OK)) return EA_OK;
     }

@@ -64,6 +64,7 @@ typedef struct {
     bool aside;   /* no region's lock may be taken for that */
     bool poisons; /* it is marked, and its payload shall be poisoned */
     bool is_free; /* it is in its heap again */
+    bool moves;   /* goes, because a realloc found it another place */
 } eai_block_t;
 
 #if EAI_ALLOC_OWNERS
@@ -196,7 +197,8 @@ EA_INLINE void eai_unlock_place(alloc_t *a, uint8_t place)
 }
 
 /* Where the public function was called from; where nobody would keep it nothing is spent on it. */
-#define EAI_CALLER() (EA_CFG_ALLOC_REPORT || EA_CFG_TAGS ? __builtin_return_address(0) : NULL)
+#define EAI_CALLER()                                                                               \
+    (EA_CFG_ALLOC_REPORT || EA_CFG_TAGS || EA_CFG_ALLOC_HOOK ? __builtin_return_address(0) : NULL)
 
 /* Is this an interrupt? Without locks the caller says so by the function it calls. */
 EA_INLINE bool eai_in_isr(void)
@@ -315,6 +317,30 @@ void eai_tell(alloc_t *a, bool isr, ea_event_kind_t kind, ea_reason_t reason, ui
 #define eai_wants(a, kind) ((void)(a), false)
 #define eai_tell(a, isr, kind, reason, owner, size, where, caller) ((void)(a), (void)(isr))
 #endif
+
+/* --- who watches ------------------------------------------------------------------------------ */
+
+#if EA_CFG_ALLOC_HOOK
+EA_INLINE bool eai_is_watched(const alloc_t *a)
+{
+    return EA_UNLIKELY(EAI_PEEK(&a->eai_hooks) != NULL);
+}
+/* Tell the hooks. Outside locks. */
+void eai_show(const alloc_t *a, ea_block_event_t what, uint16_t owner, const void *site,
+              const void *block, size_t size_bytes);
+#else
+#define eai_is_watched(a) ((void)(a), false)
+#define eai_show(a, what, owner, site, block, size)                                                \
+    ((void)(a), (void)(owner), (void)(site), (void)(block), (void)(size))
+#endif
+EA_INLINE uint16_t eai_owner_id(const eai_want_t *want)
+{
+    (void)want;
+#if EAI_ALLOC_OWNERS
+    if (want->owner) return ea_account_id(want->owner);
+#endif
+    return 0;
+}
 
 /* --- across the sources ----------------------------------------------------------------------- */
 

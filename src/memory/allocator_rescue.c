@@ -98,6 +98,8 @@ void eai_refuse(alloc_t *a, const eai_want_t *want, ea_reason_t reason)
         eai_tell(a, want->isr, EA_EVENT_LIMIT, f.reason, f.limiter, f.size_bytes, NULL, f.caller);
     eai_tell(a, want->isr, EA_EVENT_OUT_OF_MEMORY, f.reason, f.owner, f.size_bytes, NULL, f.caller);
 #endif
+    if (eai_is_watched(a))
+        eai_show(a, EA_BLOCK_REFUSED, eai_owner_id(want), want->caller, NULL, want->size_bytes);
 }
 
 #if EA_CFG_ALLOC_REPORT

@@ -39,6 +39,17 @@ static bool repay(const alloc_t *a, const resize_t *r, size_t had, size_t has)
 #define repay(a, r, had, has) ((void)(a), (void)(r), (void)(had), (void)(has), true)
 #endif
 
+static void show(const alloc_t *a, ea_block_event_t what, const resize_t *r, const void *payload,
+                 size_t size_bytes)
+{
+    uint16_t owner = 0;
+#if EAI_TAGGED
+    owner = r->label.owner;
+#endif
+    (void)what, (void)r;
+    eai_show(a, what, owner, r->caller, payload, size_bytes);
+}
+
 /* In its own region, by the heap's realloc. NULL: not there; nothing changed. */
 static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize_t *r)
 {
@@ -77,6 +88,8 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
         return NULL;
     }
     ea_heap_realloc_move(&move);
+    if (eai_is_watched(a) && move.to != eai_raw_of(block)) /* before anybody else can have it */
+        show(a, EA_BLOCK_MOVED, r, block->payload, block->usable_bytes);
     (void)eai_lock_slot(a, slot, false);
     char *raw = ea_heap_realloc_finish(slot->eai_heap, &move);
     size_t gross = ea_heap_usable_size_bytes(slot->eai_heap, raw) + EA_HEAP_OVERHEAD_BYTES;
@@ -118,7 +131,7 @@ static void *move_elsewhere(alloc_t *a, eai_block_t *block, const resize_t *r)
     (void)eai_hand_out(a, &want, payload);
     memcpy(payload, block->payload,
            r->request_bytes < r->size_bytes ? r->request_bytes : r->size_bytes);
-    block->goes = true;
+    block->goes = block->moves = true;
     (void)eai_discard(a, block, false, r->caller);
     return payload;
 }
@@ -160,6 +173,7 @@ static void *resize(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_b
 #endif
     }
     if (!payload) payload = move_elsewhere(a, &block, &r);
+    if (payload && eai_is_watched(a)) show(a, EA_BLOCK_RESIZED, &r, payload, size_bytes);
     if (payload) eai_look_around(a);
     return payload;
 }
