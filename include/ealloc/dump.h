@@ -92,8 +92,9 @@ typedef struct {
     size_t eai_bytes;      /* header included */
     size_t eai_requested;
     const void *eai_site;
-    const void *eai_bad;  /* the first bad byte; of trouble: where */
-    const char *eai_text; /* of trouble */
+    const void *eai_first_bad; /* what guards say of the block */
+    const void *eai_where;     /* of trouble */
+    const char *eai_text;      /* of trouble */
     uint32_t eai_birth;
     uint16_t eai_owner;
     uint8_t eai_state;

@@ -259,7 +259,7 @@ static bool is_slot_readable(const dump_t *d, const slot_t *slot)
 static void put_sight_trouble(dump_t *d, const sight_t *sight)
 {
     if (sight->eai_trouble != 0)
-        eai_dump_put_trouble(d, (ea_dump_trouble_t)sight->eai_trouble, sight->eai_bad,
+        eai_dump_put_trouble(d, (ea_dump_trouble_t)sight->eai_trouble, sight->eai_where,
                              sight->eai_text);
 }
 
@@ -381,15 +381,14 @@ static void put_block(dump_t *d, const sight_t *s)
     eai_dump_put_u(d, s->eai_birth);
     if (s->eai_finding == 0) return;
     eai_dump_put_u(d, s->eai_finding);
-    eai_dump_put_address(d, s->eai_trouble == 0 ? s->eai_bad : NULL);
+    eai_dump_put_address(d, s->eai_first_bad);
 }
 
-/* The bytes around what is damaged, as far as they are the region's. */
-static void put_around(dump_t *d, const slot_t *slot, const sight_t *s)
+/* The bytes around a damaged place, as far as they are the region's. */
+static void put_around(dump_t *d, const slot_t *slot, const void *where)
 {
-    if ((s->eai_finding == 0 && s->eai_trouble == 0) || s->eai_bad == NULL) return;
     uintptr_t begin = (uintptr_t)slot->eai_begin, end = (uintptr_t)slot->eai_end;
-    uintptr_t at = (uintptr_t)s->eai_bad;
+    uintptr_t at = (uintptr_t)where;
     if (at < begin || at >= end || !is_slot_readable(d, slot)) return;
     if (at - begin > RAW_BEFORE) begin = at - RAW_BEFORE;
     if (end - at > RAW_BEHIND) end = at + RAW_BEHIND;
@@ -431,7 +430,7 @@ static bool look_live(dump_t *d)
         trouble.eai_trouble = EA_DUMP_BUSY;
     else if (status != EA_OK && status != EA_ERR_AGAIN)
         trouble.eai_trouble = EA_DUMP_HEADER;
-    trouble.eai_bad = slot->eai_heap;
+    trouble.eai_where = slot->eai_heap;
     put_sight_trouble(d, &trouble);
     return status == EA_ERR_AGAIN;
 }
@@ -451,7 +450,8 @@ static bool dump_blocks(dump_t *d)
     for (unsigned i = 0; i < d->eai_n_sights; i++) {
         put_block(d, &d->eai_sights[i]);
         put_sight_trouble(d, &d->eai_sights[i]);
-        put_around(d, slot, &d->eai_sights[i]);
+        if (d->eai_sights[i].eai_finding != 0) put_around(d, slot, d->eai_sights[i].eai_first_bad);
+        if (d->eai_sights[i].eai_trouble != 0) put_around(d, slot, d->eai_sights[i].eai_where);
     }
     return more;
 }

@@ -17,7 +17,7 @@
 static void trouble(eai_dump_sight_t *sight, ea_dump_trouble_t what, const void *where)
 {
     sight->eai_trouble = (uint8_t)what;
-    sight->eai_bad = where;
+    sight->eai_where = where;
 }
 
 static const char *place(const eai_dump_heap_t *h, uint32_t offset)

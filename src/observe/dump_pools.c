@@ -31,7 +31,7 @@ void eai_dump_look_at_tag(const alloc_t *a, const void *where, const char *paylo
     } else {
         sight->eai_finding = (uint8_t)kind;
         sight->eai_requested = finding.request;
-        if (sight->eai_trouble == 0) sight->eai_bad = finding.first_bad;
+        sight->eai_first_bad = finding.first_bad;
     }
 }
 #endif
@@ -156,7 +156,7 @@ bool eai_dump_pool_blocks(dump_t *d)
         eai_dump_put_u(d, s->eai_birth);
         if (s->eai_finding == 0) continue;
         eai_dump_put_u(d, s->eai_finding);
-        eai_dump_put_address(d, s->eai_bad);
+        eai_dump_put_address(d, s->eai_first_bad);
     }
     if (d->eai_inner < n) return true;
     if (d->eai_tags_before != UINT32_MAX) d->eai_tags_before += pool->eai_n_blocks;
