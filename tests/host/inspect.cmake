@@ -17,3 +17,11 @@ add_test(NAME inspect_test
     COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/inspect_test.py
         $<TARGET_FILE:ealloc_tool> $<TARGET_FILE:dump_make>)
 set_tests_properties(inspect_test PROPERTIES TIMEOUT 180)
+
+# Firmware for a board, built by the test itself, crashes in the emulator. Once is enough.
+if(NOT EALLOC_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL "Release")
+    add_test(NAME crash_test
+        COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/crash_test.py
+            $<TARGET_FILE:ealloc_tool>)
+    set_tests_properties(crash_test PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+endif()
