@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,7 +69,8 @@ static const struct argp parser = {
     .doc =
         "Describe a dump that ea_dump() wrote: a map of every region, blocks by owner and by call "
         "site, free blocks, what is damaged and who most likely did it. With the firmware's ELF "
-        "file call sites are named by file and line.\v"
+        "file call sites are named by file and line. DUMP may also be a console's log that holds the "
+        "dump as hexadecimal digits.\v"
         "The exit status is 0; 1 if the dump or the ELF file cannot be used as a whole (what was "
         "readable is described all the same) or the output cannot be written; 3 if the dump is "
         "sound and the memory it tells of is damaged.\n\n"
@@ -108,6 +110,35 @@ static uint8_t *read_file(const char *path, size_t *size)
     return data;
 }
 
+static int digit_of(uint8_t c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* A console's log holds a dump as hexadecimal digits, with line breaks anywhere: turn the first one
+ * into what it means, in place. Anything else stays as it is. */
+static void decode_hex(uint8_t *data, size_t *size)
+{
+    static const char begin[] = "d9d9f79f";
+    size_t from = 0, n = 0;
+    data[*size] = '\0'; /* there is room */
+    if (*size >= 4 && data[0] == 0xD9) return;
+    while (from + sizeof begin <= *size && strncasecmp((const char *)data + from, begin, 8) != 0)
+        from++;
+    if (from + sizeof begin > *size) return;
+    for (int high = -1; from < *size; from++) {
+        int digit = digit_of(data[from]);
+        if (digit < 0 && (data[from] == '\r' || data[from] == '\n')) continue;
+        if (digit < 0) break;
+        if (high >= 0) data[n++] = (uint8_t)(high << 4 | digit);
+        high = high >= 0 ? -1 : digit;
+    }
+    *size = n;
+}
+
 typedef struct {
     uint8_t *data;
     snapshot_t *s;
@@ -122,6 +153,7 @@ static bool load(loaded_t *l, const char *path, bool *complete)
     memset(l, 0, sizeof *l);
     l->data = read_file(path, &size);
     if (l->data == NULL) return false;
+    decode_hex(l->data, &size);
     l->s = snapshot_read(l->data, size, error, sizeof error);
     if (l->s == NULL) {
         complain(path, error);

@@ -34,6 +34,21 @@ static bool write_console(void *context, const void *bytes, size_t n_bytes)
     return true;
 }
 
+/* The promise: less than 512 bytes of stack. What lies below is painted before and looked at after.
+ */
+#define PROMISED_BYTES 512u
+#define PAINT 0xC5C5C5C5u
+
+static __attribute__((noinline)) ea_status_t dump_on_paint(const ea_dump_options_t *options)
+{
+    volatile uint32_t *here = __builtin_frame_address(0);
+    for (unsigned i = 32; i < 512; i++) here[-(int)i] = PAINT;
+    ea_status_t status = ea_dump(&dump, &memory, options);
+    unsigned deepest = 511;
+    while (deepest > 32 && here[-(int)deepest] == PAINT) deepest--;
+    return status == EA_OK && deepest * sizeof *here >= PROMISED_BYTES ? EA_ERR_RANGE : status;
+}
+
 /* frame: what the core pushed: r0 to r3, r12, lr, pc, psr. */
 static __attribute__((used)) void dump_after_fault(const uint32_t *frame)
 {
@@ -46,8 +61,8 @@ static __attribute__((used)) void dump_after_fault(const uint32_t *frame)
     options.build_id = board_build_id + 16;
     options.build_id_bytes = 20;
     options.fault_at = (const void *)(uintptr_t)frame[6];
-    ea_status_t status = ea_dump(&dump, &memory, &options);
-    board_exit(status == EA_OK ? 42 : 1);
+    ea_status_t status = dump_on_paint(&options);
+    board_exit(status == EA_OK ? 42 : status == EA_ERR_RANGE ? 43 : 1);
 }
 
 static __attribute__((naked)) void hard_fault(void)

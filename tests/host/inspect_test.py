@@ -150,6 +150,14 @@ class Inspect(unittest.TestCase):
                 done = inspect("bad")
                 self.one_line(done, status=1, holds=r"bad: offset \d+: ")
 
+    def test_a_console_log_holds_a_dump_as_hexadecimal_lines(self):
+        data = Path(make("a.dump")).read_bytes().hex()
+        lines = "\r\n".join(data[i:i + 64] for i in range(0, len(data), 64))
+        Path("log").write_text(f"booting\r\ndump:\r\n{lines}\r\nend of dump\r\n")
+        self.assertEqual(self.found("log").split("bytes", 1)[1], self.found("a.dump").split("bytes", 1)[1])
+        Path("log").write_text(f"dump:\n{lines[:300]}\nReset!\n")
+        self.one_line(inspect("log"), status=1, holds=r"log: offset \d+: ")
+
     def test_help_has_an_example(self):
         self.assertIn("Example: ealloc inspect crash.dump firmware.elf", self.found("--help"))
 
