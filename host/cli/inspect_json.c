@@ -121,10 +121,11 @@ static json_t *sums(const judgement_t *j, firmware_t *f, const sum_t *list, size
     json_t *array = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(
-            array, json_pack("{s:o, s:o, s:o, s:o}", owners ? "owner" : "site",
-                             owners ? owner(j->s, list[i].key) : site(j->s, f, list[i].key),
-                             "blocks", json_u64(list[i].n_blocks), "bytes", json_u64(list[i].bytes),
-                             "gross_bytes", json_u64(list[i].gross_bytes)));
+            array,
+            json_pack("{s:o, s:o, s:o, s:o, s:o}", owners ? "owner" : "site",
+                      owners ? owner(j->s, list[i].key) : site(j->s, f, list[i].key), "blocks",
+                      json_u64(list[i].n_blocks), "bytes", json_u64(list[i].bytes), "gross_bytes",
+                      json_u64(list[i].gross_bytes), "oldest_s", json_u64(list[i].oldest_s)));
     return array;
 }
 

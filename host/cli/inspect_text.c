@@ -288,9 +288,10 @@ static void print_sites(const judgement_t *j, firmware_t *f, uint32_t n_rows)
 {
     char name[NAME_BYTES];
     if (j->n_sites == 0) return;
-    printf("\n%8s %12s  %s\n", "blocks", "bytes", "allocated by");
+    printf("\n%8s %12s %10s  %s\n", "blocks", "bytes", "oldest", "allocated by");
     for (size_t i = 0; i < j->n_sites && i < n_rows; i++)
-        printf("%8" PRIu64 " %12" PRIu64 "  %s\n", j->sites[i].n_blocks, j->sites[i].bytes,
+        printf("%8" PRIu64 " %12" PRIu64 " %8" PRIu64 " s  %s\n", j->sites[i].n_blocks,
+               j->sites[i].bytes, j->sites[i].oldest_s,
                firmware_name(f, j->s, j->sites[i].key, false, name, sizeof name));
 }
 

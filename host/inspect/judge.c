@@ -44,6 +44,8 @@ static void join(sum_t *sums, size_t *n)
             sums[kept - 1].n_blocks += sums[i].n_blocks;
             sums[kept - 1].bytes += sums[i].bytes;
             sums[kept - 1].gross_bytes += sums[i].gross_bytes;
+            if (sums[i].oldest_s > sums[kept - 1].oldest_s)
+                sums[kept - 1].oldest_s = sums[i].oldest_s;
         } else {
             sums[kept++] = sums[i];
         }
@@ -57,6 +59,14 @@ static unsigned class_of(uint64_t bytes)
     unsigned c = 0;
     while (c < FREE_CLASSES - 1 && bytes >> (c + 1) != 0) c++;
     return c;
+}
+
+/* Seconds since a block's birth, which counts ticks of 2^22 us and may have lost its high bits. */
+static uint64_t age_of(const snapshot_t *s, const snap_block_t *b)
+{
+    uint64_t mask = s->head.pointer_bytes == 4 ? UINT16_MAX : UINT32_MAX;
+    uint64_t ticks = ((s->head.time_us >> 22) - b->birth) & mask;
+    return s->head.tags != 0 ? ticks * 4194304u / 1000000u : 0;
 }
 
 static void count_block(judgement_t *j, const snap_block_t *b)
@@ -83,12 +93,12 @@ static void count_block(judgement_t *j, const snap_block_t *b)
     case SNAP_DAMAGED: t->unknown_bytes += b->bytes; return;
     default: break;
     }
-    uint64_t bytes = b->requested != 0 ? b->requested : b->bytes;
+    uint64_t bytes = b->requested != 0 ? b->requested : b->bytes, age = age_of(j->s, b);
     t->n_used++;
     t->used_bytes += b->bytes;
     t->requested_bytes += bytes;
-    j->owners[j->n_owners++] = (sum_t){b->owner, 1, bytes, b->bytes};
-    j->sites[j->n_sites++] = (sum_t){b->site, 1, bytes, b->bytes};
+    j->owners[j->n_owners++] = (sum_t){b->owner, 1, bytes, b->bytes, age};
+    j->sites[j->n_sites++] = (sum_t){b->site, 1, bytes, b->bytes, age};
 }
 
 /* --- damage ----------------------------------------------------------------------------------- */

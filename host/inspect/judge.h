@@ -12,6 +12,7 @@ typedef struct {
     uint64_t key; /* owner's id or site */
     uint64_t n_blocks, bytes;
     uint64_t gross_bytes; /* with headers, guards and rounding */
+    uint64_t oldest_s;    /* age of the oldest block, as exact as births are: 4 s */
 } sum_t;
 
 typedef struct {
