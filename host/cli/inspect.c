@@ -67,10 +67,10 @@ static const struct argp parser = {
     .parser = parse_option,
     .args_doc = "DUMP [ELF]\n--diff DUMP_A DUMP_B [ELF]",
     .doc =
-        "Describe a dump that ea_dump() wrote: a map of every region, blocks by owner and by call "
-        "site, free blocks, what is damaged and who most likely did it. With the firmware's ELF "
-        "file call sites are named by file and line. DUMP may also be a console's log that holds the "
-        "dump as hexadecimal digits.\v"
+        "Describe a dump that ea_dump() wrote: a map of every region, blocks by owner and by "
+        "call site, free blocks, what is damaged and who most likely did it. With the "
+        "firmware's ELF file call sites are named by file and line. DUMP may also be a "
+        "console's log that holds the dump as hexadecimal digits.\v"
         "The exit status is 0; 1 if the dump or the ELF file cannot be used as a whole (what was "
         "readable is described all the same) or the output cannot be written; 3 if the dump is "
         "sound and the memory it tells of is damaged.\n\n"
