@@ -463,7 +463,7 @@ TEST(no_damaged_byte_crashes_a_dump_or_makes_it_endless, BED_BYTES)
         }
     }
     tap_note("damages that changed the dump", n_other);
-    EXPECT(n_other > (IS_SLOW ? 300 : 3000));
+    EXPECT(n_other > (IS_SLOW ? 100 : 1000));
 }
 
 /* Runs of random bytes anywhere, as wild writes leave them. */
