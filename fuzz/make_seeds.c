@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes the fuzzers' first inputs:  make_seeds HEAP_FOLDER RECORDING_FOLDER ALLOCATOR_FOLDER...
+ * Writes the fuzzers' first inputs:  make_seeds HEAP_FOLDER RECORDING_FOLDER DUMP_FOLDER
+ * ALLOCATOR_FOLDER...
  *
  * Recordings come as the writer makes them and with their frames stored plainly, so that a mutation
  * of a byte is a mutation of the content.
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <zstd.h>
 
+#include "ealloc/dump.h"
 #include "format.h"
 #include "recording.h"
 
@@ -108,15 +110,49 @@ static void write_noise(const char *folder, int number, size_t size)
     write_file(folder, "ops", number, data, size);
 }
 
+/* --- dumps ------------------------------------------------------------------------------------ */
+
+static uint8_t dumped[1 << 12];
+static size_t n_dumped;
+
+static bool keep(void *context, const void *bytes, size_t n_bytes)
+{
+    (void)context;
+    if (n_bytes > sizeof dumped - n_dumped) return false;
+    memcpy(dumped + n_dumped, bytes, n_bytes);
+    n_dumped += n_bytes;
+    return true;
+}
+
+/* An allocator with a few blocks, of which damage is done to one but the first time. */
+static void write_dump(const char *folder, int number)
+{
+    static unsigned char ram[4096];
+    static ea_allocator_t memory;
+    static ea_dump_t dump;
+    const ea_dump_options_t options = {.write = keep, .cause = "a seed"};
+    if (ea_allocator_init(&memory, NULL) != EA_OK ||
+        ea_allocator_add_region(&memory, ram, sizeof ram, NULL) != EA_OK)
+        fail("ea_allocator_init");
+    char *block = NULL;
+    for (int i = 0; i <= number; i++) block = ea_malloc(&memory, 20u + 30u * (unsigned)i);
+    if (block != NULL && number > 0) memset(block, 0, 60u + 30u * (unsigned)number);
+    n_dumped = 0;
+    (void)ea_dump(&dump, &memory, &options);
+    write_file(folder, "dump", number, dumped, n_dumped);
+}
+
 int main(int argc, char **argv)
 {
     static uint8_t data[1 << 16], plain[1 << 18];
-    if (argc < 3) {
-        fprintf(stderr, "usage: make_seeds HEAP_FOLDER RECORDING_FOLDER ALLOCATOR_FOLDER...\n");
+    if (argc < 4) {
+        fprintf(stderr,
+                "usage: make_seeds HEAP_FOLDER RECORDING_FOLDER DUMP_FOLDER ALLOCATOR_FOLDER...\n");
         return 1;
     }
     for (int i = 0; i < 48; i++) write_noise(argv[1], i, 64 + 40u * (unsigned)i);
-    for (int folder = 3; folder < argc; folder++)
+    for (int i = 0; i < 8; i++) write_dump(argv[3], i);
+    for (int folder = 4; folder < argc; folder++)
         for (int i = 0; i < 48; i++) write_noise(argv[folder], i, 200 + 75u * (unsigned)i);
     for (int i = 0; i < 4; i++) {
         static const int n_events[] = {0, 7, 40, 300};

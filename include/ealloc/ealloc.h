@@ -9,6 +9,7 @@
 #include "ealloc/allocator.h"
 #include "ealloc/arena.h"
 #include "ealloc/config.h"
+#include "ealloc/dump.h"
 #include "ealloc/event.h"
 #include "ealloc/guard.h"
 #include "ealloc/heap.h"

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * How ealloc inspect tells what it found. firmware may be NULL.
+ */
+#ifndef EALLOC_INSPECT_H
+#define EALLOC_INSPECT_H
+
+#include "firmware.h"
+#include "judge.h"
+
+void inspect_text(const judgement_t *j, firmware_t *firmware, const char *file, uint32_t n_rows);
+void inspect_json(const judgement_t *j, firmware_t *firmware);
+/* Sites of b are those of a, as judge_align() makes them. */
+void inspect_diff_text(const judgement_t *a, const judgement_t *b, firmware_t *firmware,
+                       uint32_t n_rows);
+void inspect_diff_json(const judgement_t *a, const judgement_t *b, firmware_t *firmware);
+
+/* The owner's name, or "account N", or "nobody" for 0. Returns to. */
+char *inspect_owner(const snapshot_t *s, uint64_t id, char *to, size_t size);
+
+/* What changed of one owner or site. */
+typedef struct {
+    uint64_t key;
+    uint64_t blocks_a, bytes_a, blocks_b, bytes_b;
+} change_t;
+
+/* Changes from a to b, the largest growth first. *n of them; free() the list. */
+change_t *inspect_changes(const sum_t *a, size_t n_a, const sum_t *b, size_t n_b, size_t *n);
+
+#endif

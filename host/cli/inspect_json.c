@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What ealloc inspect found, as JSON. Addresses are text, "0x...": they do not fit a JSON number's
+ * readers everywhere.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "inspect.h"
+#include "json_text.h"
+
+static const char *const state_names[SNAP_STATES] = {"free",   "used",   "waiting", "internal",
+                                                     "cached", "moving", "unknown"};
+
+static json_t *address(uint64_t value)
+{
+    char text[24];
+    snprintf(text, sizeof text, "0x%" PRIx64, value);
+    return json_string(text);
+}
+
+static json_t *owner(const snapshot_t *s, uint64_t id)
+{
+    char text[64];
+    return json_text(inspect_owner(s, id, text, sizeof text));
+}
+
+static json_t *site(const snapshot_t *s, firmware_t *f, uint64_t value)
+{
+    char text[512];
+    return json_text(firmware_name(f, s, value, false, text, sizeof text));
+}
+
+static json_t *block(const snapshot_t *s, firmware_t *f, const snap_block_t *b)
+{
+    json_t *o = json_pack("{s:o, s:o, s:s}", "begin", address(b->begin), "bytes",
+                          json_u64(b->bytes), "state", state_names[b->state]);
+    if (b->user == 0) return o;
+    json_object_set_new(o, "address", address(b->user));
+    json_object_set_new(o, "requested", json_u64(b->requested));
+    json_object_set_new(o, "owner", owner(s, b->owner));
+    json_object_set_new(o, "site", site(s, f, b->site));
+    json_object_set_new(o, "birth", json_u64(b->birth));
+    if (b->finding != 0) json_object_set_new(o, "finding", json_u64(b->finding));
+    return o;
+}
+
+static json_t *wounds(const judgement_t *j, firmware_t *f)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < j->n_wounds; i++) {
+        const wound_t *w = &j->wounds[i];
+        json_t *o = json_pack("{s:s, s:o, s:o}", "what", w->what, "where", address(w->where),
+                              "text", json_text(w->text));
+        if (w->block != NULL) json_object_set_new(o, "block", block(j->s, f, w->block));
+        if (w->culprit != NULL) json_object_set_new(o, "culprit", block(j->s, f, w->culprit));
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *blocks(const judgement_t *j, firmware_t *f, size_t first, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, block(j->s, f, &j->s->blocks[first + i]));
+    return list;
+}
+
+static json_t *regions(const judgement_t *j, firmware_t *f)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < j->s->n_regions; i++) {
+        const snap_region_t *r = &j->s->regions[i];
+        json_t *o = json_pack("{s:o, s:o, s:o, s:o}", "number", json_u64(r->number), "begin",
+                              address(r->begin), "end", address(r->end), "blocks",
+                              blocks(j, f, r->first_block, r->n_blocks));
+        if (r->has_heap) {
+            json_object_set_new(o, "total_bytes", json_u64(r->total));
+            json_object_set_new(o, "free_bytes", json_u64(r->free_bytes));
+            json_object_set_new(o, "min_free_bytes", json_u64(r->min_free));
+            json_object_set_new(o, "largest_free_bytes", json_u64(r->largest));
+            json_object_set_new(o, "allocations", json_u64(r->n_allocs));
+            json_object_set_new(o, "refusals", json_u64(r->n_failures));
+        }
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *pools(const judgement_t *j, firmware_t *f)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < j->s->n_pools; i++) {
+        const snap_pool_t *p = &j->s->pools[i];
+        json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:o}", "block_bytes", json_u64(p->block_bytes),
+                            "n_blocks", json_u64(p->n_blocks), "most_used", json_u64(p->n_fresh),
+                            "blocks", blocks(j, f, p->first_block, p->n_live)));
+    }
+    return list;
+}
+
+static json_t *accounts(const snapshot_t *s)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < s->n_accounts; i++) {
+        const snap_account_t *a = &s->accounts[i];
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id",
+                                              json_u64(a->id), "name", json_text(a->name), "parent",
+                                              json_u64(a->parent), "used", json_u64(a->used),
+                                              "peak", json_u64(a->peak), "max", json_u64(a->max),
+                                              "refused", json_u64(a->n_refused)));
+    }
+    return list;
+}
+
+static json_t *sums(const judgement_t *j, firmware_t *f, const sum_t *list, size_t n, bool owners)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(
+            array,
+            json_pack("{s:o, s:o, s:o, s:o, s:o}", owners ? "owner" : "site",
+                      owners ? owner(j->s, list[i].key) : site(j->s, f, list[i].key), "blocks",
+                      json_u64(list[i].n_blocks), "bytes", json_u64(list[i].bytes), "gross_bytes",
+                      json_u64(list[i].gross_bytes), "oldest_s", json_u64(list[i].oldest_s)));
+    return array;
+}
+
+static json_t *failure(const judgement_t *j, firmware_t *f)
+{
+    const snap_failure_t *l = &j->s->failure;
+    if (l->n == 0) return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "refusals", json_u64(l->n), "reason",
+                     json_u64(l->reason), "bytes", json_u64(l->size), "owner",
+                     owner(j->s, l->owner), "caller", site(j->s, f, l->caller));
+}
+
+static void print(json_t *root)
+{
+    json_dumpf(root, stdout, JSON_INDENT(2));
+    putchar('\n');
+    json_decref(root);
+}
+
+void inspect_json(const judgement_t *j, firmware_t *f)
+{
+    const snap_head_t *h = &j->s->head;
+    char id[2 * SNAP_ID_BYTES + 1] = "";
+    for (size_t i = 0; i < h->n_build_id; i++) snprintf(id + 2 * i, 3, "%02x", h->build_id[i]);
+    json_t *root = json_pack("{s:o, s:b, s:o, s:o, s:s, s:o, s:b}", "version", json_u64(h->version),
+                             "complete", j->s->flaw[0] == '\0', "flaw", json_text(j->s->flaw),
+                             "time_us", json_u64(h->time_us), "build_id", id, "cause",
+                             json_text(h->cause), "live", h->is_live);
+    json_object_set_new(root, "used_bytes", json_u64(j->totals.used_bytes));
+    json_object_set_new(root, "used_blocks", json_u64(j->totals.n_used));
+    json_object_set_new(root, "free_bytes", json_u64(j->totals.free_bytes));
+    json_object_set_new(root, "free_blocks", json_u64(j->totals.n_free));
+    json_object_set_new(root, "largest_free_bytes", json_u64(j->totals.largest_free));
+    json_object_set_new(root, "last_failure", failure(j, f));
+    json_object_set_new(root, "damage", wounds(j, f));
+    json_object_set_new(root, "regions", regions(j, f));
+    json_object_set_new(root, "pools", pools(j, f));
+    json_object_set_new(root, "accounts", accounts(j->s));
+    json_object_set_new(root, "owners", sums(j, f, j->owners, j->n_owners, true));
+    json_object_set_new(root, "sites", sums(j, f, j->sites, j->n_sites, false));
+    print(root);
+}
+
+static json_t *changes(const judgement_t *a, const judgement_t *b, firmware_t *f, bool owners)
+{
+    size_t n;
+    json_t *array = json_array();
+    change_t *list = owners ? inspect_changes(a->owners, a->n_owners, b->owners, b->n_owners, &n)
+                            : inspect_changes(a->sites, a->n_sites, b->sites, b->n_sites, &n);
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(
+            array,
+            json_pack("{s:o, s:o, s:o, s:o, s:o}", owners ? "owner" : "site",
+                      owners ? owner(b->s, list[i].key) : site(a->s, f, list[i].key), "bytes_a",
+                      json_u64(list[i].bytes_a), "bytes_b", json_u64(list[i].bytes_b), "blocks_a",
+                      json_u64(list[i].blocks_a), "blocks_b", json_u64(list[i].blocks_b)));
+    free(list);
+    return array;
+}
+
+void inspect_diff_json(const judgement_t *a, const judgement_t *b, firmware_t *f)
+{
+    print(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "used_bytes_a",
+                    json_u64(a->totals.used_bytes), "used_bytes_b", json_u64(b->totals.used_bytes),
+                    "free_bytes_a", json_u64(a->totals.free_bytes), "free_bytes_b",
+                    json_u64(b->totals.free_bytes), "owners", changes(a, b, f, true), "sites",
+                    changes(a, b, f, false)));
+}

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What ealloc inspect found, in words and as a map.
+ */
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "ealloc/event.h"
+#include "ealloc/guard.h"
+#include "inspect.h"
+#include "printable.h"
+
+enum { NAME_BYTES = 512, MAP_ROWS = 8 };
+
+static const char *plural(uint64_t n)
+{
+    return n == 1 ? "" : "s";
+}
+
+char *inspect_owner(const snapshot_t *s, uint64_t id, char *to, size_t size)
+{
+    const snap_account_t *account = snapshot_account(s, id);
+    if (account != NULL && account->name[0] != '\0')
+        snprintf(to, size, "%s", account->name);
+    else if (id == 0)
+        snprintf(to, size, "nobody");
+    else if (account != NULL && account->parent == 0)
+        snprintf(to, size, "the root account");
+    else
+        snprintf(to, size, "account %" PRIu64, id);
+    return to;
+}
+
+/* "REASON" of a refusal. */
+static const char *reason_name(uint64_t reason)
+{
+    static const char *const names[] = {"no reason",  "EXHAUSTED",     "FRAGMENTED",
+                                        "OVER_LIMIT", "NO_CAPABILITY", "TOO_LARGE",
+                                        "TIMEOUT",    "INVALID",       "DAMAGED"};
+    return reason < sizeof names / sizeof names[0] ? names[reason] : "?";
+}
+
+/* --- the map ---------------------------------------------------------------------------------- */
+
+static unsigned columns(void)
+{
+    struct winsize size;
+    const char *given = getenv("COLUMNS");
+    unsigned n = given != NULL ? (unsigned)strtoul(given, NULL, 10) : 0;
+    if (n == 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) n = size.ws_col;
+    if (n == 0) n = 80;
+    return n < 40 ? 40 : n > 200 ? 200 : n;
+}
+
+static bool is_colourful(void)
+{
+    return isatty(STDOUT_FILENO) && getenv("NO_COLOR") == NULL;
+}
+
+/* What a cell shows if several blocks fall into it: damage before all, then what is mixed. */
+static char cell_of(char before, const snap_block_t *b)
+{
+    static const char signs[SNAP_STATES] = {'.', '#', 'w', 'i', '.', '#', '!'};
+    char sign = b->finding != 0 ? '!' : signs[b->state];
+    if (before == ' ' || before == sign) return sign;
+    if (before == '!' || sign == '!') return '!';
+    return '+';
+}
+
+static void print_cell(char cell, bool colour)
+{
+    const char *on = cell == '!'                  ? "\033[1;31m"
+                     : cell == '#'                ? "\033[34m"
+                     : cell == '+'                ? "\033[36m"
+                     : cell == 'w' || cell == 'i' ? "\033[33m"
+                                                  : "";
+    if (colour && on[0] != '\0')
+        printf("%s%c\033[0m", on, cell);
+    else
+        putchar(cell);
+}
+
+static void print_map(const snapshot_t *s, const snap_region_t *r)
+{
+    uint64_t bytes = r->end - r->begin, width = columns() - 20u;
+    if (r->end <= r->begin || r->n_blocks == 0) return;
+    uint64_t per_cell = (bytes + width * MAP_ROWS - 1) / (width * MAP_ROWS);
+    per_cell = (per_cell + 15) / 16 * 16;
+    size_t n_cells = (size_t)((bytes + per_cell - 1) / per_cell);
+    char *cells = malloc(n_cells + 1);
+    if (cells == NULL) abort();
+    memset(cells, ' ', n_cells);
+    for (size_t i = 0; i < r->n_blocks; i++) {
+        const snap_block_t *b = &s->blocks[r->first_block + i];
+        if (b->begin < r->begin || b->begin >= r->end || b->bytes == 0) continue;
+        uint64_t end = b->bytes < r->end - b->begin ? b->begin + b->bytes : r->end;
+        for (uint64_t c = (b->begin - r->begin) / per_cell; c <= (end - 1 - r->begin) / per_cell;
+             c++)
+            cells[c] = cell_of(cells[c], b);
+    }
+    bool colour = is_colourful();
+    for (size_t at = 0; at < n_cells; at += (size_t)width) {
+        printf("  0x%0*" PRIx64 "  ", s->head.pointer_bytes == 4 ? 8 : 12,
+               r->begin + at * per_cell);
+        for (size_t i = at; i < n_cells && i < at + width; i++) print_cell(cells[i], colour);
+        putchar('\n');
+    }
+    printf("  a sign is %" PRIu64 " bytes: # used, . free, + both, w freed but waiting, i the "
+           "allocator's own, ! damaged\n",
+           per_cell);
+    free(cells);
+}
+
+/* --- parts ------------------------------------------------------------------------------------ */
+
+static void print_time(uint64_t us)
+{
+    printf("%" PRIu64 ".%03" PRIu64 " s", us / 1000000, us / 1000 % 1000);
+}
+
+static void print_head(const judgement_t *j, firmware_t *f, const char *file)
+{
+    const snap_head_t *h = &j->s->head;
+    char name[NAME_BYTES], *shown = printable(file);
+    printf("dump         %s, %zu bytes, format version %" PRIu32 ", %u-bit, ealloc %u.%u.%u\n",
+           shown, j->s->n_bytes, h->version, h->pointer_bytes * 8, h->library >> 16,
+           h->library >> 8 & 255, h->library & 255);
+    free(shown);
+    printf("taken at     ");
+    print_time(h->time_us);
+    printf(h->is_live ? ", from a running system\n" : ", nothing else running\n");
+    if (h->cause[0] != '\0') printf("cause        %s\n", h->cause);
+    if (h->fault_at != 0)
+        printf("where        %s\n", firmware_name(f, j->s, h->fault_at, true, name, sizeof name));
+    if (h->n_build_id > 0) {
+        printf("build id     ");
+        for (size_t i = 0; i < h->n_build_id; i++) printf("%02x", h->build_id[i]);
+        printf(f != NULL ? ", that of the ELF file\n" : "\n");
+    }
+}
+
+static void print_totals(const judgement_t *j)
+{
+    const totals_t *t = &j->totals;
+    printf("used         %" PRIu64 " bytes in %" PRIu64 " block%s, %" PRIu64 " of them asked for\n",
+           t->used_bytes, t->n_used, plural(t->n_used), t->requested_bytes);
+    printf("free         %" PRIu64 " bytes in %" PRIu64 " block%s, the largest %" PRIu64 "\n",
+           t->free_bytes, t->n_free, plural(t->n_free), t->largest_free);
+    if (t->n_waiting > 0)
+        printf("waiting      %" PRIu64 " bytes in %" PRIu64 " freed block%s\n", t->waiting_bytes,
+               t->n_waiting, plural(t->n_waiting));
+    if (t->unknown_bytes > 0)
+        printf("unknown      %" PRIu64 " bytes behind damaged headers\n", t->unknown_bytes);
+}
+
+static void print_failure(const judgement_t *j, firmware_t *f)
+{
+    const snap_failure_t *l = &j->s->failure;
+    char owner[64], limiter[64], site[NAME_BYTES];
+    if (l->n == 0) return;
+    printf("last refusal %" PRIu64 " bytes for %s, %s", l->size,
+           inspect_owner(j->s, l->owner, owner, sizeof owner), reason_name(l->reason));
+    if (l->limiter != 0) printf(" of %s", inspect_owner(j->s, l->limiter, limiter, sizeof limiter));
+    printf(", at ");
+    print_time(l->time_us);
+    printf("\n             by %s; %" PRIu64 " bytes were free, the largest %" PRIu64
+           "; refusals: %" PRIu64 "\n",
+           firmware_name(f, j->s, l->caller, false, site, sizeof site), l->free_bytes, l->largest,
+           l->n);
+}
+
+/* "100 bytes of ui, allocated by main (main.c:7)" */
+static void print_whose(const judgement_t *j, firmware_t *f, uint64_t size, uint64_t owner,
+                        uint64_t site)
+{
+    char name[64], text[NAME_BYTES];
+    if (size != 0) printf("%" PRIu64 " bytes ", size);
+    printf("of %s, allocated by %s", inspect_owner(j->s, owner, name, sizeof name),
+           firmware_name(f, j->s, site, false, text, sizeof text));
+}
+
+static void print_block(const judgement_t *j, firmware_t *f, const char *label,
+                        const snap_block_t *b)
+{
+    printf("    %-10s0x%" PRIx64 ": ", label, b->user);
+    if (b->requested == 0) printf("up to ");
+    print_whose(j, f, b->requested != 0 ? b->requested : b->begin + b->bytes - b->user, b->owner,
+                b->site);
+    putchar('\n');
+}
+
+static void print_bytes(const snapshot_t *s, uint64_t where)
+{
+    const snap_raw_t *raw = find_raw(s, where);
+    if (raw == NULL) return;
+    size_t at = (size_t)(where - raw->address), n = raw->n - at < 16 ? raw->n - at : 16;
+    printf("    bytes     ");
+    for (size_t i = 0; i < n; i++) printf("%02x ", raw->bytes[at + i]);
+    putchar(' ');
+    for (size_t i = 0; i < n; i++) {
+        uint8_t c = raw->bytes[at + i];
+        putchar(c >= ' ' && c <= '~' ? c : '.');
+    }
+    putchar('\n');
+}
+
+static void print_wound(const judgement_t *j, firmware_t *f, const wound_t *w)
+{
+    printf("  %s, at 0x%" PRIx64 "%s%s\n", w->what, w->where, w->text[0] ? ": " : "", w->text);
+    bool own = w->culprit == w->block;
+    if (w->block != NULL && w->block->user != 0 && !own) print_block(j, f, "block", w->block);
+    if (w->culprit != NULL) print_block(j, f, own ? "culprit" : "below", w->culprit);
+    if (w->culprit != NULL && own && w->where > w->culprit->user)
+        printf("    offset    %" PRIu64 "\n", w->where - w->culprit->user);
+    if (w->culprit != NULL && !own)
+        printf("    whoever uses the block below most likely wrote beyond its end\n");
+    print_bytes(j->s, w->where);
+}
+
+static void print_wounds(const judgement_t *j, firmware_t *f)
+{
+    if (j->n_wounds == 0) {
+        printf("damage       none was found\n");
+        return;
+    }
+    printf("\ndamage: %zu place%s\n", j->n_wounds, plural(j->n_wounds));
+    for (size_t i = 0; i < j->n_wounds; i++) print_wound(j, f, &j->wounds[i]);
+}
+
+static void print_report(const judgement_t *j, firmware_t *f)
+{
+    const snap_report_t *r = &j->s->report;
+    if (r->kind == 0) return;
+    printf("last found   damage of kind %" PRIu64 " in the block at 0x%" PRIx64 ", ", r->kind,
+           r->block);
+    print_whose(j, f, r->size, r->owner, r->site);
+    putchar('\n');
+    if (r->below.block != 0) {
+        printf("             below it: ");
+        print_whose(j, f, r->below.size, r->below.owner, r->below.site);
+        putchar('\n');
+    }
+}
+
+static void print_regions(const judgement_t *j)
+{
+    for (size_t i = 0; i < j->s->n_regions; i++) {
+        const snap_region_t *r = &j->s->regions[i];
+        printf("\nregion %" PRIu64 ": 0x%" PRIx64 " to 0x%" PRIx64, r->number, r->begin, r->end);
+        if (r->has_heap) printf(", %" PRIu64 " of %" PRIu64 " bytes free", r->free_bytes, r->total);
+        if (r->has_heap && (r->largest != 0 || r->free_bytes == 0)) /* else the heap is damaged */
+            printf(", least ever %" PRIu64 ", largest request %" PRIu64, r->min_free, r->largest);
+        putchar('\n');
+        print_map(j->s, r);
+    }
+    if (j->s->n_pools > 0) printf("\npools\n");
+    for (size_t i = 0; i < j->s->n_pools; i++) {
+        const snap_pool_t *p = &j->s->pools[i];
+        printf("  %6" PRIu64 " bytes: %zu of %" PRIu64 " blocks used, at most %" PRIu64 "\n",
+               p->block_bytes, p->n_live, p->n_blocks, p->n_fresh);
+    }
+}
+
+static void print_owners(const judgement_t *j, uint32_t n_rows)
+{
+    char name[64];
+    if (j->n_owners == 0) return;
+    printf("\n%-24s %8s %12s %12s\n", "owner", "blocks", "bytes", "limit");
+    for (size_t i = 0; i < j->n_owners && i < n_rows; i++) {
+        const sum_t *sum = &j->owners[i];
+        const snap_account_t *a = snapshot_account(j->s, sum->key);
+        uint64_t none = j->s->head.pointer_bytes == 4 ? UINT32_MAX : UINT64_MAX;
+        printf("%-24s %8" PRIu64 " %12" PRIu64, inspect_owner(j->s, sum->key, name, sizeof name),
+               sum->n_blocks, sum->bytes);
+        if (a != NULL && a->max != 0 && a->max != none)
+            printf(" %12" PRIu64 "\n", a->max);
+        else
+            printf(" %12s\n", "none");
+    }
+}
+
+static void print_sites(const judgement_t *j, firmware_t *f, uint32_t n_rows)
+{
+    char name[NAME_BYTES];
+    if (j->n_sites == 0) return;
+    printf("\n%8s %12s %10s  %s\n", "blocks", "bytes", "oldest", "allocated by");
+    for (size_t i = 0; i < j->n_sites && i < n_rows; i++)
+        printf("%8" PRIu64 " %12" PRIu64 " %8" PRIu64 " s  %s\n", j->sites[i].n_blocks,
+               j->sites[i].bytes, j->sites[i].oldest_s,
+               firmware_name(f, j->s, j->sites[i].key, false, name, sizeof name));
+}
+
+static void print_free(const judgement_t *j)
+{
+    if (j->totals.n_free == 0) return;
+    printf("\n%-24s %8s %12s\n", "free blocks of", "blocks", "bytes");
+    for (unsigned c = 0; c < FREE_CLASSES; c++) {
+        char range[40];
+        if (j->n_free[c] == 0) continue;
+        snprintf(range, sizeof range, "%" PRIu64 " to %" PRIu64, (uint64_t)1 << c,
+                 ((uint64_t)2 << c) - 1);
+        printf("%-24s %8" PRIu64 " %12" PRIu64 "\n", range, j->n_free[c], j->free_bytes[c]);
+    }
+}
+
+void inspect_text(const judgement_t *j, firmware_t *firmware, const char *file, uint32_t n_rows)
+{
+    print_head(j, firmware, file);
+    print_totals(j);
+    print_failure(j, firmware);
+    print_report(j, firmware);
+    print_wounds(j, firmware);
+    print_regions(j);
+    print_owners(j, n_rows);
+    print_sites(j, firmware, n_rows);
+    print_free(j);
+}
+
+/* --- two dumps -------------------------------------------------------------------------------- */
+
+static int by_growth(const void *x, const void *y)
+{
+    const change_t *a = x, *b = y;
+    uint64_t up = a->bytes_b - a->bytes_a, vp = b->bytes_b - b->bytes_a;
+    int64_t u = (int64_t)up, v = (int64_t)vp;
+    return u > v ? -1 : u < v ? 1 : a->key < b->key ? -1 : a->key > b->key;
+}
+
+change_t *inspect_changes(const sum_t *a, size_t n_a, const sum_t *b, size_t n_b, size_t *n)
+{
+    change_t *list = calloc(n_a + n_b + 1, sizeof *list);
+    if (list == NULL) abort();
+    *n = 0;
+    for (size_t i = 0; i < n_a; i++)
+        list[(*n)++] = (change_t){a[i].key, a[i].n_blocks, a[i].bytes, 0, 0};
+    for (size_t i = 0; i < n_b; i++) {
+        size_t k = 0;
+        while (k < n_a && list[k].key != b[i].key) k++;
+        if (k == n_a) list[k = (*n)++] = (change_t){b[i].key, 0, 0, 0, 0};
+        list[k].blocks_b = b[i].n_blocks;
+        list[k].bytes_b = b[i].bytes;
+    }
+    qsort(list, *n, sizeof *list, by_growth);
+    return list;
+}
+
+static void print_changes(const char *title, const judgement_t *j, firmware_t *f, bool owners,
+                          change_t *list, size_t n, uint32_t n_rows)
+{
+    char name[NAME_BYTES];
+    uint32_t shown = 0;
+    printf("\n%-24s %12s %12s %12s\n", title, "bytes in A", "in B", "change");
+    for (size_t i = 0; i < n && shown < n_rows; i++) {
+        if (list[i].bytes_a == list[i].bytes_b && list[i].blocks_a == list[i].blocks_b) continue;
+        shown++;
+        if (owners)
+            inspect_owner(j->s, list[i].key, name, sizeof name);
+        else
+            firmware_name(f, j->s, list[i].key, false, name, sizeof name);
+        printf("%-24s %12" PRIu64 " %12" PRIu64 " %+12" PRId64 "\n", name, list[i].bytes_a,
+               list[i].bytes_b, (int64_t)(list[i].bytes_b - list[i].bytes_a));
+    }
+    if (shown == 0) printf("nothing changed\n");
+}
+
+void inspect_diff_text(const judgement_t *a, const judgement_t *b, firmware_t *firmware,
+                       uint32_t n_rows)
+{
+    size_t n;
+    printf("%-24s %12s %12s %12s\n", "", "A", "B", "change");
+    const struct {
+        const char *name;
+        uint64_t a, b;
+    } rows[] = {
+        {"used bytes", a->totals.used_bytes, b->totals.used_bytes},
+        {"used blocks", a->totals.n_used, b->totals.n_used},
+        {"free bytes", a->totals.free_bytes, b->totals.free_bytes},
+        {"free blocks", a->totals.n_free, b->totals.n_free},
+        {"largest free", a->totals.largest_free, b->totals.largest_free},
+        {"refusals", a->s->failure.n, b->s->failure.n},
+        {"damaged places", a->n_wounds, b->n_wounds},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        printf("%-24s %12" PRIu64 " %12" PRIu64 " %+12" PRId64 "\n", rows[i].name, rows[i].a,
+               rows[i].b, (int64_t)(rows[i].b - rows[i].a));
+    change_t *list = inspect_changes(a->owners, a->n_owners, b->owners, b->n_owners, &n);
+    print_changes("owner", b, firmware, true, list, n, n_rows);
+    free(list);
+    list = inspect_changes(a->sites, a->n_sites, b->sites, b->n_sites, &n);
+    print_changes("allocated by", a, firmware, false, list, n, n_rows);
+    free(list);
+}

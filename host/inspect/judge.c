@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Damage is the work of whoever wrote where he should not, and most of that is done by running on
+ * behind the end of a block. So for what stands before a block or between two blocks the block
+ * below is blamed, and for what stands behind a block that block itself.
+ */
+#include "judge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "ealloc/dump.h"
+#include "ealloc/guard.h"
+
+static void *more(void *list, size_t n, size_t size)
+{
+    if ((n & (n - 1)) != 0) return list;
+    list = realloc(list, (n == 0 ? 1 : 2 * n) * size);
+    if (list == NULL) abort();
+    return list;
+}
+
+/* --- sums ------------------------------------------------------------------------------------- */
+
+static int by_key(const void *a, const void *b)
+{
+    uint64_t x = ((const sum_t *)a)->key, y = ((const sum_t *)b)->key;
+    return x < y ? -1 : x > y;
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    uint64_t x = ((const sum_t *)a)->bytes, y = ((const sum_t *)b)->bytes;
+    return x > y ? -1 : x < y ? 1 : by_key(a, b);
+}
+
+/* Join the entries of equal keys; the largest come first. */
+static void join(sum_t *sums, size_t *n)
+{
+    size_t kept = 0;
+    qsort(sums, *n, sizeof *sums, by_key);
+    for (size_t i = 0; i < *n; i++) {
+        if (kept > 0 && sums[kept - 1].key == sums[i].key) {
+            sums[kept - 1].n_blocks += sums[i].n_blocks;
+            sums[kept - 1].bytes += sums[i].bytes;
+            sums[kept - 1].gross_bytes += sums[i].gross_bytes;
+            if (sums[i].oldest_s > sums[kept - 1].oldest_s)
+                sums[kept - 1].oldest_s = sums[i].oldest_s;
+        } else {
+            sums[kept++] = sums[i];
+        }
+    }
+    *n = kept;
+    qsort(sums, *n, sizeof *sums, by_bytes);
+}
+
+static unsigned class_of(uint64_t bytes)
+{
+    unsigned c = 0;
+    while (c < FREE_CLASSES - 1 && bytes >> (c + 1) != 0) c++;
+    return c;
+}
+
+/* Seconds since a block's birth, which counts ticks of 2^22 us and may have lost its high bits. */
+static uint64_t age_of(const snapshot_t *s, const snap_block_t *b)
+{
+    uint64_t mask = s->head.pointer_bytes == 4 ? UINT16_MAX : UINT32_MAX;
+    uint64_t ticks = ((s->head.time_us >> 22) - b->birth) & mask;
+    return s->head.tags != 0 ? ticks * 4194304u / 1000000u : 0;
+}
+
+static void count_block(judgement_t *j, const snap_block_t *b)
+{
+    totals_t *t = &j->totals;
+    unsigned c = class_of(b->bytes);
+    switch (b->state) {
+    case SNAP_FREE:
+    case SNAP_CACHED:
+        t->n_free++;
+        t->free_bytes += b->bytes;
+        if (b->bytes > t->largest_free) t->largest_free = b->bytes;
+        j->n_free[c]++;
+        j->free_bytes[c] += b->bytes;
+        return;
+    case SNAP_WAITING:
+        t->n_waiting++;
+        t->waiting_bytes += b->bytes;
+        return;
+    case SNAP_INTERNAL:
+        t->n_internal++;
+        t->internal_bytes += b->bytes;
+        return;
+    case SNAP_DAMAGED: t->unknown_bytes += b->bytes; return;
+    default: break;
+    }
+    uint64_t bytes = b->requested != 0 ? b->requested : b->bytes, age = age_of(j->s, b);
+    t->n_used++;
+    t->used_bytes += b->bytes;
+    t->requested_bytes += bytes;
+    j->owners[j->n_owners++] = (sum_t){b->owner, 1, bytes, b->bytes, age};
+    j->sites[j->n_sites++] = (sum_t){b->site, 1, bytes, b->bytes, age};
+}
+
+/* --- damage ----------------------------------------------------------------------------------- */
+
+const snap_block_t *find_block(const snapshot_t *s, uint64_t address)
+{
+    for (size_t i = 0; i < s->n_blocks; i++)
+        if (address - s->blocks[i].begin < s->blocks[i].bytes) return &s->blocks[i];
+    return NULL;
+}
+
+const snap_raw_t *find_raw(const snapshot_t *s, uint64_t address)
+{
+    for (size_t i = 0; i < s->n_raws; i++)
+        if (address - s->raws[i].address < s->raws[i].n) return &s->raws[i];
+    return NULL;
+}
+
+static bool is_somebodys(const snap_block_t *b)
+{
+    return b->state == SNAP_USED || b->state == SNAP_WAITING || b->state == SNAP_MOVING ||
+           b->state == SNAP_INTERNAL;
+}
+
+/* The block that ends where this one begins, if somebody has it. */
+static const snap_block_t *below(const snapshot_t *s, const snap_block_t *b)
+{
+    for (size_t i = 0; i < s->n_blocks; i++) {
+        const snap_block_t *other = &s->blocks[i];
+        if (other->begin + other->bytes == b->begin && other->in_pool == b->in_pool)
+            return is_somebodys(other) ? other : NULL;
+    }
+    return NULL;
+}
+
+static void add_wound(judgement_t *j, wound_t wound)
+{
+    j->wounds = more(j->wounds, j->n_wounds, sizeof *j->wounds);
+    j->wounds[j->n_wounds++] = wound;
+}
+
+static const char *name_of_finding(unsigned kind)
+{
+    switch (kind) {
+    case EA_GUARD_HEAD: return "write before the block";
+    case EA_GUARD_TAIL: return "write behind the block";
+    case EA_GUARD_POISON: return "write to a freed block";
+    case EA_GUARD_TAG: return "damaged tag";
+    default: return "damage";
+    }
+}
+
+static void judge_block(judgement_t *j, const snap_block_t *b)
+{
+    if (b->state == SNAP_DAMAGED) {
+        add_wound(j, (wound_t){"damaged block header", b->begin, b, below(j->s, b), ""});
+    } else if (b->finding != 0) {
+        bool own = b->finding == EA_GUARD_TAIL || b->finding == EA_GUARD_POISON;
+        uint64_t where = b->first_bad != 0 ? b->first_bad : b->user;
+        add_wound(j,
+                  (wound_t){name_of_finding(b->finding), where, b, own ? b : below(j->s, b), ""});
+    }
+}
+
+/* Has a block's own wound told of this already? */
+static bool is_told(const judgement_t *j, const snap_trouble_t *t)
+{
+    for (size_t i = 0; i < j->n_wounds; i++) {
+        const wound_t *w = &j->wounds[i];
+        if (w->block == NULL || w->block->state != SNAP_DAMAGED) continue;
+        if (t->where >= w->block->begin && t->where <= w->block->begin + w->block->bytes)
+            return true;
+    }
+    return false;
+}
+
+static void judge_trouble(judgement_t *j, const snap_trouble_t *t)
+{
+    static const char *const names[] = {
+        "trouble",
+        "what is sealed does not match its seal",
+        "an address leads out of its memory: not followed",
+        "damaged block header",
+        "a block header disagrees with the block below",
+        "a free block was written to",
+        "the heap is damaged",
+        "not dumped: another walk was under way",
+    };
+    const char *what = names[t->reason < sizeof names / sizeof names[0] ? t->reason : 0];
+    const snap_block_t *block = find_block(j->s, t->where), *culprit = NULL;
+    if (is_told(j, t)) return;
+    if (block != NULL && t->reason == EA_DUMP_FLAGS) culprit = below(j->s, block);
+    if (block != NULL && t->reason == EA_DUMP_TAIL && block->begin != t->where)
+        culprit = below(j->s, block);
+    add_wound(j, (wound_t){what, t->where, block, culprit, t->text});
+}
+
+void judge(judgement_t *j, const snapshot_t *s)
+{
+    memset(j, 0, sizeof *j);
+    j->s = s;
+    j->owners = calloc(s->n_blocks + 1, sizeof *j->owners);
+    j->sites = calloc(s->n_blocks + 1, sizeof *j->sites);
+    if (j->owners == NULL || j->sites == NULL) abort();
+    for (size_t i = 0; i < s->n_blocks; i++) {
+        count_block(j, &s->blocks[i]);
+        judge_block(j, &s->blocks[i]);
+    }
+    for (size_t i = 0; i < s->n_troubles; i++) judge_trouble(j, &s->troubles[i]);
+    join(j->owners, &j->n_owners);
+    join(j->sites, &j->n_sites);
+}
+
+void judge_align(judgement_t *j, const snapshot_t *s)
+{
+    if (s->head.site_bits < 32 || j->s->head.anchor == 0 || s->head.anchor == 0) return;
+    for (size_t i = 0; i < j->n_sites; i++)
+        if (j->sites[i].key != 0) j->sites[i].key += s->head.anchor - j->s->head.anchor;
+}
+
+void judgement_release(judgement_t *j)
+{
+    free(j->owners);
+    free(j->sites);
+    free(j->wounds);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Writes the dump of a small allocator to a file, for inspect_test.py.
+ *
+ *     dump_make FILE [leak|overflow|header|freed]...
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ealloc/ealloc.h"
+
+static unsigned char ram[4096];
+static ea_allocator_t memory;
+static ea_accounts_t book;
+static ea_account_t nodes[4];
+static ea_dump_t dump;
+
+static bool write_file(void *context, const void *bytes, size_t n_bytes)
+{
+    return fwrite(bytes, 1, n_bytes, context) == n_bytes;
+}
+
+static __attribute__((noinline)) char *take_frame(size_t size_bytes)
+{
+    char *frame = ea_malloc(&memory, size_bytes); /* the line that the test looks for */
+    return frame != NULL ? memset(frame, 'f', size_bytes) : NULL;
+}
+
+static __attribute__((noinline)) char *take_image(size_t size_bytes)
+{
+    char *image = ea_malloc(&memory, size_bytes);
+    return image != NULL ? memset(image, 'i', size_bytes) : NULL;
+}
+
+int main(int argc, char **argv)
+{
+    static const ea_account_options_t net_options = {.name = "net", .limits = {.max = 2000}};
+    static const ea_account_options_t ui_options = {.name = "ui"};
+    static const unsigned char build_id[] = {1, 2, 3, 4};
+    ea_owner_frame_t frame;
+    if (argc < 2 || ea_accounts_init(&book, nodes, 4, NULL) != EA_OK) return 1;
+    ea_account_t *net = ea_account_create(&book, ea_accounts_root(&book), &net_options);
+    ea_account_t *ui = ea_account_create(&book, ea_accounts_root(&book), &ui_options);
+    const ea_allocator_options_t options = {.accounts = &book, .owner = ui, .secret = 0x5EC2E7};
+    if (ea_allocator_init(&memory, &options) != EA_OK ||
+        ea_allocator_add_region(&memory, ram, sizeof ram, NULL) != EA_OK)
+        return 1;
+
+    ea_owner_push(&frame, net);
+    char *first = take_frame(100);
+    if (ea_malloc(&memory, 2500) != NULL) return 1;
+    (void)ea_owner_pop(&frame);
+    char *gone = take_image(300), *last = take_image(200);
+    if (first == NULL || gone == NULL || last == NULL || ea_free(&memory, gone) != EA_OK) return 1;
+
+    const char *id = NULL;
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "leak") == 0) (void)!take_frame(400);
+        if (strcmp(argv[i], "overflow") == 0) memcpy(first + 100, "!!", 2);
+        if (strcmp(argv[i], "header") == 0) memcpy(first + 100, "written far beyond its end", 26);
+        if (strcmp(argv[i], "freed") == 0) memset(gone - 16, 0, 300);
+        if (strcmp(argv[i], "id") == 0) id = (const char *)build_id;
+    }
+    FILE *file = fopen(argv[1], "wb");
+    if (file == NULL) return 1;
+    const ea_dump_options_t to_file = {.write = write_file,
+                                       .context = file,
+                                       .cause = "a test",
+                                       .build_id = id,
+                                       .build_id_bytes = sizeof build_id};
+    ea_status_t status = ea_dump(&dump, &memory, &to_file);
+    return fclose(file) == 0 && status == EA_OK ? 0 : 1;
+}
