@@ -76,7 +76,7 @@ typedef struct {
 /* What a row counts, in this order; private. */
 enum {
     EAI_PROFILE_N_ALLOCS,
-    EAI_PROFILE_N_FREED,
+    EAI_PROFILE_N_ENDED, /* without a lifetime */
     EAI_PROFILE_ALLOC_BYTES,
     EAI_PROFILE_FREED_BYTES,
     EAI_PROFILE_N_REALLOCS,

@@ -19,7 +19,7 @@
  *     goes; of a site's row that was given to another site meanwhile (its generation differs), to
  *     other, which has the first half too.
  *
- * Cost: two probes, one place and six additions to come, as much to go.
+ * Cost: two probes, one place and six additions to come, a look and four to go.
  *
  * Rejected: masking interrupts around an event, because on a host that is two system calls;
  * counters of what is live, which need one addition more than the difference of two that are needed
@@ -39,7 +39,7 @@
 #define TAKEN 1u      /* a place whose block is not there yet */
 
 #define N_ALLOCS EAI_PROFILE_N_ALLOCS
-#define N_FREED EAI_PROFILE_N_FREED
+#define N_ENDED EAI_PROFILE_N_ENDED
 #define ALLOC_BYTES EAI_PROFILE_ALLOC_BYTES
 #define FREED_BYTES EAI_PROFILE_FREED_BYTES
 #define SIZE EAI_PROFILE_SIZE
@@ -52,10 +52,14 @@ EA_STATIC_ASSERT(LIFETIME + EA_PROFILE_LIFETIMES == EAI_PROFILE_N_SUMS, "lifetim
 /* In a section. Returns the sum. bound: interrupts */
 EA_INLINE uintptr_t add(uintptr_t *word, uintptr_t n)
 {
+#if !defined(EAI_ATOMIC_HEADER) && EAI_ATOMICS == EAI_ATOMICS_CAS
+    return __atomic_add_fetch(word, n, __ATOMIC_RELAXED);
+#else
     uintptr_t old;
     do old = EAI_LOAD_LINKED(word);
     while (EA_UNLIKELY(!EAI_STORE_COND(word, old, old + n)));
     return old + n;
+#endif
 }
 
 /* In a section. bound: interrupts */
@@ -236,10 +240,10 @@ EA_INLINE uintptr_t come(row_t *row, uintptr_t size_bytes)
     return serial;
 }
 
-/* In a section. */
-EA_INLINE void go(row_t *row, uintptr_t size_bytes)
+/* In a section. how: LIFETIME + its class, or N_ENDED. */
+EA_INLINE void go(row_t *row, unsigned how, uintptr_t size_bytes)
 {
-    (void)add(&row->eai_sums[N_FREED], 1);
+    (void)add(&row->eai_sums[how], 1);
     (void)add(&row->eai_sums[FREED_BYTES], size_bytes);
 }
 
@@ -298,8 +302,8 @@ static void arrive(profile_t *p, bool is_realloc, uint16_t owner_id, const void 
     place_t *place = is_tracked(p, hash) ? take_place(p, hash) : NULL;
     if (EA_UNLIKELY(!place)) {
         EAI_ENTER(irq2);
-        go(site, size_bytes);
-        go(owner, size_bytes);
+        go(site, N_ENDED, size_bytes);
+        go(owner, N_ENDED, size_bytes);
         (void)add(&p->eai_n_untracked, 1);
         EAI_LEAVE(irq2);
         return;
@@ -333,16 +337,14 @@ EA_INLINE void leave(profile_t *p, place_t *place, bool is_freed)
     row_t *owner = &p->eai_tables[EA_PROFILE_OWNERS].eai_rows[was.eai_owner];
     if ((uint16_t)EAI_LOAD(&site->eai_generation, EAI_RELAXED) != was.eai_generation)
         site = p->eai_tables[EA_PROFILE_SITES].eai_rows; /* P4 */
-    if (is_freed) note_order(site, was.eai_serial);
-    unsigned lifetime =
-        class_of(is_freed ? eai_profile_now(p) - was.eai_birth : 0, EA_PROFILE_LIFETIMES);
-    EAI_ENTER(irq);
-    go(site, was.eai_size_bytes);
-    go(owner, was.eai_size_bytes);
+    unsigned how = N_ENDED;
     if (is_freed) {
-        (void)add(&site->eai_sums[LIFETIME + lifetime], 1);
-        (void)add(&owner->eai_sums[LIFETIME + lifetime], 1);
+        note_order(site, was.eai_serial);
+        how = LIFETIME + class_of(eai_profile_now(p) - was.eai_birth, EA_PROFILE_LIFETIMES);
     }
+    EAI_ENTER(irq);
+    go(site, how, was.eai_size_bytes);
+    go(owner, how, was.eai_size_bytes);
     EAI_LEAVE(irq);
 }
 
@@ -363,7 +365,7 @@ static void hand_over(profile_t *p, uintptr_t block, uint16_t to)
     row_t *owner = owner_row(p, to);
     place->eai_owner = index_of(p, EA_PROFILE_OWNERS, owner);
     EAI_ENTER(irq);
-    go(from, place->eai_size_bytes);
+    go(from, N_ENDED, place->eai_size_bytes);
     (void)come(owner, place->eai_size_bytes);
     EAI_LEAVE(irq);
 }

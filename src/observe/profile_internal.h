@@ -22,6 +22,14 @@ EA_INLINE uintptr_t eai_sum(const row_t *row, unsigned which)
     return EAI_LOAD(&row->eai_sums[which], EAI_RELAXED);
 }
 
+/* Blocks that came and are gone. */
+EA_INLINE uintptr_t eai_n_freed(const row_t *row)
+{
+    uintptr_t n = eai_sum(row, EAI_PROFILE_N_ENDED);
+    for (unsigned i = 0; i < EA_PROFILE_LIFETIMES; i++) n += eai_sum(row, EAI_PROFILE_LIFETIME + i);
+    return n;
+}
+
 EA_INLINE uintptr_t eai_live_bytes(const row_t *row)
 {
     uintptr_t freed = eai_sum(row, EAI_PROFILE_FREED_BYTES);

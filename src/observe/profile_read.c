@@ -65,7 +65,7 @@ static void copy_row(const profile_t *p, ea_profile_table_t table, const row_t *
     if (key > EAI_KEY_FIRST && table == EA_PROFILE_OWNERS)
         row->owner = (uint16_t)(key - EAI_KEY_FIRST);
     /* What is freed first: it may grow meanwhile, and is not more than what came. */
-    size_t n_freed = eai_sum(from, EAI_PROFILE_N_FREED);
+    size_t n_freed = eai_n_freed(from);
     row->live_bytes = eai_live_bytes(from);
     row->n_allocs = eai_sum(from, EAI_PROFILE_N_ALLOCS);
     row->n_live = row->n_allocs - n_freed;
@@ -136,7 +136,7 @@ void ea_profile_stats(const profile_t *p, ea_profile_stats_t *stats)
     memset(stats, 0, sizeof *stats);
     for (uint32_t i = 0; i <= rows->eai_mask + 1u; i++) {
         const row_t *row = &rows->eai_rows[i];
-        size_t n_freed = eai_sum(row, EAI_PROFILE_N_FREED);
+        size_t n_freed = eai_n_freed(row);
         stats->live_bytes += eai_live_bytes(row);
         stats->n_live += eai_sum(row, EAI_PROFILE_N_ALLOCS) - n_freed;
         stats->n_allocs += eai_sum(row, EAI_PROFILE_N_ALLOCS);
