@@ -41,30 +41,34 @@ static void give(unsigned block)
     ea_profile_record(&p, EA_BLOCK_FREED, 3, SITE(900), BLOCK(block), 100000);
 }
 
-/* The row of a site or an owner; all zero: it has none. */
-static ea_profile_row_t row_of(ea_profile_table_t table, const void *site, uint16_t owner)
+/* The row of a site or an owner, until the next call; all zero: it has none. A small board's stack
+ * holds few rows. */
+static const ea_profile_row_t *find(ea_profile_table_t table, bool is_other, const void *site,
+                                    uint16_t owner)
 {
-    ea_profile_row_t row;
+    static ea_profile_row_t row;
     size_t cursor = 0;
     while (ea_profile_next(&p, table, &cursor, &row) == EA_OK)
-        if (!row.is_other && row.site == site && row.owner == owner) return row;
+        if (row.is_other == is_other && row.site == site && row.owner == owner) return &row;
     memset(&row, 0, sizeof row);
-    return row;
+    return &row;
 }
 
-static ea_profile_row_t other(ea_profile_table_t table)
+static const ea_profile_row_t *row_of(ea_profile_table_t table, const void *site, uint16_t owner)
 {
-    ea_profile_row_t row;
-    size_t cursor = 0;
-    if (ea_profile_next(&p, table, &cursor, &row) != EA_OK) memset(&row, 0, sizeof row);
-    return row;
+    return find(table, false, site, owner);
+}
+
+static const ea_profile_row_t *other(ea_profile_table_t table)
+{
+    return find(table, true, NULL, 0);
 }
 
 static ea_advice_kind_t advice_for(unsigned site)
 {
-    ea_profile_row_t row = row_of(EA_PROFILE_SITES, SITE(site), 0);
+    const ea_profile_row_t *row = row_of(EA_PROFILE_SITES, SITE(site), 0);
     ea_advice_t advice;
-    ea_profile_advise(&row, &advice);
+    ea_profile_advise(row, &advice);
     return advice.kind;
 }
 
@@ -102,25 +106,25 @@ TEST(profile_counts_a_block_from_its_alloc_to_its_free, BYTES)
     take(2, 3, 70000);
     ticks = 5;
     give(1); /* whoever frees it, it was site 1's */
-    ea_profile_row_t row = row_of(EA_PROFILE_SITES, SITE(1), 0);
-    EXPECT_EQ(row.n_allocs, 2);
-    EXPECT_EQ(row.n_live, 1);
-    EXPECT_EQ(row.alloc_bytes, 100);
-    EXPECT_EQ(row.live_bytes, 0);
-    EXPECT_EQ(row.peak_bytes, 100);
-    EXPECT_EQ(row.sizes[7], 1); /* 64 to 127 */
-    EXPECT_EQ(row.sizes[0], 1);
-    EXPECT_EQ(row.lifetimes[3], 1); /* 4 to 7 ms */
-    EXPECT_EQ(row.unit_us, 1000);
+    const ea_profile_row_t *row = row_of(EA_PROFILE_SITES, SITE(1), 0);
+    EXPECT_EQ(row->n_allocs, 2);
+    EXPECT_EQ(row->n_live, 1);
+    EXPECT_EQ(row->alloc_bytes, 100);
+    EXPECT_EQ(row->live_bytes, 0);
+    EXPECT_EQ(row->peak_bytes, 100);
+    EXPECT_EQ(row->sizes[7], 1); /* 64 to 127 */
+    EXPECT_EQ(row->sizes[0], 1);
+    EXPECT_EQ(row->lifetimes[3], 1); /* 4 to 7 ms */
+    EXPECT_EQ(row->unit_us, 1000);
     row = row_of(EA_PROFILE_SITES, SITE(2), 0);
-    EXPECT_EQ(row.live_bytes, 70000);
-    EXPECT_EQ(row.sizes[EA_PROFILE_SIZES - 1], 1); /* the last class has no end */
+    EXPECT_EQ(row->live_bytes, 70000);
+    EXPECT_EQ(row->sizes[EA_PROFILE_SIZES - 1], 1); /* the last class has no end */
     row = row_of(EA_PROFILE_OWNERS, NULL, 3);
-    EXPECT_EQ(row.n_live, 2);
-    EXPECT_EQ(row.live_bytes, 70000);
-    EXPECT_EQ(row.peak_bytes, 70100);
-    EXPECT_EQ(row.lifetimes[3], 1);
-    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(900), 0).n_allocs, 0);
+    EXPECT_EQ(row->n_live, 2);
+    EXPECT_EQ(row->live_bytes, 70000);
+    EXPECT_EQ(row->peak_bytes, 70100);
+    EXPECT_EQ(row->lifetimes[3], 1);
+    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(900), 0)->n_allocs, 0);
 }
 
 TEST(profile_counts_reallocs_refusals_and_hand_overs, BYTES)
@@ -128,26 +132,26 @@ TEST(profile_counts_reallocs_refusals_and_hand_overs, BYTES)
     REQUIRE(begin());
     take(1, 1, 10);
     ea_profile_record(&p, EA_BLOCK_RESIZED, 3, SITE(2), BLOCK(1), 20); /* in place */
-    ea_profile_row_t row = row_of(EA_PROFILE_SITES, SITE(1), 0);
-    EXPECT_EQ(row.n_live, 0);
-    for (unsigned i = 0; i < EA_PROFILE_LIFETIMES; i++) EXPECT_EQ(row.lifetimes[i], 0);
+    const ea_profile_row_t *row = row_of(EA_PROFILE_SITES, SITE(1), 0);
+    EXPECT_EQ(row->n_live, 0);
+    for (unsigned i = 0; i < EA_PROFILE_LIFETIMES; i++) EXPECT_EQ(row->lifetimes[i], 0);
     ea_profile_record(&p, EA_BLOCK_MOVED, 3, SITE(2), BLOCK(1), 32);
     ea_profile_record(&p, EA_BLOCK_RESIZED, 3, SITE(2), BLOCK(2), 40);
     row = row_of(EA_PROFILE_SITES, SITE(2), 0);
-    EXPECT_EQ(row.n_reallocs, 2);
-    EXPECT_EQ(row.n_allocs, 2);
-    EXPECT_EQ(row.live_bytes, 40);
-    EXPECT_EQ(row.peak_bytes, 40);
+    EXPECT_EQ(row->n_reallocs, 2);
+    EXPECT_EQ(row->n_allocs, 2);
+    EXPECT_EQ(row->live_bytes, 40);
+    EXPECT_EQ(row->peak_bytes, 40);
     ea_profile_record(&p, EA_BLOCK_TRANSFERRED, 5, SITE(7), BLOCK(2), 48);
-    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 3).live_bytes, 0);
-    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 5).live_bytes, 40);
-    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(2), 0).live_bytes, 40);
+    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 3)->live_bytes, 0);
+    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 5)->live_bytes, 40);
+    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(2), 0)->live_bytes, 40);
     give(2);
-    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 5).live_bytes, 0);
+    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 5)->live_bytes, 0);
     ea_profile_record(&p, EA_BLOCK_REFUSED, 0, SITE(2), NULL, 1000);
     ea_profile_record(&p, EA_BLOCK_BAD_FREE, 0, SITE(2), BLOCK(2), 0);
-    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(2), 0).n_refused, 1);
-    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 0).n_refused, 1);
+    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(2), 0)->n_refused, 1);
+    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 0)->n_refused, 1);
     give(2);
     ea_profile_stats_t stats;
     ea_profile_stats(&p, &stats);
@@ -166,14 +170,14 @@ TEST(profile_keeps_the_costly_sites_and_sums_up_the_others, BYTES)
             give(site);
         }
     for (unsigned site = 0; site < 4; site++)
-        EXPECT(row_of(EA_PROFILE_SITES, SITE(site), 0).n_allocs >= 90);
+        EXPECT(row_of(EA_PROFILE_SITES, SITE(site), 0)->n_allocs >= 90);
     ea_profile_stats_t stats;
     ea_profile_stats(&p, &stats);
     EXPECT_EQ(stats.n_allocs, 800);
     EXPECT_EQ(stats.n_live, 0);
     EXPECT(stats.n_evicted > 0);
-    EXPECT(other(EA_PROFILE_SITES).n_allocs >= 390);
-    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 3).n_allocs, 800);
+    EXPECT(other(EA_PROFILE_SITES)->n_allocs >= 390);
+    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 3)->n_allocs, 800);
 }
 
 TEST(profile_frees_a_block_whose_site_lost_its_row_from_other, BYTES)
@@ -184,12 +188,12 @@ TEST(profile_frees_a_block_whose_site_lost_its_row_from_other, BYTES)
         take(100, 20, 8);
         give(20);
     }
-    EXPECT(row_of(EA_PROFILE_SITES, SITE(100), 0).n_allocs > 0);
-    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(100), 0).n_live, 0);
-    EXPECT_EQ(other(EA_PROFILE_SITES).n_live, 1);
+    EXPECT(row_of(EA_PROFILE_SITES, SITE(100), 0)->n_allocs > 0);
+    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(100), 0)->n_live, 0);
+    EXPECT_EQ(other(EA_PROFILE_SITES)->n_live, 1);
     for (unsigned site = 0; site < N_SITES; site++) give(site);
-    EXPECT_EQ(other(EA_PROFILE_SITES).n_live, 0);
-    EXPECT_EQ(other(EA_PROFILE_SITES).live_bytes, 0);
+    EXPECT_EQ(other(EA_PROFILE_SITES)->n_live, 0);
+    EXPECT_EQ(other(EA_PROFILE_SITES)->live_bytes, 0);
 }
 
 TEST(profile_of_more_blocks_than_places_says_how_many_it_does_not_track, BYTES)
@@ -198,15 +202,15 @@ TEST(profile_of_more_blocks_than_places_says_how_many_it_does_not_track, BYTES)
     for (unsigned i = 0; i < 2 * N_BLOCKS; i++) take(1, i, 10);
     ea_profile_stats_t stats;
     ea_profile_stats(&p, &stats);
-    ea_profile_row_t row = row_of(EA_PROFILE_SITES, SITE(1), 0);
-    EXPECT_EQ(row.n_allocs, 2 * N_BLOCKS);
+    const ea_profile_row_t *row = row_of(EA_PROFILE_SITES, SITE(1), 0);
+    EXPECT_EQ(row->n_allocs, 2 * N_BLOCKS);
     EXPECT(stats.n_untracked >= N_BLOCKS);
-    EXPECT_EQ(row.n_live, 2 * N_BLOCKS - stats.n_untracked);
-    EXPECT_EQ(row.live_bytes, 10 * row.n_live);
+    EXPECT_EQ(row->n_live, 2 * N_BLOCKS - stats.n_untracked);
+    EXPECT_EQ(row->live_bytes, 10 * row->n_live);
     for (unsigned i = 0; i < 2 * N_BLOCKS; i++) give(i);
     ea_profile_stats(&p, &stats);
     EXPECT_EQ(stats.n_unknown, stats.n_untracked);
-    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(1), 0).n_live, 0);
+    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(1), 0)->n_live, 0);
 }
 
 TEST(profile_tracks_one_block_in_n, BYTES)
@@ -217,12 +221,12 @@ TEST(profile_tracks_one_block_in_n, BYTES)
     REQUIRE(ea_profile_init(&p, tap_ram(), BYTES, &o) == EA_OK);
     for (unsigned i = 0; i < 8000; i++) {
         take(1, i, 10);
-        n_tracked += (unsigned)row_of(EA_PROFILE_SITES, SITE(1), 0).n_live;
+        n_tracked += (unsigned)row_of(EA_PROFILE_SITES, SITE(1), 0)->n_live;
         give(i);
     }
     tap_note("tracked of 8000", n_tracked);
     EXPECT(n_tracked > 900 && n_tracked < 1100);
-    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(1), 0).n_allocs, 8000);
+    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(1), 0)->n_allocs, 8000);
 }
 
 TEST(profile_ranks_sites_by_what_is_asked_for, BYTES)
@@ -238,7 +242,7 @@ TEST(profile_ranks_sites_by_what_is_asked_for, BYTES)
     }
     ticks += 500;
     ea_profile_window(&p);
-    ea_profile_row_t rows[2];
+    static ea_profile_row_t rows[2];
     EXPECT_EQ(ea_profile_top(&p, EA_PROFILE_SITES, EA_PROFILE_BY_LIVE, rows, 2), 2);
     EXPECT(rows[0].site == SITE(2));
     EXPECT_EQ(ea_profile_top(&p, EA_PROFILE_SITES, EA_PROFILE_BY_PEAK, rows, 2), 2);
@@ -274,9 +278,9 @@ TEST(profile_advises_by_pattern, BYTES)
     ea_profile_window(&p);
     EXPECT_EQ(advice_for(1), EA_ADVICE_POOL);
     EXPECT_EQ(advice_for(2), EA_ADVICE_SHORT_LIVED);
-    ea_profile_row_t row = row_of(EA_PROFILE_SITES, SITE(1), 0);
+    const ea_profile_row_t *row = row_of(EA_PROFILE_SITES, SITE(1), 0);
     ea_advice_t advice;
-    ea_profile_advise(&row, &advice);
+    ea_profile_advise(row, &advice);
     EXPECT_EQ(advice.allocs_per_s, 2000);
     EXPECT_EQ(advice.size_bytes, 63);
     EXPECT_EQ(advice.max_lifetime_us, 2000);
@@ -344,7 +348,7 @@ static bool is_like(const counts_t *all, const counts_t *owners, const counts_t 
 {
     counts_t sum[2] = {{0, 0, 0, 0, 0}, {0, 0, 0, 0, 0}};
     for (unsigned table = 0; table < 2; table++) {
-        ea_profile_row_t row;
+        static ea_profile_row_t row;
         size_t cursor = 0;
         while (ea_profile_next(&p, (ea_profile_table_t)table, &cursor, &row) == EA_OK) {
             size_t n_sizes = 0;
@@ -442,7 +446,7 @@ TEST(profile_of_an_allocator_counts_its_blocks, BYTES + 4096)
     REQUIRE(ea_allocator_add_region(&a, (char *)tap_ram() + (BYTES + 15) / 16 * 16, 4000, NULL) ==
             EA_OK);
 #if EA_CFG_ALLOC_HOOK
-    ea_profile_row_t rows[2];
+    static ea_profile_row_t rows[2];
     REQUIRE(ea_profile_attach(&p, &a) == EA_OK);
     EXPECT_EQ(ea_profile_attach(&p, &a), EA_ERR_BUSY);
     void *blocks[8];
