@@ -36,7 +36,7 @@
 #define MOST 32768u
 #define UNIT_US 64u
 #define BYTES_LOG2 6u /* so many bytes held are worth an allocation */
-#define TAKEN 1u      /* a place whose block is not there yet */
+#define TAKEN 1u      /* a place whose block is not there yet; eviction under way */
 
 #define N_ALLOCS EAI_PROFILE_N_ALLOCS
 #define N_ENDED EAI_PROFILE_N_ENDED
@@ -68,6 +68,14 @@ EA_INLINE void raise(uintptr_t *word, uintptr_t value)
     uintptr_t seen;
     while ((seen = EAI_LOAD(word, EAI_RELAXED)) < value)
         if (EAI_CAS(word, seen, value)) return;
+}
+
+/* In a section. A word that is 0 becomes TAKEN, unless another context was first. Acquires, in the
+ * masked form too, where whoever made it 0 did so outside of a section. */
+EA_INLINE bool claim(uintptr_t *word)
+{
+    return EAI_LOAD_LINKED(word) == 0 && EAI_LOAD(word, EAI_ACQUIRE) == 0 &&
+           EAI_STORE_COND(word, 0, TAKEN);
 }
 
 static void count(uintptr_t *word)
@@ -201,11 +209,11 @@ static EA_NOINLINE row_t *row_by_force(profile_t *p, const rows_t *rows, uintptr
     row_t *row = NULL;
     if (rows == &p->eai_tables[EA_PROFILE_SITES]) {
         EAI_ENTER(irq);
-        bool is_ours = EAI_CAS(&p->eai_is_evicting, 0, 1);
+        bool is_ours = claim(&p->eai_is_evicting);
         EAI_LEAVE(irq);
         if (is_ours) {
             row = evict(p, rows, key);
-            EAI_STORE(&p->eai_is_evicting, 0, EAI_RELEASE);
+            EAI_STORE(&p->eai_is_evicting, 0, EAI_RELEASE); /* pairs with the above */
         }
     }
     return row ? row : rows->eai_rows;
@@ -261,8 +269,7 @@ EA_INLINE place_t *take_place(profile_t *p, uint32_t hash)
         place_t *place = nth_place(p, hash, i);
         while (EAI_LOAD(&place->eai_block, EAI_RELAXED) == 0) { /* bound: interrupts */
             EAI_ENTER(irq);
-            bool is_ours = EAI_LOAD_LINKED(&place->eai_block) == 0 &&
-                           EAI_STORE_COND(&place->eai_block, 0, TAKEN); /* with leave */
+            bool is_ours = claim(&place->eai_block); /* with leave */
             EAI_LEAVE(irq);
             if (is_ours) return place;
         }
