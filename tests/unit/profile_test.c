@@ -184,6 +184,9 @@ TEST(profile_frees_a_block_whose_site_lost_its_row_from_other, BYTES)
 {
     REQUIRE(begin());
     for (unsigned site = 0; site < N_SITES; site++) take(site, site, 8);
+    take(100, 20, 8); /* one event: each site has one allocation and is spared */
+    give(20);
+    EXPECT_EQ(row_of(EA_PROFILE_SITES, SITE(100), 0)->n_allocs, 0);
     for (unsigned n = 0; n < 2 * N_SITES; n++) { /* as many events as there are to be spared */
         take(100, 20, 8);
         give(20);
@@ -207,6 +210,7 @@ TEST(profile_of_more_blocks_than_places_says_how_many_it_does_not_track, BYTES)
     EXPECT(stats.n_untracked >= N_BLOCKS);
     EXPECT_EQ(row->n_live, 2 * N_BLOCKS - stats.n_untracked);
     EXPECT_EQ(row->live_bytes, 10 * row->n_live);
+    EXPECT_EQ(row_of(EA_PROFILE_OWNERS, NULL, 3)->n_live, 2 * N_BLOCKS - stats.n_untracked);
     for (unsigned i = 0; i < 2 * N_BLOCKS; i++) give(i);
     ea_profile_stats(&p, &stats);
     EXPECT_EQ(stats.n_unknown, stats.n_untracked);
