@@ -152,9 +152,8 @@ typedef struct {
     size_t n_refused;
     size_t allocs_per_s, bytes_per_s; /* in the last whole window */
     size_t most_per_window, n_windows;
-    size_t n_lifo,
-        n_fifo; /* frees of the block that was allocated last, or before the one freed last; of
-                              the one allocated behind the one freed last. Both at once count for neither */
+    size_t n_lifo;    /* frees of the block allocated last, or just before the one freed last */
+    size_t n_fifo;    /* of the one allocated just behind it; both at once count for neither   */
     uint32_t unit_us; /* of lifetimes */
     uint32_t sizes[EA_PROFILE_SIZES];
     uint32_t lifetimes[EA_PROFILE_LIFETIMES];
