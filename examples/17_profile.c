@@ -53,7 +53,7 @@ int main(void)
                                           .n_blocks = N_BLOCKS,
                                           .clock = &ms,
                                           .tick_us = 1000};
-    ea_profile_row_t row;
+    static ea_profile_row_t rows[N_SITES];
     if (ea_allocator_init(&memory, NULL) != EA_OK ||
         ea_allocator_add_region(&memory, ram, sizeof ram, NULL) != EA_OK ||
         ea_profile_init(&profile, tables, sizeof tables, &options) != EA_OK ||
@@ -62,14 +62,15 @@ int main(void)
     run();
     ea_profile_window(&profile);
 
-    size_t cursor = 0;
-    while (ea_profile_next(&profile, EA_PROFILE_SITES, &cursor, &row) == EA_OK) {
+    /* Who allocates most often comes first. */
+    size_t n = ea_profile_top(&profile, EA_PROFILE_SITES, EA_PROFILE_BY_RATE, rows, N_SITES);
+    for (const ea_profile_row_t *row = rows; row < rows + n; row++) {
         ea_advice_t advice;
-        ea_profile_advise(&row, &advice);
-        if (row.n_allocs == 0 || advice.kind == EA_ADVICE_NONE) continue;
-        printf("%-9s %5lu blocks, %4lu bytes live, %4lu a second: %s", name_of(row.site),
-               (unsigned long)row.n_allocs, (unsigned long)row.live_bytes,
-               (unsigned long)row.allocs_per_s, ea_advice_name((uint8_t)advice.kind));
+        ea_profile_advise(row, &advice);
+        if (row->n_allocs == 0 || advice.kind == EA_ADVICE_NONE) continue;
+        printf("%-9s %5lu blocks, %4lu bytes live, %4lu a second: %s", name_of(row->site),
+               (unsigned long)row->n_allocs, (unsigned long)row->live_bytes,
+               (unsigned long)row->allocs_per_s, ea_advice_name((uint8_t)advice.kind));
         if (advice.kind == EA_ADVICE_POOL)
             printf(" of %lu bytes, freed within %lu ms", (unsigned long)advice.size_bytes,
                    (unsigned long)(advice.max_lifetime_us / 1000));
