@@ -18,7 +18,7 @@
  * needs for the time of one look; what changes between the steps is dumped before or after its
  * change. It walks the heaps as ea_allocator_walk() does: one walk at a time.
  *
- * Stack: less than 512 bytes with the callback's call, the callback itself not counted.
+ * Stack: less than 512 bytes on 32-bit machines, the callback itself not counted.
  */
 #ifndef EALLOC_DUMP_H
 #define EALLOC_DUMP_H

@@ -229,7 +229,15 @@ void ea_profile_advise(const ea_profile_row_t *row, ea_advice_t *advice)
 
 const char *ea_advice_name(uint8_t kind)
 {
-    static const char *const names[] = {"NONE", "GROWTH", "LONG_LIVED", "POOL",
-                                        "LIFO", "FIFO",   "BURSTS",     "SHORT_LIVED"};
-    return kind < sizeof names / sizeof names[0] ? names[kind] : "?";
+    switch ((ea_advice_kind_t)kind) {
+    case EA_ADVICE_NONE: return "NONE";
+    case EA_ADVICE_GROWTH: return "GROWTH";
+    case EA_ADVICE_LONG_LIVED: return "LONG_LIVED";
+    case EA_ADVICE_POOL: return "POOL";
+    case EA_ADVICE_LIFO: return "LIFO";
+    case EA_ADVICE_FIFO: return "FIFO";
+    case EA_ADVICE_BURSTS: return "BURSTS";
+    case EA_ADVICE_SHORT_LIVED: return "SHORT_LIVED";
+    }
+    return "?";
 }
