@@ -9,17 +9,13 @@
  * --check: status 1 unless a pair with the profile needs at most twice the time of one without.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "ealloc/allocator.h"
 #include "ealloc/profile.h"
+#include "rounds.h"
 
-#define MAX_ROUNDS 101
 #define N_HELD 256u
 #define N_SITES 32u
 #define N_BLOCKS 1024u
@@ -29,22 +25,9 @@ typedef enum { PLAIN, PROFILE, SAMPLED, N_SUBJECTS } subject_t;
 
 static const char *const names[N_SUBJECTS] = {"plain", "profile", "sampled"};
 static double ns[N_SUBJECTS][MAX_ROUNDS];
-static size_t n_ops = 1u << 20;
+static rounds_t bench;
 static ea_allocator_t allocators[N_SUBJECTS];
 static ea_profile_t profiles[N_SUBJECTS];
-
-static void die(const char *what, const char *text)
-{
-    fprintf(stderr, "profile_time: %s: %s\n", what, text);
-    exit(2);
-}
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void begin(subject_t s)
 {
@@ -54,13 +37,13 @@ static void begin(subject_t s)
                                           .sample_one_in = s == SAMPLED ? 16 : 1};
     size_t size_bytes = EA_PROFILE_BYTES(N_SITES, 8, N_BLOCKS);
     void *region = aligned_alloc(16, 1u << 20), *tables = malloc(size_bytes);
-    if (!region || !tables) die("memory", "none");
+    if (!region || !tables) rounds_die(&bench, "memory", "none");
     if (ea_allocator_init(&allocators[s], NULL) != EA_OK ||
         ea_allocator_add_region(&allocators[s], region, 1u << 20, NULL) != EA_OK)
-        die("allocator", "refused");
+        rounds_die(&bench, "allocator", "refused");
     if (s != PLAIN && (ea_profile_init(&profiles[s], tables, size_bytes, &options) != EA_OK ||
                        ea_profile_attach(&profiles[s], &allocators[s]) != EA_OK))
-        die("profile", "refused");
+        rounds_die(&bench, "profile", "refused");
 }
 
 /* Nanoseconds of a malloc and its free. */
@@ -70,8 +53,8 @@ static double measure(subject_t s)
     void *held[N_HELD] = {NULL};
     ea_allocator_t *a = &allocators[s];
     uint32_t random = 1;
-    double begin_ns = now_ns();
-    for (size_t i = 0; i < n_ops; i++) {
+    double begin_ns = rounds_now_ns(CLOCK_THREAD_CPUTIME_ID);
+    for (size_t i = 0; i < bench.n_ops; i++) {
         random = random * 1664525u + 1013904223u;
         unsigned site = random >> 29;
         const ea_request_t request = {.caller = (const char *)(uintptr_t)0x1000 + 16 * site};
@@ -79,76 +62,28 @@ static double measure(subject_t s)
         (void)ea_free(a, *at);
         *at = ea_malloc_ex(a, sizes[site], &request);
     }
-    double end_ns = now_ns();
+    double end_ns = rounds_now_ns(CLOCK_THREAD_CPUTIME_ID);
     for (unsigned i = 0; i < N_HELD; i++) (void)ea_free(a, held[i]);
-    return (end_ns - begin_ns) / (double)n_ops;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int n)
-{
-    qsort(values, (size_t)n, sizeof *values, compare);
-    return values[n / 2];
+    return (end_ns - begin_ns) / (double)bench.n_ops;
 }
 
 int main(int argc, char **argv)
 {
-    int rounds = 15;
-    FILE *json = NULL;
-    bool checks = false, is_good = true;
-    const char *separator = "", *only = NULL;
-    for (int i = 1; i < argc; i++) {
-        bool has_value = i + 1 < argc;
-        if (strcmp(argv[i], "--check") == 0) {
-            checks = true;
-        } else if (strcmp(argv[i], "--rounds") == 0 && has_value) {
-            rounds = atoi(argv[++i]);
-        } else if (strcmp(argv[i], "--ops") == 0 && has_value) {
-            n_ops = strtoul(argv[++i], NULL, 10);
-        } else if (strcmp(argv[i], "--only") == 0 && has_value) {
-            only = argv[++i];
-        } else if (strcmp(argv[i], "--json") == 0 && has_value) {
-            json = fopen(argv[++i], "w");
-            if (json == NULL) die(strerror(errno), argv[i]);
-            fputc('[', json);
-        } else {
-            die(argv[i], "no such option, or its value is missing");
-        }
-    }
-    if (rounds < 1 || rounds > MAX_ROUNDS || n_ops == 0) die("--rounds, --ops", "out of range");
-
+    const char *too_slow = NULL;
+    rounds_begin(&bench, "profile_time", 1u << 20, argc, argv);
     for (subject_t s = PLAIN; s < N_SUBJECTS; s++) begin(s);
-    for (subject_t s = PLAIN; only != NULL && s < N_SUBJECTS; s++)
-        if (strcmp(only, names[s]) == 0) return measure(s) >= 0 ? 0 : 1;
-    if (only != NULL) die(only, "no such subject");
+    for (subject_t s = PLAIN; bench.only != NULL && s < N_SUBJECTS; s++)
+        if (strcmp(bench.only, names[s]) == 0) return measure(s) >= 0 ? 0 : 1;
+    if (bench.only != NULL) rounds_die(&bench, bench.only, "no such subject");
 
-    double ratios[N_SUBJECTS][MAX_ROUNDS];
-    for (int round = 0; round < rounds; round++) {
+    for (int round = 0; round < bench.rounds; round++)
         for (subject_t s = PLAIN; s < N_SUBJECTS; s++) ns[s][round] = measure(s);
-        /* What disturbs a round disturbs all of it. */
-        for (subject_t s = PLAIN; s < N_SUBJECTS; s++)
-            ratios[s][round] = ns[s][round] / ns[PLAIN][round];
-    }
     for (subject_t s = PLAIN; s < N_SUBJECTS; s++) {
-        double ratio = median(ratios[s], rounds), time = median(ns[s], rounds);
+        double time = rounds_median(ns[s], bench.rounds);
+        double ratio = rounds_ratio(ns[s], ns[PLAIN], bench.rounds);
         printf("  malloc and free, %-8s %7.2f ns  %.2f\n", names[s], time, ratio);
-        if (s == PROFILE) is_good = ratio <= MOST;
-        if (json == NULL) continue;
-        fprintf(json,
-                "%s\n  {\"bench\": \"profile_time\", \"subject\": \"%s\", \"workload\": \"one "
-                "thread\", \"median\": %.6g, \"ratio_to\": \"%s\", \"ratio\": %.6g}",
-                separator, names[s], time, names[PLAIN], ratio);
-        separator = ",";
+        rounds_report(&bench, names[s], "one thread", time, names[PLAIN], ratio);
+        if (s == PROFILE && ratio > MOST) too_slow = "a pair needs more than twice the time";
     }
-    if (json != NULL) {
-        fputs("\n]\n", json);
-        if (fclose(json) != 0) die(strerror(errno), "JSON");
-    }
-    if (checks && !is_good) die("too slow", "a pair needs more than twice the time");
-    return 0;
+    return rounds_end(&bench, too_slow);
 }

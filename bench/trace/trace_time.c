@@ -9,17 +9,12 @@
  * --check: status 1 unless an event with the coarse clock needs at most 1.5 units.
  */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "ealloc/port.h"
 #include "ealloc/trace.h"
+#include "rounds.h"
 
-#define MAX_ROUNDS 101
 #define N_EVENTS 1024
 #define MOST 1.5
 
@@ -37,22 +32,9 @@ static const char *const names[N_SUBJECTS] = {"malloc(64) and free",    "event, 
                                               "event, a counter",       "event, 1 block in 100",
                                               "the coarse clock alone", "the precise clock alone"};
 static double ns[N_SUBJECTS][MAX_ROUNDS];
-static size_t n_ops = 1u << 20;
+static rounds_t bench;
 static volatile uint32_t ticks;
 static ea_trace_t *traces[N_SUBJECTS];
-
-static void die(const char *what, const char *text)
-{
-    fprintf(stderr, "trace_time: %s: %s\n", what, text);
-    exit(2);
-}
-
-static double now_ns(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
-}
 
 static void open_traces(void)
 {
@@ -61,7 +43,7 @@ static void open_traces(void)
     for (subject_t s = COARSE; s <= SAMPLED; s++) {
         void *memory = calloc(1, EA_TRACE_BYTES(N_EVENTS));
         traces[s] = ea_trace_open(memory, EA_TRACE_BYTES(N_EVENTS), &options[s]);
-        if (traces[s] == NULL) die("ring", "refused");
+        if (traces[s] == NULL) rounds_die(&bench, "ring", "refused");
     }
 }
 
@@ -70,8 +52,8 @@ static double measure(subject_t subject)
 {
     ea_trace_t *trace = traces[subject];
     uint64_t sum = 0;
-    double begin = now_ns();
-    for (size_t i = 0; i < n_ops; i++) {
+    double begin = rounds_now_ns(CLOCK_THREAD_CPUTIME_ID);
+    for (size_t i = 0; i < bench.n_ops; i++) {
         if (subject == MALLOC) {
             void *block = malloc(64);
             __asm volatile("" : "+r"(block)::"memory");
@@ -83,69 +65,22 @@ static double measure(subject_t subject)
         }
     }
     __asm volatile("" ::"r"(sum));
-    return (now_ns() - begin) / (double)n_ops;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, int n)
-{
-    qsort(values, (size_t)n, sizeof *values, compare);
-    return values[n / 2];
+    return (rounds_now_ns(CLOCK_THREAD_CPUTIME_ID) - begin) / (double)bench.n_ops;
 }
 
 int main(int argc, char **argv)
 {
-    int rounds = 15;
-    FILE *json = NULL;
-    bool checks = false, good = true;
-    const char *separator = "";
-    for (int i = 1; i < argc; i++) {
-        bool has_value = i + 1 < argc;
-        if (strcmp(argv[i], "--check") == 0) {
-            checks = true;
-        } else if (strcmp(argv[i], "--rounds") == 0 && has_value) {
-            rounds = atoi(argv[++i]);
-        } else if (strcmp(argv[i], "--ops") == 0 && has_value) {
-            n_ops = strtoul(argv[++i], NULL, 10);
-        } else if (strcmp(argv[i], "--json") == 0 && has_value) {
-            json = fopen(argv[++i], "w");
-            if (json == NULL) die(strerror(errno), argv[i]);
-            fputc('[', json);
-        } else {
-            die(argv[i], "no such option, or its value is missing");
-        }
-    }
-    if (rounds < 1 || rounds > MAX_ROUNDS || n_ops == 0) die("--rounds, --ops", "out of range");
-
-    double ratios[N_SUBJECTS][MAX_ROUNDS];
+    const char *too_slow = NULL;
+    rounds_begin(&bench, "trace_time", 1u << 20, argc, argv);
     open_traces();
-    for (int round = 0; round < rounds; round++) {
+    for (int round = 0; round < bench.rounds; round++)
         for (subject_t s = MALLOC; s < N_SUBJECTS; s++) ns[s][round] = measure(s);
-        /* What disturbs a round disturbs all of it. */
-        for (subject_t s = MALLOC; s < N_SUBJECTS; s++)
-            ratios[s][round] = ns[s][round] / ns[MALLOC][round];
-    }
     for (subject_t s = MALLOC; s < N_SUBJECTS; s++) {
-        double ratio = median(ratios[s], rounds), time = median(ns[s], rounds);
+        double time = rounds_median(ns[s], bench.rounds);
+        double ratio = rounds_ratio(ns[s], ns[MALLOC], bench.rounds);
         printf("  %-24s %7.2f ns  %.2f units\n", names[s], time, ratio);
-        if (s == COARSE) good = ratio <= MOST;
-        if (json == NULL) continue;
-        fprintf(
-            json,
-            "%s\n  {\"bench\": \"trace_time\", \"subject\": \"%s\", \"workload\": \"one thread\", "
-            "\"median\": %.6g, \"ratio_to\": \"%s\", \"ratio\": %.6g}",
-            separator, names[s], time, names[MALLOC], ratio);
-        separator = ",";
+        rounds_report(&bench, names[s], "one thread", time, names[MALLOC], ratio);
+        if (s == COARSE && ratio > MOST) too_slow = "an event needs more than 1.5 units";
     }
-    if (json != NULL) {
-        fputs("\n]\n", json);
-        if (fclose(json) != 0) die(strerror(errno), "JSON");
-    }
-    if (checks && !good) die("too slow", "an event needs more than 1.5 units");
-    return 0;
+    return rounds_end(&bench, too_slow);
 }
