@@ -21,7 +21,9 @@ ea_status_t ea_profile_attach(ea_profile_t *profile, ea_allocator_t *allocator)
     if (profile->eai_hook.function) return EA_ERR_BUSY;
     eai_profile_forget_blocks(profile); /* nobody told of what happened to them since */
     profile->eai_hook = (ea_alloc_hook_t){.function = record, .context = profile};
-    return ea_allocator_add_hook(allocator, &profile->eai_hook);
+    ea_status_t status = ea_allocator_add_hook(allocator, &profile->eai_hook);
+    if (status != EA_OK) profile->eai_hook.function = NULL;
+    return status;
 }
 
 ea_status_t ea_profile_detach(ea_profile_t *profile, ea_allocator_t *allocator)

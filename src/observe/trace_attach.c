@@ -19,7 +19,9 @@ ea_status_t ea_trace_attach(ea_trace_t *trace, ea_allocator_t *allocator)
     if (!trace || !allocator) return EA_ERR_INVALID;
     if (trace->eai_hook.function) return EA_ERR_BUSY;
     trace->eai_hook = (ea_alloc_hook_t){.function = record, .context = trace};
-    return ea_allocator_add_hook(allocator, &trace->eai_hook);
+    ea_status_t status = ea_allocator_add_hook(allocator, &trace->eai_hook);
+    if (status != EA_OK) trace->eai_hook.function = NULL;
+    return status;
 }
 
 ea_status_t ea_trace_detach(ea_trace_t *trace, ea_allocator_t *allocator)

@@ -14,6 +14,7 @@
 #include "ealloc/owner.h"
 #include "memory/allocator_internal.h"
 
+#include "allocator_interrupted.h"
 #include "tap.h"
 
 #define REGION_BYTES 2600u
@@ -21,8 +22,7 @@
 #define MAX_STEPS 20000u
 #define BIG 50u
 
-/* A letter an operation. a: allocate; f: free the oldest block it holds; i: the same by
- * ea_free_isr(); d: free the task's own block, never with a: that might get the block anew. */
+/* What the interrupt does: see run_letters(). */
 static const char *const programs[] = {"a", "f", "i", "af", "fa", "ia", "ii", "d", "di", "fd"};
 #define N_PROGRAMS (sizeof programs / sizeof programs[0])
 
@@ -39,24 +39,15 @@ typedef enum {
     N_DEEDS
 } deed_t;
 
-typedef struct {
-    unsigned char *bytes;
-    unsigned size;
-} held_t;
-
 bool preempt_monitor, preempt_masked;
 uintptr_t preempt_keep_bits = UINTPTR_MAX;
 
-static ea_allocator_t a;
 static ea_accounts_t book;
 static ea_account_t nodes[3], *owner, *heir;
 static _Alignas(16) unsigned char memory[REGION_BYTES], guest[GUEST_BYTES];
-static const char *program, *wrong;
-static unsigned steps, interrupt_at, n_held, n_freed;
+static const char *program;
+static unsigned steps, interrupt_at;
 static bool is_isr, is_at_rest = true;
-static held_t held[12];
-static unsigned char *tasks_block;
-static size_t all_bytes;
 static int locks[2];
 
 bool preempt_in_isr(void)
@@ -66,46 +57,13 @@ bool preempt_in_isr(void)
 
 /* --- what interrupts -------------------------------------------------------------------------- */
 
-static void hold(void *block, unsigned size)
-{
-    if (block == NULL || n_held == sizeof held / sizeof held[0]) return;
-    for (unsigned i = 0; i < n_held; i++)
-        if (held[i].bytes == block) wrong = "a block handed out twice";
-    memset(block, (int)size, size);
-    held[n_held++] = (held_t){block, size};
-}
-
-static void drop(bool aside)
-{
-    if (n_held == 0) return;
-    held_t h = held[0];
-    for (unsigned i = 0; i < h.size; i++)
-        if (h.bytes[i] != (unsigned char)h.size) wrong = "a block with somebody else's bytes";
-    n_held--;
-    for (unsigned i = 0; i < n_held; i++) held[i] = held[i + 1];
-    if ((aside ? ea_free_isr(&a, h.bytes) : ea_free(&a, h.bytes)) != EA_OK)
-        wrong = "a live block refused";
-}
-
-static void free_tasks_block(bool aside)
-{
-    ea_status_t status = aside ? ea_free_isr(&a, tasks_block) : ea_free(&a, tasks_block);
-    if (status == EA_OK) n_freed++;
-    if (status != EA_OK && status != EA_ERR_DOUBLE_FREE) wrong = "neither freed nor refused";
-}
-
 static void interrupt(void)
 {
     is_isr = is_at_rest = true; /* what interrupts is not interrupted */
-    bool monitor = preempt_masked;
-    for (const char *op = program; *op != 0; op++) {
-        if (*op == 'a') hold(ea_malloc(&a, 24), 24);
-        if (*op == 'f') drop(false);
-        if (*op == 'i') drop(true);
-        if (*op == 'd') free_tasks_block(false);
-    }
+    bool masked = preempt_masked;
+    run_letters(program);
     preempt_monitor = false;
-    preempt_masked = monitor;
+    preempt_masked = masked;
     is_isr = is_at_rest = false;
 }
 
@@ -140,22 +98,6 @@ static const ea_lock_ops_t lock_ops = {take_lock, try_lock, drop_lock};
 
 /* --- the task --------------------------------------------------------------------------------- */
 
-static void sweep(void)
-{
-    ea_allocator_cursor_t cursor = {0};
-    ea_status_t status;
-    do status = ea_allocator_sweep(&a, &cursor, 5);
-    while (status == EA_ERR_AGAIN);
-    if (status != EA_OK) wrong = "a sweep reports what is no damage";
-}
-
-static size_t free_bytes(void)
-{
-    ea_allocator_stats_t stats;
-    ea_allocator_stats(&a, &stats);
-    return stats.free_bytes;
-}
-
 static void begin(deed_t deed)
 {
     const ea_region_options_t o = {.lock = &locks[1]};
@@ -176,10 +118,7 @@ static void begin(deed_t deed)
     hold(ea_malloc(&a, 40), 40);
     if (tasks_block == NULL || n_held != 4) wrong = "no block";
     if (wrong == NULL) memset(tasks_block, 0x5A, BIG);
-    if (deed == DO_POLL) { /* there is something to merge */
-        void *one = ea_malloc(&a, 20), *two = ea_malloc(&a, 60);
-        if (ea_free_isr(&a, one) != EA_OK || ea_free_isr(&a, two) != EA_OK) wrong = "free_isr";
-    }
+    if (deed == DO_POLL) put_two_aside();
 }
 
 static void check_contents(const unsigned char *block)
@@ -190,15 +129,7 @@ static void check_contents(const unsigned char *block)
 
 static void verify(void)
 {
-    while (n_held > 0) drop(false);
-    (void)ea_allocator_poll(&a, 100);
-    sweep();
-    ea_guard_report_t damage;
-    ea_allocator_last_damage(&a, &damage);
-    if (wrong == NULL && damage.kind != EA_GUARD_NONE && damage.kind != EA_GUARD_DOUBLE_FREE)
-        wrong = "damage was reported";
-    if (wrong == NULL && free_bytes() != all_bytes) wrong = "memory lost";
-    if (wrong == NULL && ea_allocator_deinit(&a, NULL) != EA_OK) wrong = "a block lost";
+    verify_end();
     ea_account_stats_t all;
     ea_account_stats(ea_accounts_root(&book), &all);
     if (wrong == NULL && all.used != 0) wrong = "an owner pays for what it has not";
@@ -220,7 +151,7 @@ static bool run_once(deed_t deed)
     case DO_FREE_ASIDE: free_tasks_block(true); break;
     case DO_REALLOC: result = ea_realloc(&a, tasks_block, 90); break;
     case DO_POLL: (void)ea_allocator_poll(&a, 10); break;
-    case DO_SWEEP: sweep(); break;
+    case DO_SWEEP: sweep(5); break;
     case DO_TRANSFER: (void)!ea_transfer(&a, tasks_block, heir); break;
     default:
         if (ea_allocator_add_region(&a, guest, sizeof guest, NULL) != EA_OK)

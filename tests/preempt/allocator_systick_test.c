@@ -8,10 +8,8 @@
  *
  * BROKEN: with accesses that do not exclude each other; the test passes if that is found out.
  */
-#include <string.h>
-
+#include "allocator_interrupted.h"
 #include "board.h"
-#include "ealloc/allocator.h"
 #include "tap.h"
 
 #define SYSTICK_CONTROL (*(volatile uint32_t *)0xE000E010u)
@@ -25,63 +23,15 @@
 #define STEP_TICKS 4u        /* an instruction takes more */
 #define SWEEP_STEP_TICKS 13u /* a sweep is long: at every few instructions */
 
-/* What the handler does: a letter an operation. a: allocate; f: free the oldest block it holds; i:
- * the same by ea_free_isr(); d: free the task's own block. */
+/* What the handler does: see run_letters(). */
 static const char *const programs[] = {"f", "i", "af", "fa", "d", "di"};
 #define N_PROGRAMS (sizeof programs / sizeof programs[0])
 
 typedef enum { DO_MALLOC, DO_FREE, DO_REALLOC, DO_POLL, DO_SWEEP, N_DEEDS } deed_t;
 
-typedef struct {
-    unsigned char *bytes;
-    unsigned size;
-} held_t;
-
-static ea_allocator_t a;
 static _Alignas(8) unsigned char memory[REGION_BYTES];
 static const char *program;
 static volatile bool inside, was_inside, has_fired;
-static held_t held[8];
-static unsigned n_held;
-static unsigned char *tasks_block;
-static unsigned n_freed; /* how often the task's own block was freed */
-static const char *wrong;
-static size_t all_bytes;
-
-static void hold(void *block, unsigned size)
-{
-    if (block == NULL || n_held == 8) return;
-    for (unsigned i = 0; i < n_held; i++)
-        if (held[i].bytes == block) wrong = "a block handed out twice";
-    memset(block, (int)size, size);
-    held[n_held++] = (held_t){block, size};
-}
-
-static bool is_whole(const held_t *h, unsigned n_bytes)
-{
-    for (unsigned i = 0; i < n_bytes; i++)
-        if (h->bytes[i] != (unsigned char)h->size) return false;
-    return true;
-}
-
-static void drop(bool aside)
-{
-    if (n_held == 0) return;
-    if (!is_whole(&held[0], held[0].size)) wrong = "a block of somebody else's bytes";
-    void *block = held[0].bytes;
-    n_held--;
-    for (unsigned i = 0; i < n_held; i++) held[i] = held[i + 1];
-    if ((aside ? ea_free_isr(&a, block) : ea_free(&a, block)) != EA_OK)
-        wrong = "a live block refused";
-}
-
-static void free_tasks_block(void)
-{
-    if (tasks_block == NULL) return;
-    ea_status_t status = ea_free(&a, tasks_block);
-    if (status == EA_OK) n_freed++;
-    if (status != EA_OK && status != EA_ERR_DOUBLE_FREE) wrong = "neither freed nor refused";
-}
 
 static void on_tick(void)
 {
@@ -89,28 +39,7 @@ static void on_tick(void)
     if (has_fired) return; /* it was due again before it was stopped */
     was_inside = inside;
     has_fired = true;
-    for (const char *op = program; *op != 0; op++) {
-        if (*op == 'a') hold(ea_malloc(&a, 24), 24);
-        if (*op == 'f') drop(false);
-        if (*op == 'i') drop(true);
-        if (*op == 'd') free_tasks_block();
-    }
-}
-
-static void sweep(void)
-{
-    ea_allocator_cursor_t cursor = {0};
-    ea_status_t status;
-    do status = ea_allocator_sweep(&a, &cursor, 100);
-    while (status == EA_ERR_AGAIN);
-    if (status != EA_OK) wrong = "a sweep reports what is no damage";
-}
-
-static size_t free_bytes(void)
-{
-    ea_allocator_stats_t stats;
-    ea_allocator_stats(&a, &stats);
-    return stats.free_bytes;
+    run_letters(program);
 }
 
 static void begin(deed_t deed)
@@ -126,24 +55,7 @@ static void begin(deed_t deed)
     hold(ea_malloc(&a, 40), 40);
     if (tasks_block == NULL) wrong = "no block";
     memset(tasks_block, 0x5A, 50);
-    if (deed == DO_POLL) { /* there is something to merge */
-        void *one = ea_malloc(&a, 20), *two = ea_malloc(&a, 60);
-        if (ea_free_isr(&a, one) != EA_OK || ea_free_isr(&a, two) != EA_OK) wrong = "free_isr";
-    }
-}
-
-static void verify(void)
-{
-    while (n_held > 0) drop(false);
-    (void)ea_allocator_poll(&a, 100);
-    sweep();
-    ea_guard_report_t damage;
-    ea_allocator_last_damage(&a, &damage);
-    if (wrong == NULL && damage.kind != EA_GUARD_NONE && damage.kind != EA_GUARD_DOUBLE_FREE)
-        wrong = "damage was reported";
-    if (wrong == NULL && free_bytes() != all_bytes) wrong = "memory lost";
-    size_t n_live = 0;
-    if (ea_allocator_deinit(&a, &n_live) != EA_OK && wrong == NULL) wrong = "a block lost";
+    if (deed == DO_POLL) put_two_aside();
 }
 
 static void run_once(deed_t deed, uint32_t ticks)
@@ -158,10 +70,10 @@ static void run_once(deed_t deed, uint32_t ticks)
     SYSTICK_CONTROL = WITH_INTERRUPT;
     switch (deed) {
     case DO_MALLOC: result = ea_malloc(&a, 26); break;
-    case DO_FREE: free_tasks_block(); break;
+    case DO_FREE: free_tasks_block(false); break;
     case DO_REALLOC: result = ea_realloc(&a, tasks_block, 90); break;
     case DO_POLL: (void)ea_allocator_poll(&a, 10); break;
-    default: sweep(); break;
+    default: sweep(100); break;
     }
     inside = false;
     while (!has_fired) continue;
@@ -172,9 +84,9 @@ static void run_once(deed_t deed, uint32_t ticks)
     }
     if (deed == DO_MALLOC) hold(result, 26);
     if (n_freed > 1) wrong = "freed twice";
-    if (n_freed == 0) free_tasks_block();
+    if (n_freed == 0) free_tasks_block(false);
     if (n_freed != 1) wrong = "not freed";
-    verify();
+    verify_end();
 }
 
 static unsigned n_runs, n_inside, n_wrong;
@@ -261,7 +173,7 @@ TEST(allocator_request_that_waits_gets_what_an_interrupt_frees, 0)
     for (unsigned i = 0; i < 2; i++) {
         begin(DO_MALLOC);
         while (n_held > 0) drop(false);
-        free_tasks_block();
+        free_tasks_block(false);
         puts_aside = i == 1;
         blocker = ea_malloc(&a, 700);
         EXPECT(blocker != NULL);
@@ -270,7 +182,7 @@ TEST(allocator_request_that_waits_gets_what_an_interrupt_frees, 0)
         board_tick_stop();
         EXPECT(got != NULL);
         EXPECT_EQ(ea_free(&a, got), EA_OK);
-        verify();
+        verify_end();
         if (wrong != NULL) tap_fail(__FILE__, __LINE__, wrong, 1, 0);
     }
 }
