@@ -14,6 +14,7 @@
 #include "listing.h"
 #include "printable.h"
 #include "sane.h"
+#include "usage.h"
 
 typedef struct {
     const char *file;
@@ -30,16 +31,8 @@ static const struct argp_option option_table[] = {
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     options_t *options = state->input;
-    char *end;
     switch (key) {
-    case 's': {
-        errno = 0;
-        unsigned long n = strtoul(argument, &end, 10);
-        if (*argument < '0' || *argument > '9' || *end != '\0' || errno != 0 || n > UINT32_MAX)
-            argp_error(state, "--sites takes a number, not '%s'", printable(argument));
-        options->n_sites = (uint32_t)n;
-        return 0;
-    }
+    case 's': options->n_sites = usage_count(state, "sites", argument); return 0;
     case 'j': options->json = true; return 0;
     case ARGP_KEY_ARG:
         if (options->file != NULL) argp_error(state, "one recording at a time");

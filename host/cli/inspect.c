@@ -17,6 +17,7 @@
 #include "inspect.h"
 #include "printable.h"
 #include "sane.h"
+#include "usage.h"
 
 enum { MAX_DUMP_BYTES = 1 << 30 };
 
@@ -37,16 +38,8 @@ static const struct argp_option option_table[] = {
 static error_t parse_option(int key, char *argument, struct argp_state *state)
 {
     options_t *options = state->input;
-    char *end;
     switch (key) {
-    case 't': {
-        errno = 0;
-        unsigned long n = strtoul(argument, &end, 10);
-        if (*argument < '0' || *argument > '9' || *end != '\0' || errno != 0 || n > UINT32_MAX)
-            argp_error(state, "--top takes a number, not '%s'", printable(argument));
-        options->n_rows = (uint32_t)n;
-        return 0;
-    }
+    case 't': options->n_rows = usage_count(state, "top", argument); return 0;
     case 'j': options->json = true; return 0;
     case 'd': options->diff = true; return 0;
     case ARGP_KEY_ARG:

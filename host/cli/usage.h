@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Values of options that several commands take.
+ */
+#ifndef EALLOC_USAGE_H
+#define EALLOC_USAGE_H
+
+#include <argp.h>
+#include <stdint.h>
+
+/* The number that follows --option; anything else is wrong usage: one line, and the process
+ * ends. */
+uint32_t usage_count(struct argp_state *state, const char *option, const char *argument);
+
+#endif
