@@ -8,6 +8,7 @@
 include_guard(GLOBAL)
 get_filename_component(EALLOC_ROOT ${CMAKE_CURRENT_LIST_DIR}/.. ABSOLUTE)
 include(${EALLOC_ROOT}/boards/boards.cmake)
+include(${EALLOC_ROOT}/cmake/EallocByComponent.cmake)
 
 add_library(tap STATIC ${EALLOC_ROOT}/tests/harness/tap.c)
 target_include_directories(tap PUBLIC ${EALLOC_ROOT}/tests/harness)

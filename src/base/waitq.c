@@ -93,8 +93,8 @@ ea_waiter_t *ea_waitq_first_locked(const ea_waitq_t *queue)
 }
 
 /* Take waiter, of that slot, out of queue and its table. is_first: it is known to be the first. */
-EA_INLINE void leave(ea_waitq_t *queue, eai_waitq_table_t *table, uint32_t slot,
-                     ea_waiter_t *waiter, bool is_first)
+EA_INLINE void leave_line(ea_waitq_t *queue, eai_waitq_table_t *table, uint32_t slot,
+                          ea_waiter_t *waiter, bool is_first)
 {
     ea_waiter_t *next = waiter->eai_next, *prev = waiter->eai_prev;
 
@@ -116,7 +116,7 @@ static void end_wait(ea_waiter_t *waiter, ea_status_t status)
 {
     ea_waitq_t *queue = waiter->eai_queue;
     waiter->eai_status = status;
-    leave(queue, queue->eai_table, waiter->eai_slot, waiter, false);
+    leave_line(queue, queue->eai_table, waiter->eai_slot, waiter, false);
 }
 
 /* Entered last, it stands before the first: the circle need only begin with it. */
@@ -133,7 +133,7 @@ void ea_waitq_move_locked(ea_waitq_t *queue, ea_waiter_t *waiter, uint32_t prior
     ea_waitq_t *from = waiter->eai_queue;
     eai_waitq_table_t *table = from->eai_table;
 
-    leave(from, table, waiter->eai_slot, waiter, false);
+    leave_line(from, table, waiter->eai_slot, waiter, false);
     if (from->eai_table == &waiter->eai_table) {
         ea_waiter_t *heir = table->eai_first[eai_bits_first(table->eai_levels)];
         heir->eai_table = *table;
@@ -162,7 +162,7 @@ bool ea_waitq_hand_first(ea_waitq_t *queue, void *result)
     ea_waiter_t *waiter = table->eai_first[slot];
     waiter->result = result;
     waiter->eai_status = EA_OK;
-    leave(queue, table, slot, waiter, true);
+    leave_line(queue, table, slot, waiter, true);
     ea_port_wake(&waiter->eai_port);
     ea_port_irq_restore(irq);
     return true;

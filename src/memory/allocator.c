@@ -177,7 +177,7 @@ EA_INLINE bool is_kept(const slot_t *slot, const eai_want_t *want)
 }
 
 /* Take a block out of one region. */
-static void *take_from(alloc_t *a, uint8_t index, eai_want_t *want)
+static void *take_from_region(alloc_t *a, uint8_t index, eai_want_t *want)
 {
     slot_t *slot = &a->eai_slots[index];
     void *payload = NULL;
@@ -200,7 +200,7 @@ static void *take_preferred(alloc_t *a, eai_want_t *want, uint8_t policy, bool c
         if (!suits(slot, want)) continue;
         if (!closest) {
             if (EAI_PEEK(&slot->eai_policy) != policy) continue;
-            void *payload = take_from(a, i, want);
+            void *payload = take_from_region(a, i, want);
             if (payload) return payload;
             continue;
         }
@@ -212,7 +212,7 @@ static void *take_preferred(alloc_t *a, eai_want_t *want, uint8_t policy, bool c
             best = i;
         }
     }
-    return best == EAI_NO_PLACE ? NULL : take_from(a, best, want);
+    return best == EAI_NO_PLACE ? NULL : take_from_region(a, best, want);
 }
 
 static EA_NOINLINE void *take_by_policy(alloc_t *a, eai_want_t *want)
@@ -234,7 +234,7 @@ static void *take(alloc_t *a, eai_want_t *want)
     }
     uint8_t n = EAI_PEEK(&a->eai_n_regions);
     for (uint8_t k = 0; k < n; k++) { /* bound: EA_CFG_ALLOC_REGIONS */
-        void *payload = take_from(a, EAI_PEEK(&a->eai_order[k]), want);
+        void *payload = take_from_region(a, EAI_PEEK(&a->eai_order[k]), want);
         if (EA_LIKELY(payload != NULL)) return payload;
     }
     return NULL;
@@ -464,7 +464,7 @@ EA_INLINE void *take_quickly(alloc_t *a, size_t size_bytes, const void *caller)
             (void)ea_account_return(owner, likely - gross);
         } else if (ea_account_charge(owner, gross - likely, NULL) != EA_OK) {
             (void)eai_guard_mark(&a->eai_guard, eai_guard_front_tag(payload), payload);
-            (void)eai_release(a, first, payload - EAI_FRONT_BYTES, false);
+            (void)eai_give_back(a, first, payload - EAI_FRONT_BYTES, false);
             (void)ea_account_return(owner, likely);
             payload = NULL;
         }

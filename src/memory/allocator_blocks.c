@@ -157,7 +157,8 @@ static bool let_go(alloc_t *a, bool only_over)
     if (!payload) return false;
     void *raw = (char *)payload - EAI_FRONT_BYTES;
     uint8_t place = eai_home_of(a, raw);
-    ea_status_t status = place == EAI_NO_PLACE ? EA_ERR_CORRUPT : eai_release(a, place, raw, false);
+    ea_status_t status =
+        place == EAI_NO_PLACE ? EA_ERR_CORRUPT : eai_give_back(a, place, raw, false);
     if (status != EA_OK) {
         ea_guard_report_t report = {.kind = eai_kind_of(status), .block = payload};
         (void)eai_damaged(a, false, &report, status, NULL);

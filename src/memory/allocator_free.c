@@ -16,7 +16,7 @@
 
 /* --- giving back ------------------------------------------------------------------------------ */
 
-ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr)
+ea_status_t eai_give_back(alloc_t *a, uint8_t place, void *raw, bool isr)
 {
 #if EA_CFG_ALLOC_POOLS
     if (eai_is_pool(place)) return ea_poolset_free(a->eai_pools, raw);
@@ -145,7 +145,7 @@ ea_status_t eai_settle(alloc_t *a, uint8_t place, void *raw, bool is_poisoned)
         if (eai_detain(a, (char *)raw + EAI_FRONT_BYTES, usable)) return EA_OK;
     }
 #endif
-    return eai_release(a, place, raw, false);
+    return eai_give_back(a, place, raw, false);
 }
 
 /* --- finding ---------------------------------------------------------------------------------- */
@@ -320,7 +320,7 @@ ea_status_t eai_give_up(alloc_t *a, const eai_block_t *block, bool isr)
     if (block->is_free) return EA_OK;
 #if EA_CFG_ALLOC_ISR
     if (EA_UNLIKELY(isr) && !eai_is_pool(block->place)) {
-        ea_status_t status = block->aside ? EA_ERR_BUSY : eai_release(a, block->place, raw, true);
+        ea_status_t status = block->aside ? EA_ERR_BUSY : eai_give_back(a, block->place, raw, true);
         if (status != EA_ERR_BUSY) return status;
 #if !EAI_TAGGED
         if (is_deferred(a, raw)) return EA_ERR_DOUBLE_FREE;
@@ -332,7 +332,7 @@ ea_status_t eai_give_up(alloc_t *a, const eai_block_t *block, bool isr)
 #if EAI_TAGGED
     if (block->poisons) eai_guard_poison(block->payload, block->usable_bytes);
 #endif
-    if (eai_is_pool(block->place)) return eai_release(a, block->place, raw, isr);
+    if (eai_is_pool(block->place)) return eai_give_back(a, block->place, raw, isr);
     return eai_settle(a, block->place, raw, block->poisons);
 }
 

@@ -374,7 +374,7 @@ ea_status_t eai_look(const alloc_t *a, const void *ptr, eai_block_t *block);
 ea_status_t eai_discard(alloc_t *a, eai_block_t *block, bool isr, const void *caller);
 /* Return a raw block to its region or pool; only that. EA_ERR_BUSY: an interrupt found the region
  * locked. */
-ea_status_t eai_release(alloc_t *a, uint8_t place, void *raw, bool isr);
+ea_status_t eai_give_back(alloc_t *a, uint8_t place, void *raw, bool isr);
 /* A claimed block goes where it belongs: to its pool or region, aside, or into quarantine. */
 ea_status_t eai_give_up(alloc_t *a, const eai_block_t *block, bool isr);
 /* The same for a block of a region, by way of the quarantine if it is poisoned. Task only. */

@@ -21,7 +21,7 @@ typedef struct {
 } resize_t;
 
 #if EAI_ALLOC_OWNERS
-static ea_account_t *owner_of(const alloc_t *a, const resize_t *r)
+static ea_account_t *owner_of_resized(const alloc_t *a, const resize_t *r)
 {
     return r->label.owner && a->eai_accounts ? ea_account_by_id(a->eai_accounts, r->label.owner)
                                              : NULL;
@@ -30,7 +30,7 @@ static ea_account_t *owner_of(const alloc_t *a, const resize_t *r)
 /* The owner pays for what a block of so many bytes costs, instead of for so many. */
 static bool repay(const alloc_t *a, const resize_t *r, size_t had, size_t has)
 {
-    ea_account_t *owner = owner_of(a, r);
+    ea_account_t *owner = owner_of_resized(a, r);
     if (!owner || had == has) return true;
     if (has < had) return ea_account_return(owner, had - has) == EA_OK;
     return ea_account_charge(owner, has - had, NULL) == EA_OK;
@@ -123,7 +123,7 @@ static void *move_elsewhere(alloc_t *a, eai_block_t *block, const resize_t *r)
     }
     if (!eai_want(a, &want, r->size_bytes, &request, r->caller)) return NULL;
 #if EAI_ALLOC_OWNERS
-    want.owner = owner_of(a, r); /* nobody's stays nobody's */
+    want.owner = owner_of_resized(a, r); /* nobody's stays nobody's */
 #endif
     void *payload = eai_try(a, &want);
     if (!payload) payload = eai_rescue(a, &want);

@@ -77,7 +77,7 @@ EA_INLINE bool is_still_first(const ea_waitq_t *line, const turn_t *turn)
 #define IS_SHORT(want) ((want)->limiter != NULL)
 
 /* To the end of the budget line, or of its level in the memory line. In a masked section. */
-static void move(alloc_t *a, waiting_t *w, bool to_budget)
+static void move_line(alloc_t *a, waiting_t *w, bool to_budget)
 {
     a->eai_n_short += (uint32_t)to_budget - (uint32_t)w->is_short;
     w->is_short = to_budget;
@@ -95,7 +95,7 @@ static void serve_budget(alloc_t *a)
     for (; n > 0 && begin_turn(&a->eai_short, &turn); n--) { /* bound: tasks that wait */
         bool pays = eai_could_pay(&turn.want);
         irq = ea_port_irq_mask();
-        if (is_still_first(&a->eai_short, &turn)) move(a, turn.waiting, !pays);
+        if (is_still_first(&a->eai_short, &turn)) move_line(a, turn.waiting, !pays);
         ea_port_irq_restore(irq);
     }
 }
@@ -106,7 +106,7 @@ static void step_aside(alloc_t *a, const turn_t *turn)
     ea_port_irq_t irq = ea_port_irq_mask();
     if (is_still_first(&a->eai_waiting, turn)) {
         turn->waiting->want->short_bytes = turn->want.short_bytes;
-        move(a, turn->waiting, true);
+        move_line(a, turn->waiting, true);
     }
     ea_port_irq_restore(irq);
 }

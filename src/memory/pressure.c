@@ -188,7 +188,7 @@ static uint32_t power_of(uint32_t n)
 }
 
 /* average, after share has moved it: what separates them shrinks by power. */
-static uint32_t move(uint32_t average, uint32_t share, uint32_t power)
+static uint32_t move_average(uint32_t average, uint32_t share, uint32_t power)
 {
     return average >= share ? share + times(average - share, power)
                             : share - times(share - average, power);
@@ -201,8 +201,8 @@ static void end_periods(ea_pressure_t *pressure, const uint32_t *first, uint32_t
     for (unsigned w = 0; w < EA_STALL_N_WINDOWS; w++) {
         uint32_t one = power_of(periods_of[w]), all = power_of(n * periods_of[w]);
         for (unsigned kind = 0; kind < EA_STALL_N_KINDS; kind++) {
-            uint32_t average = move(pressure->eai_average[kind][w], first[kind], one);
-            pressure->eai_average[kind][w] = move(average, rest[kind], all);
+            uint32_t average = move_average(pressure->eai_average[kind][w], first[kind], one);
+            pressure->eai_average[kind][w] = move_average(average, rest[kind], all);
         }
     }
 }

@@ -5,18 +5,18 @@
  */
 #include "ealloc/upstream.h"
 
-static void *take(void *context, size_t size_bytes)
+static void *take_from_arena(void *context, size_t size_bytes)
 {
     return ea_arena_alloc(context, size_bytes);
 }
 
-static void give_back(void *context, void *ptr, size_t size_bytes)
+static void give_back_to_arena(void *context, void *ptr, size_t size_bytes)
 {
     (void)ea_arena_free(context, ptr, size_bytes);
 }
 
 ea_upstream_t ea_upstream_arena(ea_arena_t *arena)
 {
-    ea_upstream_t upstream = {take, give_back, arena};
+    ea_upstream_t upstream = {take_from_arena, give_back_to_arena, arena};
     return upstream;
 }

@@ -5,13 +5,13 @@
  */
 #include "ealloc/upstream.h"
 
-static void *take(void *context, size_t size_bytes)
+static void *take_from_pool(void *context, size_t size_bytes)
 {
     ea_pool_t *pool = context;
     return size_bytes <= ea_pool_block_bytes(pool) ? ea_pool_alloc(pool) : NULL;
 }
 
-static void give_back(void *context, void *ptr, size_t size_bytes)
+static void give_back_to_pool(void *context, void *ptr, size_t size_bytes)
 {
     (void)size_bytes;
     (void)ea_pool_free(context, ptr); /* what goes wrong is counted there */
@@ -19,6 +19,6 @@ static void give_back(void *context, void *ptr, size_t size_bytes)
 
 ea_upstream_t ea_upstream_pool(ea_pool_t *pool)
 {
-    ea_upstream_t upstream = {take, give_back, pool};
+    ea_upstream_t upstream = {take_from_pool, give_back_to_pool, pool};
     return upstream;
 }

@@ -9,8 +9,8 @@
 
 #if EA_CFG_ALLOC_HOOK
 
-static void record(void *context, ea_block_event_t what, uint16_t owner, const void *site,
-                   const void *block, size_t size_bytes)
+static void record_in_profile(void *context, ea_block_event_t what, uint16_t owner,
+                              const void *site, const void *block, size_t size_bytes)
 {
     ea_profile_record((ea_profile_t *)context, what, owner, site, block, size_bytes);
 }
@@ -20,7 +20,7 @@ ea_status_t ea_profile_attach(ea_profile_t *profile, ea_allocator_t *allocator)
     if (!profile || !allocator) return EA_ERR_INVALID;
     if (profile->eai_hook.function) return EA_ERR_BUSY;
     eai_profile_forget_blocks(profile); /* nobody told of what happened to them since */
-    profile->eai_hook = (ea_alloc_hook_t){.function = record, .context = profile};
+    profile->eai_hook = (ea_alloc_hook_t){.function = record_in_profile, .context = profile};
     ea_status_t status = ea_allocator_add_hook(allocator, &profile->eai_hook);
     if (status != EA_OK) profile->eai_hook.function = NULL;
     return status;

@@ -8,8 +8,8 @@
 
 #if EA_CFG_ALLOC_HOOK
 
-static void record(void *context, ea_block_event_t what, uint16_t owner, const void *site,
-                   const void *block, size_t size_bytes)
+static void record_in_trace(void *context, ea_block_event_t what, uint16_t owner, const void *site,
+                            const void *block, size_t size_bytes)
 {
     ea_trace_record((ea_trace_t *)context, (ea_trace_kind_t)what, owner, site, block, size_bytes);
 }
@@ -18,7 +18,7 @@ ea_status_t ea_trace_attach(ea_trace_t *trace, ea_allocator_t *allocator)
 {
     if (!trace || !allocator) return EA_ERR_INVALID;
     if (trace->eai_hook.function) return EA_ERR_BUSY;
-    trace->eai_hook = (ea_alloc_hook_t){.function = record, .context = trace};
+    trace->eai_hook = (ea_alloc_hook_t){.function = record_in_trace, .context = trace};
     ea_status_t status = ea_allocator_add_hook(allocator, &trace->eai_hook);
     if (status != EA_OK) trace->eai_hook.function = NULL;
     return status;

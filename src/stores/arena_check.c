@@ -81,8 +81,8 @@ const void *eai_arena_damaged_guard(const ea_arena_t *arena, ea_arena_end_t end,
     return NULL;
 }
 
-#define BROKEN(text, place) return ((ea_arena_fault_t){(text), (place)})
-#define SOUND ((ea_arena_fault_t){NULL, NULL})
+#define ARENA_BROKEN(text, place) return ((ea_arena_fault_t){(text), (place)})
+#define ARENA_SOUND ((ea_arena_fault_t){NULL, NULL})
 
 static bool is_aligned(const ea_arena_t *arena, const void *ptr)
 {
@@ -97,19 +97,19 @@ static ea_arena_fault_t check_ends(const ea_arena_t *arena, const eai_arena_chun
     size_t room = chunk == arena->eai_chunk ? arena->eai_room : chunk->eai_room;
     if (ends.low < start || ends.low > end || room > (size_t)(end - ends.low) ||
         !is_aligned(arena, ends.low) || !is_aligned(arena, ends.high))
-        BROKEN("I3 the ends lie in their chunk, low below high, aligned", chunk);
+        ARENA_BROKEN("I3 the ends lie in their chunk, low below high, aligned", chunk);
     if (ends.floor < start || ends.floor > ends.low)
-        BROKEN("I4 the floor lies in what the low end has taken", chunk);
-    return SOUND;
+        ARENA_BROKEN("I4 the floor lies in what the low end has taken", chunk);
+    return ARENA_SOUND;
 }
 
 static ea_arena_fault_t find_fault(const ea_arena_t *arena)
 {
     if (!eai_arena_is_sealed(arena))
-        BROKEN("I1 the control structure's constants match their seal", arena);
+        ARENA_BROKEN("I1 the control structure's constants match their seal", arena);
     size_t total = 0, used = 0, upstream = 0, n_chunks = 0;
     for (const eai_arena_chunk_t *c = arena->eai_chunk; c; c = c->eai_prev) {
-        if (!eai_arena_chunk_is_sealed(c)) BROKEN("I2 chunk headers match their seals", c);
+        if (!eai_arena_chunk_is_sealed(c)) ARENA_BROKEN("I2 chunk headers match their seals", c);
         ea_arena_fault_t fault = check_ends(arena, c);
         if (fault.invariant) return fault;
         total += eai_arena_capacity(arena, c);
@@ -121,13 +121,13 @@ static ea_arena_fault_t find_fault(const ea_arena_t *arena)
     if (EA_CFG_ARENA_GUARD) {
         for (int end = EA_ARENA_LOW; end <= EA_ARENA_HIGH; end++) {
             const void *where = eai_arena_damaged_guard(arena, (ea_arena_end_t)end, NULL);
-            if (where) BROKEN("I5 guards are whole and in what their end has taken", where);
+            if (where) ARENA_BROKEN("I5 guards are whole and in what their end has taken", where);
         }
     }
     if (total != arena->eai_total || used != arena->eai_used_below ||
         upstream != arena->eai_upstream_bytes || n_chunks != arena->eai_n_chunks)
-        BROKEN("I6 the counters equal what the chunks say", arena);
-    return SOUND;
+        ARENA_BROKEN("I6 the counters equal what the chunks say", arena);
+    return ARENA_SOUND;
 }
 
 ea_status_t ea_arena_check(const ea_arena_t *arena, ea_arena_fault_t *fault)

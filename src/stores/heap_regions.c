@@ -11,7 +11,7 @@
  */
 #include "stores/heap_internal.h"
 
-static char *align_up(const void *address)
+static char *align_begin(const void *address)
 {
     return (char *)(((uintptr_t)address + EAI_MASK) & ~(uintptr_t)EAI_MASK);
 }
@@ -88,7 +88,7 @@ ea_heap_t *ea_heap_init(void *mem, size_t size_bytes, const ea_heap_options_t *o
     }
     if (span == 0) span = size_bytes;
     if (span < size_bytes || size_bytes > UINTPTR_MAX - (uintptr_t)mem) return NULL;
-    ea_heap_t *heap = (ea_heap_t *)(void *)align_up(mem);
+    ea_heap_t *heap = (ea_heap_t *)(void *)align_begin(mem);
     span -= (size_t)((char *)heap - (char *)mem);
     if (span > EAI_MAX_SPAN_BYTES) return NULL;
     uint32_t last_bin = bin_of((uint32_t)span);
@@ -174,7 +174,7 @@ void ea_heap_reset(ea_heap_t *heap)
 /* The region whose memory begins at mem, as the caller knows it, and the one before it. */
 static eai_region_t *find_region(ea_heap_t *heap, const void *mem, eai_region_t **before)
 {
-    const char *start = align_up(mem);
+    const char *start = align_begin(mem);
     *before = NULL;
     if (start == base_of(heap)) return &heap->region;
     for (eai_region_t *r = &heap->region; r; *before = r, r = region_next(heap, r))
@@ -197,8 +197,8 @@ static bool exceeds_span(const ea_heap_t *heap, const void *mem, size_t size_byt
 ea_status_t ea_heap_add_region(ea_heap_t *heap, void *mem, size_t size_bytes)
 {
     if (!mem || size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_INVALID;
-    char *start = align_up(mem), *end = align_end(mem, size_bytes);
-    char *first = align_up(start + sizeof(eai_region_t) + EA_HEAP_OVERHEAD_BYTES);
+    char *start = align_begin(mem), *end = align_end(mem, size_bytes);
+    char *first = align_begin(start + sizeof(eai_region_t) + EA_HEAP_OVERHEAD_BYTES);
     if (end < first || (size_t)(end - first) < EAI_MIN_BLOCK) return EA_ERR_INVALID;
     if (start < base_of(heap) || exceeds_span(heap, mem, size_bytes)) return EA_ERR_RANGE;
     eai_region_t *before = &heap->region;

@@ -83,7 +83,7 @@ static uint32_t aligned_gap(const char *payload, uint32_t alignment, size_t offs
 }
 
 /* Refuse a request that has been looked at here, so that it is counted as alloc would. */
-static void *refuse(ea_heap_t *heap, size_t size_bytes)
+static void *refuse_resize(ea_heap_t *heap, size_t size_bytes)
 {
     (void)heap, (void)size_bytes;
 #if EA_CFG_HEAP_STATS
@@ -96,13 +96,13 @@ static void *refuse(ea_heap_t *heap, size_t size_bytes)
 void *ea_heap_alloc_high(ea_heap_t *heap, size_t size_bytes)
 {
     uint32_t size = eai_heap_size_for(heap, size_bytes);
-    if (!eai_heap_can_serve(heap, size)) return refuse(heap, size_bytes);
+    if (!eai_heap_can_serve(heap, size)) return refuse_resize(heap, size_bytes);
     char *block = eai_heap_largest(heap);
 #if EAI_QUICK
     if ((!block || *header(block) < size) && eai_heap_flush_quick(heap))
         block = eai_heap_largest(heap);
 #endif
-    if (!block || *header(block) < size) return refuse(heap, size_bytes);
+    if (!block || *header(block) < size) return refuse_resize(heap, size_bytes);
 #if EA_CFG_CHECK_LEVEL >= 1
     /* Is it what it should be? A plain request finds out, and refuses. */
     if ((*header(block) & EAI_FLAGS) != EAI_FREE) return ea_heap_alloc(heap, size_bytes);
@@ -133,16 +133,16 @@ void *ea_heap_aligned_alloc_at(ea_heap_t *heap, size_t alignment_bytes, size_t o
     if (alignment_bytes <= EA_HEAP_ALIGN && !EAI_TINY_CODE) return ea_heap_alloc(heap, size_bytes);
     uint32_t size = eai_heap_size_for(heap, size_bytes), wide = size, gap;
     if (!eai_heap_can_serve(heap, size) || alignment_bytes > heap->span_bytes)
-        return refuse(heap, size_bytes);
+        return refuse_resize(heap, size_bytes);
     /* A block that just fits may happen to lie well; any block larger by the widest gap will do. */
     char *block;
     for (;;) { /* at most twice */
         block = eai_heap_take(heap, wide);
-        if (!block) return refuse(heap, size_bytes);
+        if (!block) return refuse_resize(heap, size_bytes);
         gap = aligned_gap(block, (uint32_t)alignment_bytes, offset_bytes);
         if (gap <= *header(block) - size) break;
         eai_heap_release(heap, block);
-        if (alignment_bytes > heap->span_bytes - size) return refuse(heap, size_bytes);
+        if (alignment_bytes > heap->span_bytes - size) return refuse_resize(heap, size_bytes);
         wide = size + (uint32_t)alignment_bytes + (EAI_MIN_BLOCK - EA_HEAP_ALIGN);
     }
     if (gap) {
@@ -198,7 +198,7 @@ ea_status_t ea_heap_realloc_begin_at(ea_heap_t *heap, void *ptr, size_t alignmen
     if (status != EA_OK) return status;
     uint32_t size = eai_heap_size_for(heap, size_bytes);
     if (!eai_heap_can_serve(heap, size)) {
-        (void)!refuse(heap, size_bytes);
+        (void)!refuse_resize(heap, size_bytes);
         return EA_ERR_TOO_LARGE;
     }
     uint32_t head = *header(payload), old = size_of(head), above = *header(payload + old);

@@ -144,7 +144,7 @@ void *ea_pool_alloc(pool_t *pool)
 {
     for (;;) {
         uintptr_t head = EAI_LOAD_LINKED(&pool->eai_head); /* pairs with release in free */
-        link_t link = link_of(pool, head);
+        pool_link_t link = link_of(pool, head);
         place_t place = {pool->eai_base, index_of_link(pool, link)};
         unsigned char *block = place.base + ((size_t)link << LINK_SHIFT);
         bool is_fresh = false, taken, sound, is_cut = false;
@@ -168,7 +168,7 @@ void *ea_pool_alloc(pool_t *pool)
             EAI_PAUSE(irq);
             if (EA_UNLIKELY(!taken)) goto lost;
         } else {
-            link_t link_below = eai_pool_read_link(pool, block);
+            pool_link_t link_below = eai_pool_read_link(pool, block);
             if (EA_CFG_ENCODE_LINKS && EA_UNLIKELY(link_below > link_mask(pool))) {
                 /* Damaged: the list ends here, if the block is still ours. */
                 link_below = link_mask(pool);
@@ -198,7 +198,7 @@ ea_status_t ea_pool_free(pool_t *pool, void *ptr)
         unsigned char *base = pool->eai_base, *block = (unsigned char *)ptr;
         uintptr_t distance = (uintptr_t)block - (uintptr_t)base, head;
         uintptr_t local = index_at(pool, distance);
-        link_t link = (link_t)(distance >> LINK_SHIFT);
+        pool_link_t link = (pool_link_t)(distance >> LINK_SHIFT);
         if (EA_UNLIKELY(!is_in_first(pool, distance, local) ||
                         (!EA_CFG_POOL_VALIDATE && ptr == NULL))) {
             if (ptr == NULL) return EA_OK;
@@ -214,10 +214,10 @@ ea_status_t ea_pool_free(pool_t *pool, void *ptr)
         EAI_ENTER(irq);
         bool was_live = mark_free(pool, base, local);
         if (EA_LIKELY(was_live)) {
-            const link_t mask = link_mask(pool);
+            const pool_link_t mask = link_mask(pool);
             do {
                 head = EAI_LOAD(&pool->eai_head, EAI_RELAXED);
-                eai_pool_write_link(pool, block, (link_t)head & mask);
+                eai_pool_write_link(pool, block, (pool_link_t)head & mask);
             } while (!PUSH(&pool->eai_head, head, head_after_push(mask, head, link)));
         }
         EAI_LEAVE(irq);

@@ -111,7 +111,7 @@ ea_status_t ea_pool_check(const pool_t *pool, ea_pool_report_t *report)
     if (fresh > eai_pool_total(pool)) return broken(report, "P3 fresh is within the slabs", pool);
 
     const char *what;
-    link_t link = link_of(pool, pool->eai_head);
+    pool_link_t link = link_of(pool, pool->eai_head);
     for (; !is_end(pool, link); n_free++) {
         uintptr_t index = index_of_link(pool, link);
         if ((what = broken_on_list(pool, index, n_free)) != NULL)

@@ -10,7 +10,7 @@
 #include "base/atomic.h"
 
 typedef ea_pool_t pool_t;
-typedef uint32_t link_t; /* a block's distance from the first slab's base >> LINK_SHIFT */
+typedef uint32_t pool_link_t; /* a block's distance from the first slab's base >> LINK_SHIFT */
 typedef uint32_t index_t;
 
 #define LINK_SHIFT EAI_POOL_LINK_SHIFT
@@ -36,7 +36,7 @@ typedef struct {
 
 #if EAI_ATOMICS == EAI_ATOMICS_CAS
 
-EA_INLINE link_t link_mask(const pool_t *pool)
+EA_INLINE pool_link_t link_mask(const pool_t *pool)
 {
 #if EAI_POOL_LOCAL
     return pool->eai_mask;
@@ -45,47 +45,47 @@ EA_INLINE link_t link_mask(const pool_t *pool)
 #endif
 }
 /* The head after the block it leads to was taken: another tag, the link to what follows. */
-EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t next)
+EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, pool_link_t next)
 {
     return ((head | link_mask(pool)) + 1u) | next;
 }
 /* With the link mask in hand: it would be read anew after each store to a block. */
-EA_INLINE uintptr_t head_after_push(link_t mask, uintptr_t head, link_t link)
+EA_INLINE uintptr_t head_after_push(pool_link_t mask, uintptr_t head, pool_link_t link)
 {
     return (head & ~(uintptr_t)mask) | link;
 }
-EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
+EA_INLINE pool_link_t link_of(const pool_t *pool, uintptr_t head)
 {
-    return (link_t)head & link_mask(pool);
+    return (pool_link_t)head & link_mask(pool);
 }
-EA_INLINE bool is_end(const pool_t *pool, link_t link)
+EA_INLINE bool is_end(const pool_t *pool, pool_link_t link)
 {
     return link == link_mask(pool);
 }
 
 #else
 
-EA_INLINE link_t link_mask(const pool_t *pool)
+EA_INLINE pool_link_t link_mask(const pool_t *pool)
 {
     (void)pool;
     return UINT32_MAX;
 }
-EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, link_t next)
+EA_INLINE uintptr_t head_after_pop(const pool_t *pool, uintptr_t head, pool_link_t next)
 {
     (void)pool, (void)head;
     return next;
 }
-EA_INLINE uintptr_t head_after_push(link_t mask, uintptr_t head, link_t link)
+EA_INLINE uintptr_t head_after_push(pool_link_t mask, uintptr_t head, pool_link_t link)
 {
     (void)mask, (void)head;
     return link;
 }
-EA_INLINE link_t link_of(const pool_t *pool, uintptr_t head)
+EA_INLINE pool_link_t link_of(const pool_t *pool, uintptr_t head)
 {
     (void)pool;
-    return (link_t)head;
+    return (pool_link_t)head;
 }
-EA_INLINE bool is_end(const pool_t *pool, link_t link)
+EA_INLINE bool is_end(const pool_t *pool, pool_link_t link)
 {
     (void)pool;
     return link == UINT32_MAX;
@@ -110,7 +110,7 @@ EA_INLINE bool is_end(const pool_t *pool, link_t link)
 /* The one read that may race: the block may have been handed out since its link was read from the
  * head, and its owner may be writing to it. The value is then void, and the store that would use it
  * fails. */
-RACY link_t eai_pool_read_link(const pool_t *pool, unsigned char *block)
+RACY pool_link_t eai_pool_read_link(const pool_t *pool, unsigned char *block)
 {
     return EAI_LOAD_RACY((eai_pool_link_t *)(void *)block) ^ eai_pool_key(pool);
 }
@@ -125,7 +125,7 @@ RACY unsigned char *eai_pool_read_pointer(const pool_t *pool, unsigned char *blo
 #endif
 
 /* The block is the caller's. */
-EA_INLINE void eai_pool_write_link(const pool_t *pool, unsigned char *block, link_t link)
+EA_INLINE void eai_pool_write_link(const pool_t *pool, unsigned char *block, pool_link_t link)
 {
     EAI_STORE_RACY((eai_pool_link_t *)(void *)block, link ^ eai_pool_key(pool));
 }
@@ -141,12 +141,12 @@ EA_INLINE uintptr_t index_at(const pool_t *pool, uintptr_t distance_bytes)
     return eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
 }
 
-EA_INLINE link_t link_at(const pool_t *pool, index_t index)
+EA_INLINE pool_link_t link_at(const pool_t *pool, index_t index)
 {
     return index * (pool->eai_block_bytes >> LINK_SHIFT);
 }
 
-EA_INLINE uintptr_t index_of_link(const pool_t *pool, link_t link)
+EA_INLINE uintptr_t index_of_link(const pool_t *pool, pool_link_t link)
 {
     return eai_pool_rotate(link, pool->eai_rotate) * pool->eai_inverse;
 }

@@ -192,7 +192,7 @@ typedef struct {
 static uint32_t count_on_list(const pool_t *pool, range_t range, bool *sound)
 {
     uint32_t n = 0, left = pool->eai_fresh;
-    link_t link = link_of(pool, pool->eai_head);
+    pool_link_t link = link_of(pool, pool->eai_head);
     for (; !is_end(pool, link); left--) {
         uintptr_t index = index_of_link(pool, link);
         place_t place = place_of(pool, index);
@@ -288,14 +288,14 @@ ea_status_t ea_pool_add_slab(pool_t *pool, void *mem, size_t size_bytes)
 /* Take the slab's blocks off the list, and move the links of the slabs behind it down. */
 static void renumber_list(pool_t *pool, const eai_pool_slab_t *slab)
 {
-    link_t first = link_at(pool, slab->first), n = link_at(pool, slab->n_blocks);
-    link_t link = link_of(pool, pool->eai_head), end = link_mask(pool), kept = end;
+    pool_link_t first = link_at(pool, slab->first), n = link_at(pool, slab->n_blocks);
+    pool_link_t link = link_of(pool, pool->eai_head), end = link_mask(pool), kept = end;
     unsigned char *before = NULL;
-    link_t new_first = end;
+    pool_link_t new_first = end;
     for (; link != end;) {
         place_t place = place_of(pool, index_of_link(pool, link));
         unsigned char *block = block_at(pool, place);
-        link_t next = eai_pool_read_link(pool, block);
+        pool_link_t next = eai_pool_read_link(pool, block);
         if (link - first >= n) {
             kept = link < first ? link : link - n;
             if (before != NULL) {

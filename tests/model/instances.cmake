@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # Builds the heap in every configuration that instances.h names, as the library heap_test_instances.
 include_guard(GLOBAL)
+include(${CMAKE_CURRENT_LIST_DIR}/../../cmake/EallocByComponent.cmake)
 file(GLOB heap_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/stores/heap*.c)
 add_library(heap_test_instances STATIC EXCLUDE_FROM_ALL
     ${PROJECT_SOURCE_DIR}/src/base/bits.c ${PROJECT_SOURCE_DIR}/src/base/status.c)
@@ -9,6 +10,7 @@ target_include_directories(heap_test_instances
 
 function(heap_test_instance name profile align link_bits level stats)
     add_library(heap_test_${name} OBJECT EXCLUDE_FROM_ALL ${heap_sources})
+    ealloc_compile_by_component(heap_test_${name})
     target_include_directories(heap_test_${name} PRIVATE
         ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
     target_compile_definitions(heap_test_${name} PRIVATE EA_HEAP_INSTANCE=${name}
