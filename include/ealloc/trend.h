@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT
  *
  * Trend (row B4): does the use of something that can run out (the bytes of a heap, an account's
- * handles) grow without end, and when will it reach its capacity? One object for each thing watched,
- * in fixed memory, fed with one sample a period.
+ * handles) grow without end, and when will it reach its capacity? One object for each thing
+ * watched, in fixed memory, fed with one sample a period.
  *
  *     static ea_trend_t trend;
  *     ea_trend_init(&trend, capacity_bytes, 60);
  *     ... once a minute: ea_trend_sample(&trend, used_bytes);
  *     ea_trend_read(&trend, &report);
- *     if (report.status == EA_TREND_LEAK) tell(report.left_low_s, report.left_s, report.left_high_s);
+ *     if (report.status == EA_TREND_LEAK) tell(report.left_low_s, report.left_s,
+ *     report.left_high_s);
  *
  * What is looked for is a floor that rises evenly, over 80 minutes, a day, four days or two weeks,
  * and to where it was not before: so daily and weekly cycles, bursts and a warm-up raise no alarm.
- * A cache that fills evenly looks like a leak until it is full; the alarm then ends by itself. Watch
- * what is allowed to grow with its own limit as the capacity, or not at all.
+ * A cache that fills evenly looks like a leak until it is full; the alarm then ends by itself.
+ * Watch what is allowed to grow with its own limit as the capacity, or not at all.
  *
  * Give it what is live, as an allocator counts it; not the pages of a process.
  *
@@ -44,14 +45,16 @@ typedef enum {
 
 typedef struct {
     ea_trend_status_t status;
-    size_t used;         /* the floor now, as the trend has it; without a trend, of the last hour   */
-    size_t per_hour;     /* growth; 0: none, or less than 1                                        */
-    uint32_t left_s;     /* until the peaks reach the capacity, if it goes on like this            */
-    uint32_t left_low_s; /* in nine of ten cases it is between these two                           */
+    size_t used;     /* the floor now, as the trend has it; without a trend, of the last hour   */
+    size_t per_hour; /* growth; 0: none, or less than 1                                        */
+    uint32_t left_s; /* until the peaks reach the capacity, if it goes on like this            */
+    uint32_t
+        left_low_s; /* in nine of ten cases it is between these two                           */
     uint32_t left_high_s;
-    uint32_t since_s;  /* how long there has been the alarm                                        */
-    uint32_t span_s;   /* over how long the growth was seen                                        */
-    uint32_t n_alarms; /* in all; one that comes back within three days is the same                */
+    uint32_t since_s; /* how long there has been the alarm                                        */
+    uint32_t span_s;  /* over how long the growth was seen                                        */
+    uint32_t
+        n_alarms; /* in all; one that comes back within three days is the same                */
 } ea_trend_report_t;
 
 /* The four scales: length of a window in steps of five minutes, and how many are kept; private. */
@@ -60,30 +63,31 @@ typedef struct {
 #define EAI_TREND_N_BOOTS 8
 
 typedef struct {
-    uint16_t eai_min, eai_max; /* of the window that is not over yet   */
-    uint16_t eai_n_steps;      /* of it, so far                        */
-    uint8_t eai_n;             /* windows there are, at most all       */
-    uint8_t eai_is_alarm;      /* as judged when the last one closed   */
+    uint16_t eai_min, eai_max; /* of the window that is not over yet */
+    uint16_t eai_n_steps;      /* of it, so far                      */
+    uint8_t eai_n;             /* windows there are, at most all     */
+    uint8_t eai_is_alarm;      /* as judged when the last one closed */
 } eai_trend_scale_t;
 
 /* Every field is private. */
 typedef struct {
-    uint32_t eai_seal; /* over what must outlive a reset */
-    uint32_t eai_step_s;
+    uint16_t eai_n_samples; /* of the step that is not over yet             */
+    uint16_t eai_min, eai_max;
+    uint16_t eai_last;           /* sample                                       */
+    uint32_t eai_seal;           /* over all behind it, which a step's end moves */
+    uint16_t eai_samples_a_step; /* 1 to 300                                     */
+    uint16_t eai_step_s;
     size_t eai_capacity;
-    uint16_t eai_divisor; /* capacity >> shift, at most 65535         */
+    uint16_t eai_divisor; /* capacity >> shift, at most 65535 */
     uint8_t eai_shift;
     uint8_t eai_n_boots;
-    uint16_t eai_n_samples;      /* of the step that is not over yet  */
-    uint16_t eai_samples_a_step; /* 1 to 300                          */
-    uint16_t eai_last;           /* sample                            */
-    uint16_t eai_n_alarms;
-    uint32_t eai_age;   /* of the episode of alarms, in steps         */
-    uint32_t eai_quiet; /* steps since its last alarm                 */
+    uint32_t eai_n_alarms;
+    uint32_t eai_age_steps;   /* of the last episode of alarms   */
+    uint32_t eai_quiet_steps; /* since its last alarm            */
     eai_trend_scale_t eai_scales[EAI_TREND_N_SCALES];
-    uint16_t eai_min[EAI_TREND_N_WINDOWS]; /* of each window, scale by scale, the oldest first */
-    uint16_t eai_max[EAI_TREND_N_WINDOWS];
-    uint16_t eai_boots[EAI_TREND_N_BOOTS][3]; /* rises of the floors in each boot, an hour     */
+    uint16_t eai_mins[EAI_TREND_N_WINDOWS]; /* of each window, scale by scale, the oldest first */
+    uint16_t eai_maxs[EAI_TREND_N_WINDOWS];
+    uint16_t eai_boots[EAI_TREND_N_BOOTS][3]; /* what the floor rose by an hour, in each boot */
 } ea_trend_t;
 
 /* Make trend ready: nothing is known of what is watched, which is full at capacity.

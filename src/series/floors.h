@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Does the floor of a row of values rise? The row is cut into four quarters; each quarter's smallest
- * value is its floor, which what comes and goes does not reach. The floor rises if each quarter's is
- * above the one before, and evenly if the least of the three rises is not much less than a third of
- * them all: a step, a warm-up that ends and a wave fail that.
+ * Does the floor of a row of values rise? The row is cut into four quarters; each quarter's
+ * smallest value is its floor, which what comes and goes does not reach. The floor rises if each
+ * quarter's is above the one before, and evenly if the least of the three rises is not much less
+ * than a third of them all: a step, a warm-up that ends and a wave fail that.
  *
  *     value |            .    . :
  *           |   .   : .  :  : __:_  floor 3
