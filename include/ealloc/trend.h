@@ -43,24 +43,23 @@ typedef enum {
 /* A time that is not known, or beyond counting: 136 years. */
 #define EA_TREND_NEVER UINT32_MAX
 
+/* Times in seconds; EA_TREND_NEVER where there is none. */
 typedef struct {
     ea_trend_status_t status;
-    size_t used;     /* the floor now, as the trend has it; without a trend, of the last hour   */
-    size_t per_hour; /* growth; 0: none, or less than 1                                        */
-    uint32_t left_s; /* until the peaks reach the capacity, if it goes on like this            */
-    uint32_t
-        left_low_s; /* in nine of ten cases it is between these two                           */
-    uint32_t left_high_s;
-    uint32_t since_s; /* how long there has been the alarm                                        */
-    uint32_t span_s;  /* over how long the growth was seen                                        */
-    uint32_t
-        n_alarms; /* in all; one that comes back within three days is the same                */
+    size_t used;          /* the floor now, as the trend has it; without one the last sample */
+    size_t per_hour;      /* growth; 0: none, or less than 1                                 */
+    uint32_t left_s;      /* until the peaks reach the capacity, if it goes on like this     */
+    uint32_t left_low_s;  /* in nine of ten cases it is between these two                    */
+    uint32_t left_high_s; /*                                                                 */
+    uint32_t since_s;     /* how long there has been the alarm; 0: there is none             */
+    uint32_t span_s;      /* over how long the growth was seen; 0: there is no alarm         */
+    uint32_t n_alarms;    /* in all; one that comes back within three days is the same       */
 } ea_trend_report_t;
 
 /* The four scales: length of a window in steps of five minutes, and how many are kept; private. */
-#define EAI_TREND_N_SCALES 4
+#define EAI_TREND_N_SCALES 4u
 #define EAI_TREND_N_WINDOWS (16 + 24 + 16 + 14)
-#define EAI_TREND_N_BOOTS 8
+#define EAI_TREND_N_BOOTS 8u
 
 typedef struct {
     uint16_t eai_min, eai_max; /* of the window that is not over yet */
@@ -81,7 +80,8 @@ typedef struct {
     uint16_t eai_divisor; /* capacity >> shift, at most 65535 */
     uint8_t eai_shift;
     uint8_t eai_n_boots;
-    uint32_t eai_n_alarms;
+    uint16_t eai_n_alarms;
+    uint16_t eai_n_rising;    /* steps in which scale 0 rose, running */
     uint32_t eai_age_steps;   /* of the last episode of alarms   */
     uint32_t eai_quiet_steps; /* since its last alarm            */
     eai_trend_scale_t eai_scales[EAI_TREND_N_SCALES];

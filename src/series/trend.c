@@ -11,11 +11,13 @@
  *
  *   1. the floors of the row of minima rise, evenly and by 0.6 % or more of the capacity;
  *   2. the line through them reaches the capacity within the scale's horizon;
- *   3. on the two short scales the last floor is above what use ever was in the days before, as far
- *      as the longer scales remember: or every cycle's morning would be an alarm. While there is
- *      nothing to remember, the line has to reach the capacity soon.
+ *   3. on all scales but the longest the last floor is above what use ever was before, as far as
+ *      the longer ones remember: or every cycle's morning would be an alarm. While there is nothing
+ *      to remember, the line has to reach the capacity soon.
  *
- * An alarm of one scale is an alarm, until that scale is judged again.
+ * An alarm of one scale is an alarm, until that scale is judged again. Scale 0, which rises in
+ * every burst that happens to be even, must do so for a part of the time that is left; its newer
+ * half is judged too, for what is over within two hours.
  *
  * I1  The windows of a scale lie in its part of the two rows, the oldest first; min <= max in each.
  * I2  Behind the seal nothing changes but at the end of a step, and then the seal follows.
@@ -29,17 +31,41 @@
 #include "series/trend_internal.h"
 
 #define VALUE_ALL 65535u
-#define STEPS_A_DAY 288u
+#define HOUR EAI_TREND_STEPS_AN_HOUR
+#define DAY (24u * HOUR)
 #define MIN_GROWTH 400u
-#define EVEN_PERCENT 65u
-#define QUIET_STEPS (3u * STEPS_A_DAY)
+#define QUIET_STEPS (3u * DAY)
 
 const eai_trend_shape_t eai_trend_shapes[EAI_TREND_N_SCALES] = {
-    {16, 0, 1, 8, STEPS_A_DAY / 2},
-    {24, 16, 12, 12, 7 * STEPS_A_DAY},
-    {16, 40, 72, 12, 30 * STEPS_A_DAY},
-    {14, 56, STEPS_A_DAY, 6, 90 * STEPS_A_DAY},
+    {16, 0, 1, 8, 65, 12 * HOUR},
+    {24, 16, HOUR, 12, 65, 7 * DAY},
+    {16, 40, 6 * HOUR, 12, 60, 60 * DAY},
+    {14, 56, DAY, 6, 60, 240 * DAY},
 };
+
+/* Rule 3 of a scale. The newest windows of a longer scale are the row itself, or so near to it that
+ * a slow leak is in both: they are skipped. */
+typedef struct {
+    uint8_t skips[EAI_TREND_N_SCALES]; /* so many of each; NOT_LOOKED_AT: all         */
+    uint8_t memory;     /* the scale that must have more than it skips, or nothing is remembered */
+    uint8_t part;       /* the last floor less this part of the growth must be above all          */
+    uint16_t sure_left; /* steps: what is over that soon need not                                 */
+    uint16_t
+        young_left; /* steps: while nothing is remembered only what is over that soon counts  */
+} record_t;
+
+#define NOT_LOOKED_AT 255
+static const record_t records[] = {
+    {{NOT_LOOKED_AT, 2, 4, 1}, 2, 2, 0, 2 * HOUR},
+    {{NOT_LOOKED_AT, NOT_LOOKED_AT, 5, 2}, 2, 4, 0, 12 * HOUR},
+    {{NOT_LOOKED_AT, NOT_LOOKED_AT, NOT_LOOKED_AT, 5}, 3, 4, 10 * DAY, 15 * DAY},
+};
+#define N_RECORDS (sizeof records / sizeof records[0])
+
+/* What scale 0 says is believed after one part in so many of the time that is left. */
+#define PATIENCE_ALL 36u
+#define PATIENCE_HALF 12u
+#define MAX_LEFT_HALF (2 * HOUR)
 
 const char *ea_trend_status_name(ea_trend_status_t status)
 {
@@ -64,16 +90,21 @@ void eai_trend_sort(int32_t *values, uint32_t n)
     }
 }
 
-bool eai_trend_line(const ea_trend_t *trend, unsigned k, eai_trend_line_t *line)
+bool eai_trend_line(const ea_trend_t *trend, unsigned k, unsigned which, eai_trend_line_t *line)
 {
     const eai_trend_shape_t *shape = &eai_trend_shapes[k];
-    const uint16_t *mins = &trend->eai_mins[shape->at];
     int32_t ends[EAI_TREND_MAX_WINDOWS];
 
+    line->at = shape->at;
     line->n = eai_trend_n(trend, k);
     if (line->n < shape->min_windows) return false;
+    if (which == EAI_TREND_HALF) {
+        line->at += line->n - line->n / 2;
+        line->n /= 2;
+    }
+    const uint16_t *mins = &trend->eai_mins[line->at];
     eai_floors_read(&line->floors, mins, line->n);
-    if (!eai_floors_rise(&line->floors, MIN_GROWTH, EVEN_PERCENT)) return false;
+    if (!eai_floors_rise(&line->floors, MIN_GROWTH, shape->even_percent)) return false;
 
     /* The floors of the first and the last quarter are three quarters of the row apart. */
     line->slope_64 = 256u * line->floors.growth / (3u * line->n);
@@ -88,40 +119,63 @@ bool eai_trend_line(const ea_trend_t *trend, unsigned k, eai_trend_line_t *line)
 
 /* --- the judgement ---------------------------------------------------------------------------- */
 
-/* The greatest maximum among a scale's windows but its newest ones, of which `last` at most. */
-static uint32_t most_before(const ea_trend_t *trend, unsigned k, uint32_t newest, uint32_t last)
+/* The greatest maximum among a scale's windows but its newest ones; 0 where there is no other. */
+static uint32_t most_before(const ea_trend_t *trend, unsigned k, uint32_t n_newest)
 {
     const uint16_t *maxs = &trend->eai_maxs[eai_trend_shapes[k].at];
     uint32_t n = eai_trend_n(trend, k), most = 0;
-    uint32_t end = n > newest ? n - newest : 0;
-    for (uint32_t i = end > last ? end - last : 0; i < end; i++) {
+    for (uint32_t i = 0; i + n_newest < n; i++) {
         if (maxs[i] > most) most = maxs[i];
     }
     return most;
 }
 
-/* Rule 3 for scale 0 or 1. What is looked back on must not be the row itself. */
-static bool is_record(const ea_trend_t *trend, unsigned k, const eai_trend_line_t *line)
+static bool has_memory(const ea_trend_t *trend, unsigned k)
 {
-    uint32_t growth = line->floors.growth, floor = line->floors.floors[3], before = 0, most;
-
-    if (k == 0) before = most_before(trend, 1, 2, 24);
-    most = most_before(trend, 2, k == 0 ? 4 : 5, 16);
-    if (most > before) before = most;
-    most = most_before(trend, 3, k == 0 ? 1 : 2, 6);
-    if (most > before) before = most;
-    if (floor - growth / (k == 0 ? 2 : 4) <= before) return false;
-
-    bool is_young = eai_trend_n(trend, 2) < (k == 0 ? 4u : 6u);
-    return !is_young || line->left <= (k == 0 ? 2 : 12) * EAI_TREND_STEPS_AN_HOUR;
+    unsigned memory = records[k].memory;
+    return eai_trend_n(trend, memory) > records[k].skips[memory];
 }
 
-static bool is_alarming(const ea_trend_t *trend, unsigned k)
+static bool is_record(const ea_trend_t *trend, unsigned k, const eai_trend_line_t *line)
 {
+    const record_t *record = &records[k];
+    uint32_t floor = line->floors.floors[3] - line->floors.growth / record->part;
+
+    if (line->left <= record->sure_left) return true;
+    for (unsigned longer = k + 1; longer < EAI_TREND_N_SCALES; longer++) {
+        if (floor <= most_before(trend, longer, record->skips[longer])) return false;
+    }
+    return has_memory(trend, k) || line->left <= record->young_left;
+}
+
+/* The three rules. */
+static bool is_leak(const ea_trend_t *trend, unsigned k, unsigned which, uint32_t max_left,
+                    eai_trend_line_t *line)
+{
+    return eai_trend_line(trend, k, which, line) && line->left <= max_left &&
+           (k >= N_RECORDS || is_record(trend, k, line));
+}
+
+/* What is alarming about a scale: EAI_TREND_ALL of it, EAI_TREND_HALF, or 0. */
+static unsigned judge(ea_trend_t *trend, unsigned k)
+{
+    unsigned which = 0;
     eai_trend_line_t line;
-    if (!eai_trend_line(trend, k, &line)) return false;
-    if (line.left > eai_trend_shapes[k].max_left) return false;
-    return k > 1 || is_record(trend, k, &line);
+
+    if (is_leak(trend, k, EAI_TREND_ALL, eai_trend_shapes[k].max_left, &line)) {
+        which = EAI_TREND_ALL;
+    } else if (k == 0 && has_memory(trend, k) &&
+               is_leak(trend, k, EAI_TREND_HALF, MAX_LEFT_HALF, &line)) {
+        which = EAI_TREND_HALF;
+    }
+    if (k > 0) return which;
+    if (which == 0) {
+        trend->eai_n_rising = 0;
+    } else if (trend->eai_n_rising < UINT16_MAX) {
+        trend->eai_n_rising++;
+    }
+    uint32_t patience = which == EAI_TREND_HALF ? PATIENCE_HALF : PATIENCE_ALL;
+    return which > 0 && trend->eai_n_rising * patience >= line.left ? which : 0;
 }
 
 /* --- the way of a sample ---------------------------------------------------------------------- */
@@ -186,15 +240,15 @@ static void end_steps(ea_trend_t *trend, uint32_t n_steps)
         is_closed[k] = pass_steps(trend, k, n_steps, trend->eai_min, trend->eai_max);
     }
     for (unsigned k = 0; k < EAI_TREND_N_SCALES; k++) {
-        if (is_closed[k]) trend->eai_scales[k].eai_is_alarm = is_alarming(trend, k);
-        is_alarm |= trend->eai_scales[k].eai_is_alarm;
+        if (is_closed[k]) trend->eai_scales[k].eai_is_alarm = (uint8_t)judge(trend, k);
+        is_alarm |= trend->eai_scales[k].eai_is_alarm != 0;
     }
 
     trend->eai_age_steps = add_capped(trend->eai_age_steps, n_steps);
     trend->eai_quiet_steps = add_capped(trend->eai_quiet_steps, n_steps);
     if (is_alarm) {
         if (trend->eai_n_alarms == 0 || trend->eai_quiet_steps > QUIET_STEPS) {
-            trend->eai_n_alarms++;
+            if (trend->eai_n_alarms < UINT16_MAX) trend->eai_n_alarms++;
             trend->eai_age_steps = 0;
         }
         trend->eai_quiet_steps = 0;

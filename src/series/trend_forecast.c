@@ -12,8 +12,8 @@
  * seen (r); and peaks come when they come (lev: the time the line needs for what the maxima vary
  * by).
  *
- *     low  = T / (1 + 0.3 x) - lev        x = rel + 0.15 r, r at most 16
- *     high = T * (1 + 6.3 x) + lev
+ *     low  = T / (1 + a x) - lev        x = rel + 0.15 r, r at most 16
+ *     high = T * (1 + b x) + lev
  *
  * The numbers make a band that held nine of ten forecasts of bench/leaks, half of which are not
  * those they were chosen with. Rejected: the interval of Sen's slope (holds half of them, not nine
@@ -29,6 +29,10 @@ typedef struct {
     uint32_t left, low, high; /* steps */
 } forecast_t;
 
+/* a and b of each scale, in tenths. */
+static const uint8_t low_widths[EAI_TREND_N_SCALES] = {4, 4, 4, 6};
+static const uint8_t high_widths[EAI_TREND_N_SCALES] = {120, 30, 30, 40};
+
 static uint32_t less(uint32_t a, uint32_t b)
 {
     return a > b ? a - b : 0;
@@ -38,7 +42,7 @@ static void forecast(const ea_trend_t *trend, unsigned k, const eai_trend_line_t
                      forecast_t *f)
 {
     const eai_trend_shape_t *shape = &eai_trend_shapes[k];
-    const uint16_t *maxs = &trend->eai_maxs[shape->at], *floors = line->floors.floors;
+    const uint16_t *maxs = &trend->eai_maxs[line->at], *floors = line->floors.floors;
     int32_t above[EAI_TREND_MAX_WINDOWS];
     uint32_t n = line->n, growth = line->floors.growth, span = n * shape->steps;
 
@@ -66,8 +70,8 @@ static void forecast(const ea_trend_t *trend, unsigned k, const eai_trend_line_t
 
     uint32_t age = trend->eai_scales[k].eai_n_steps; /* of the judgement */
     f->left = less(left, age);
-    f->low = less(left * 2560u / (2560u + 3u * x_256), varies + age);
-    f->high = less(left + left * (63u * x_256 / 10u) / 256u + varies, age);
+    f->low = less(left * 2560u / (2560u + low_widths[k] * x_256), varies + age);
+    f->high = less(left + left * (high_widths[k] * x_256 / 10u) / 256u + varies, age);
 }
 
 /* The scale that forecasts; its number is returned, or EAI_TREND_N_SCALES. */
@@ -76,7 +80,9 @@ static unsigned choose(const ea_trend_t *trend, eai_trend_line_t *line)
     unsigned chosen = EAI_TREND_N_SCALES;
     for (unsigned k = 0; k < EAI_TREND_N_SCALES; k++) {
         eai_trend_line_t other;
-        if (!trend->eai_scales[k].eai_is_alarm || !eai_trend_line(trend, k, &other)) continue;
+        if (!trend->eai_scales[k].eai_is_alarm ||
+            !eai_trend_line(trend, k, trend->eai_scales[k].eai_is_alarm, &other))
+            continue;
         chosen = k;
         *line = other;
         if (other.left <= 3u * other.n * eai_trend_shapes[k].steps) break;
@@ -93,7 +99,7 @@ static uint32_t seconds(const ea_trend_t *trend, uint32_t steps)
 static size_t amount(const ea_trend_t *trend, uint32_t value_64)
 {
     uint64_t product = (uint64_t)value_64 * trend->eai_divisor;
-    return (size_t)((product + (product >> 16)) >> 22) << trend->eai_shift;
+    return (size_t)((product + (product >> 16) + 64) >> 22) << trend->eai_shift;
 }
 
 void ea_trend_read(const ea_trend_t *trend, ea_trend_report_t *report)

@@ -18,10 +18,11 @@
 
 typedef struct {
     uint16_t n_windows;
-    uint16_t at;          /* where its windows begin in the rows       */
-    uint16_t steps;       /* of a window                               */
-    uint16_t min_windows; /* fewer are not judged                      */
-    uint16_t max_left;    /* steps: what takes longer is no alarm      */
+    uint16_t at;           /* where its windows begin in the rows */
+    uint16_t steps;        /* of a window                         */
+    uint16_t min_windows;  /* fewer are not judged                */
+    uint16_t even_percent; /* of eai_floors_rise()                */
+    uint32_t max_left;     /* steps: what takes longer is no alarm */
 } eai_trend_shape_t;
 
 extern const eai_trend_shape_t eai_trend_shapes[EAI_TREND_N_SCALES];
@@ -29,14 +30,17 @@ extern const eai_trend_shape_t eai_trend_shapes[EAI_TREND_N_SCALES];
 /* The line through the floors of one scale. */
 typedef struct {
     eai_floors_t floors;
-    uint32_t n;
-    uint32_t slope_64; /* a window, in 64ths                                     */
-    int32_t now;       /* where it is at the end of the last window              */
-    uint32_t left;     /* steps from there until it reaches the capacity         */
+    uint32_t n, at;    /* the windows, and where they begin in the rows  */
+    uint32_t slope_64; /* a window, in 64ths                             */
+    int32_t now;       /* where it is at the end of the last window      */
+    uint32_t left;     /* steps from there until it reaches the capacity */
 } eai_trend_line_t;
 
-/* Whether the floor of scale k rises evenly; then the line. */
-bool eai_trend_line(const ea_trend_t *trend, unsigned k, eai_trend_line_t *line);
+/* Which windows of a scale are judged: all, or on scale 0 the newer half. */
+enum { EAI_TREND_ALL = 1, EAI_TREND_HALF = 2 };
+
+/* Whether the floor of those windows of scale k rises evenly; then the line. */
+bool eai_trend_line(const ea_trend_t *trend, unsigned k, unsigned which, eai_trend_line_t *line);
 
 /* How much the line grew from the middle of window i of n to the end of the last one. */
 static inline int32_t eai_trend_growth_since(const eai_trend_line_t *line, uint32_t i)
@@ -47,7 +51,8 @@ static inline int32_t eai_trend_growth_since(const eai_trend_line_t *line, uint3
 /* Steps in which the line grows by a value of 0 to 65535. */
 static inline uint32_t eai_trend_steps_for(const eai_trend_line_t *line, unsigned k, uint32_t value)
 {
-    /* At most 65535 * 72 * 64 / 4 / 400 windows in 64ths, of 288 steps. */
+    /* 4G/3n a window; in 64ths of a window, of which there are at most 188743, or 110099 of a
+     * day. */
     return value * (3u * line->n) * 16u / line->floors.growth * eai_trend_shapes[k].steps / 64u;
 }
 

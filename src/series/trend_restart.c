@@ -122,7 +122,7 @@ static bool is_scale_sound(const ea_trend_t *trend, unsigned k)
     for (uint32_t i = 0; i < scale->eai_n; i++) {
         if (trend->eai_mins[shape->at + i] > trend->eai_maxs[shape->at + i]) return false; /* I1 */
     }
-    return scale->eai_is_alarm <= 1;
+    return scale->eai_is_alarm <= EAI_TREND_HALF;
 }
 
 ea_status_t ea_trend_check(const ea_trend_t *trend)
