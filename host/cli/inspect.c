@@ -233,6 +233,8 @@ static bool load_dump(loaded_t *l, const char *path, const char *elf, bool *comp
     size_t size;
     l->data = read_file(path, &size);
     if (l->data == NULL) return false;
+    if (size >= 4 && memcmp(l->data, "\177ELF", 4) == 0)
+        return complain(path, "an ELF file, but neither a dump nor a core"), false;
     decode_hex(l->data, &size);
     l->s = snapshot_read(l->data, size, error, sizeof error);
     if (l->s == NULL) return complain(path, error), false;
@@ -262,8 +264,10 @@ static void describe_death(snapshot_t *s, const image_facts_t *facts)
                                                                  : "?");
     if (facts->fault != 0)
         n += (size_t)snprintf(s->head.cause + n, room - n, ", touching 0x%" PRIx64, facts->fault);
-    if (facts->command[0] != '\0' && n < room)
-        snprintf(s->head.cause + n, room - n, "%s%.40s", n > 0 ? ", of " : "", facts->command);
+    const char *command = facts->command, *behind = command + strcspn(command, " ");
+    while (behind > command && behind[-1] != '/') behind--; /* without its folder */
+    if (command[0] != '\0' && n < room)
+        snprintf(s->head.cause + n, room - n, "%s%.40s", n > 0 ? ", of " : "", behind);
     s->head.fault_at = facts->pc;
 }
 

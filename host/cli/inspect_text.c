@@ -380,8 +380,9 @@ static void print_any_block(const judgement_t *j, firmware_t *f, const char *lab
     printf("%-12s 0x%" PRIx64 " to 0x%" PRIx64 ", %s\n", label, b->begin, b->begin + b->bytes,
            states[b->state]);
     if (b->user == 0) return;
-    printf("             ");
-    print_whose(j, f, b->requested, b->owner, b->site);
+    printf("             %s", b->requested == 0 ? "up to " : "");
+    print_whose(j, f, b->requested != 0 ? b->requested : b->begin + b->bytes - b->user, b->owner,
+                b->site);
     if (j->s->head.tags != 0) printf(", %" PRIu64 " s ago", judge_age(j->s, b));
     printf(b->finding != 0 ? "; damaged\n" : "\n");
 }

@@ -315,7 +315,7 @@ static void find_suspects(judgement_t *j)
 
 bool is_about(const snap_event_t *e, uint64_t address)
 {
-    return e->block != 0 && (e->block == address || address - e->block < e->max_size_bytes);
+    return e->block != 0 && (e->block == address || address - e->block < e->size_bytes);
 }
 
 void judge(judgement_t *j, const snapshot_t *s)

@@ -207,7 +207,8 @@ static void check_links(const heap_t *h)
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
-static void count(const heap_t *h)
+/* is_sound: nothing of it was found damaged, so what it says of itself means something. */
+static void count(const heap_t *h, bool is_sound)
 {
     snapshot_t *s = h->v->s;
     snap_region_t *r = &s->regions[s->n_regions - 1];
@@ -223,6 +224,7 @@ static void count(const heap_t *h)
         if (b->state == SNAP_FREE && b->bytes > largest) largest = b->bytes;
     }
     r->free_bytes = free_bytes;
+    if (!is_sound) return;
     r->largest = largest > HEADER_BYTES ? largest - HEADER_BYTES : 0;
     if (!usage.has_type) return;
     unsigned bits = 64u - 8u * layout_pointer_bytes(h->v->layout);
@@ -281,9 +283,10 @@ static void look_at_region(heap_t *h, view_t region)
 {
     h->first = (uint32_t)view_number(region, "first");
     h->end = (uint32_t)view_number(region, "end");
+    size_t n_troubles = h->v->s->n_troubles;
     look_at_blocks(h);
-    count(h);
     check_links(h);
+    count(h, h->v->s->n_troubles == n_troubles);
 }
 
 void survey_heap(survey_t *v, uint64_t address, uint64_t end, uint64_t moving)
