@@ -306,6 +306,12 @@ static void print_sites(const judgement_t *j, firmware_t *f, uint32_t n_rows)
                firmware_name(f, j->s, j->sites[i].key, false, name, sizeof name));
 }
 
+static void print_quarters(const char *of, const uint64_t q[4])
+{
+    printf("\n    left of each quarter of the %s: %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+           of, q[0], q[1], q[2], q[3]);
+}
+
 static void print_suspects(const judgement_t *j, firmware_t *f, uint32_t n_rows)
 {
     char name[NAME_BYTES];
@@ -316,13 +322,11 @@ static void print_suspects(const judgement_t *j, firmware_t *f, uint32_t n_rows)
         printf("  %s\n    %" PRIu64 " bytes in %" PRIu64 " blocks",
                firmware_name(f, j->s, x->sum.key, false, name, sizeof name), x->sum.bytes,
                x->sum.n_blocks);
-        if (x->grows)
-            printf("; of each quarter of the time %" PRIu64 ", %" PRIu64 ", %" PRIu64
-                   " and %" PRIu64 " are left",
-                   x->by_quarter[0], x->by_quarter[1], x->by_quarter[2], x->by_quarter[3]);
-        if (x->is_kept)
-            printf("; of the last %" PRIu64 " allocated %" PRIu64 " %s freed", x->n_allocs,
-                   x->n_freed, x->n_freed == 1 ? "was" : "were");
+        if (x->grows) print_quarters("time since the oldest block", x->by_quarter);
+        if (x->is_kept) {
+            print_quarters("history", x->kept_by_quarter);
+            printf(" (%" PRIu64 " allocated, %" PRIu64 " freed)", x->n_allocs, x->n_freed);
+        }
         putchar('\n');
     }
 }

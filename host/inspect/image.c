@@ -251,12 +251,11 @@ static void read_segment(image_t *m, Elf *elf, unsigned machine, const mapped_t 
         read_notes(m, elf, machine, segment);
 }
 
-bool image_read_core(image_t *m, const char *path, char *error, size_t error_size)
+bool image_use_core(image_t *m, uint8_t *bytes, size_t n, char *error, size_t error_size)
 {
-    mapped_t *file = map_file(m, path, error, error_size);
+    const mapped_t whole = {bytes, n}, *file = &whole;
     size_t n_segments = 0;
     GElf_Ehdr head;
-    if (file == NULL) return false;
     elf_version(EV_CURRENT);
     Elf *elf = elf_memory((char *)file->bytes, file->n);
     bool ok = elf != NULL && elf_kind(elf) == ELF_K_ELF && gelf_getehdr(elf, &head) != NULL &&
@@ -281,6 +280,12 @@ bool image_read_core(image_t *m, const char *path, char *error, size_t error_siz
     }
     if (elf != NULL) elf_end(elf);
     return m->n_pieces > 0;
+}
+
+bool image_read_core(image_t *m, const char *path, char *error, size_t error_size)
+{
+    mapped_t *file = map_file(m, path, error, error_size);
+    return file != NULL && image_use_core(m, file->bytes, file->n, error, error_size);
 }
 
 /* --- memory ----------------------------------------------------------------------------------- */

@@ -40,6 +40,8 @@ bool image_is_core(const char *path);
 /* Read an ELF core.
  * Returns  false: it cannot be used, and error says why in a line without the path. */
 bool image_read_core(image_t *m, const char *path, char *error, size_t error_size);
+/* The same of one that stands in memory: n bytes, the caller's, that must stay. */
+bool image_use_core(image_t *m, uint8_t *bytes, size_t n, char *error, size_t error_size);
 /* Read a file that holds memory from address on. As image_read_core(). */
 bool image_read_raw(image_t *m, const char *path, uint64_t address, char *error, size_t error_size);
 /* Memory that is not in the image otherwise: bytes must stay. */

@@ -199,10 +199,10 @@ static void judge_trouble(judgement_t *j, const snap_trouble_t *t)
 
 /* --- leak suspects ---------------------------------------------------------------------------- */
 
-/* One look at memory cannot prove a leak. Two things make a site a suspect: its blocks were
- * allocated all along, in every quarter of the time since the oldest block, which neither those of
- * a start nor those that come and go are; and the history has its allocations but not their frees,
- * while others' blocks were freed. */
+/* One look at memory cannot prove a leak. A suspect is a site whose blocks were allocated all
+ * along: of each quarter of the time some are left. That is neither so of those of a start nor of
+ * those that come and go. The time is that since the oldest block, by their births; and what the
+ * history covers, if blocks came and went meanwhile. */
 #define SUSPECT_BLOCKS 8u
 #define SUSPECT_TICKS 8u /* 34 s: births are not exact enough for less */
 #define FEW_OF(n) ((n) / 8u)
@@ -245,6 +245,12 @@ static void count_quarters(judgement_t *j)
     }
 }
 
+static unsigned quarter_of(const snap_event_t *e, uint64_t first, uint64_t span)
+{
+    uint64_t at = e->number - first;
+    return at >= span ? 3u : (unsigned)(at * 4u / span);
+}
+
 static int by_block(const void *a, const void *b)
 {
     const snap_event_t *x = a, *y = b;
@@ -252,35 +258,46 @@ static int by_block(const void *a, const void *b)
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
-/* Returns whether others' blocks came and went. */
+/* Returns whether blocks came and went. */
 static bool count_history(judgement_t *j)
 {
     size_t n = j->s->n_events, n_allocs = 0, n_freed = 0;
     snap_event_t *events = malloc((n + 1) * sizeof *events);
-    suspect_t *open = NULL;
-    uint64_t block = 0;
-    bool is_open = false;
     if (events == NULL) abort();
     if (n > 0) memcpy(events, j->s->events, n * sizeof *events);
+    uint64_t first = n > 0 ? events[0].number : 0;
+    uint64_t span = n > 0 ? events[n - 1].number - first + 1 : 1;
     qsort(events, n, sizeof *events, by_block);
+    suspect_t *open = NULL; /* the site of the block that is followed, while it lives */
     for (size_t i = 0; i < n; i++) {
         const snap_event_t *e = &events[i];
         bool begins = e->kind == EA_TRACE_ALLOC || e->kind == EA_TRACE_REALLOC;
         bool ends = e->kind == EA_TRACE_FREE || e->kind == EA_TRACE_MOVE;
         if (e->block == 0 || (!begins && !ends)) continue;
-        if (ends && is_open && e->block == block) {
-            n_freed++;
-            if (open != NULL) open->n_freed++;
+        n_freed += ends;
+        n_allocs += begins;
+        if (ends && open != NULL && events[i - 1].block == e->block) {
+            open->n_freed++;
+            open->kept_by_quarter[quarter_of(&events[i - 1], first, span)]--;
         }
-        is_open = begins;
-        if (!begins) continue;
-        block = e->block;
-        open = candidate(j, e->site);
-        n_allocs++;
-        if (open != NULL) open->n_allocs++;
+        open = begins ? candidate(j, e->site) : NULL;
+        if (open == NULL) continue;
+        open->n_allocs++;
+        open->kept_by_quarter[quarter_of(e, first, span)]++;
     }
     free(events);
     return n_freed >= FEW_OF(n_allocs) && n_freed > 0;
+}
+
+/* Are there enough of them, some in each quarter? */
+static bool is_steady(const uint64_t quarters[4])
+{
+    uint64_t all = 0, least = UINT64_MAX;
+    for (unsigned q = 0; q < 4; q++) {
+        all += quarters[q];
+        if (quarters[q] < least) least = quarters[q];
+    }
+    return all >= SUSPECT_BLOCKS && least > 0 && least >= FEW_OF(all);
 }
 
 static int by_suspicion(const void *a, const void *b)
@@ -301,12 +318,8 @@ static void find_suspects(judgement_t *j)
     size_t kept = 0;
     for (size_t i = 0; i < j->n_suspects; i++) {
         suspect_t *x = &j->suspects[i];
-        uint64_t least = UINT64_MAX;
-        for (unsigned q = 0; q < 4; q++)
-            if (x->by_quarter[q] < least) least = x->by_quarter[q];
-        x->grows = least > 0 && least >= FEW_OF(x->sum.n_blocks);
-        x->is_kept =
-            others_go && x->n_allocs >= SUSPECT_BLOCKS && x->n_freed <= FEW_OF(x->n_allocs);
+        x->grows = is_steady(x->by_quarter);
+        x->is_kept = others_go && is_steady(x->kept_by_quarter);
         if (x->grows || x->is_kept) j->suspects[kept++] = *x;
     }
     j->n_suspects = kept;

@@ -32,10 +32,11 @@ typedef struct {
 /* A call site whose blocks look like a leak. */
 typedef struct {
     sum_t sum;
-    uint64_t n_allocs, n_freed; /* of the history: its blocks, and those of them that were freed */
-    uint64_t by_quarter[4];     /* blocks by when they were allocated, from the oldest block of all
-                                    to the dump; all 0: that is too short, or not known */
-    bool grows, is_kept;        /* the reasons: see judge.c */
+    uint64_t n_allocs, n_freed;  /* of the history: its blocks, and those of them that were freed */
+    uint64_t kept_by_quarter[4]; /* the others, by the quarter of the history they are of */
+    uint64_t by_quarter[4]; /* blocks by when they were allocated, from the oldest block of all to
+                               the dump; all 0: that is too short, or not known */
+    bool grows, is_kept;    /* the reasons: see judge.c */
 } suspect_t;
 
 enum { FREE_CLASSES = 33 }; /* class c: blocks of 2^c up to 2^(c+1) - 1 bytes */
