@@ -197,6 +197,7 @@ typedef struct {
     image_t *image; /* else */
     layout_t *layout;
     firmware_t *firmware; /* NULL: none that fits */
+    firmware_t *library;  /* libealloc.so, if the core's program uses it */
     snapshot_t *s;
     judgement_t j;
 } loaded_t;
@@ -208,6 +209,7 @@ static void unload(loaded_t *l)
     layout_close(l->layout);
     image_free(l->image);
     firmware_close(l->firmware);
+    firmware_close(l->library);
     free(l->data);
 }
 
@@ -253,6 +255,26 @@ static const char *program_of(const image_t *core)
             facts->files[i].path[0] == '/')
             return facts->files[i].path;
     return NULL;
+}
+
+/* A program that uses the shared library has its types from there. */
+static void add_library(loaded_t *l)
+{
+    const image_facts_t *facts = image_facts(l->image);
+    char error[200];
+    for (size_t i = 0; i < facts->n_files && l->library == NULL; i++) {
+        const char *path = facts->files[i].path, *name = strrchr(path, '/');
+        if (path[0] != '/' || strncmp(name, "/libealloc", 10) != 0 || facts->files[i].offset != 0)
+            continue;
+        firmware_t *library = firmware_open(path, error, sizeof error);
+        if (library != NULL && firmware_place_in(library, l->image)) {
+            firmware_lend(library, l->image);
+            firmware_extend(library, l->layout);
+            l->library = library;
+        } else {
+            firmware_close(library);
+        }
+    }
 }
 
 static void describe_death(snapshot_t *s, const image_facts_t *facts)
@@ -306,7 +328,8 @@ static bool load_memory(loaded_t *l, const options_t *options, const char *path,
     }
     firmware_lend(l->firmware, l->image);
     l->layout = firmware_layout(l->firmware);
-    if (l->layout == NULL) {
+    if (l->layout != NULL && !layout_has(l->layout, "ea_heap")) add_library(l);
+    if (l->layout == NULL || !layout_has(l->layout, "ea_heap")) {
         complain(elf, "no debug information of ealloc is in it: built without -g, stripped, or a "
                       "program without ealloc");
         return false;

@@ -217,6 +217,11 @@ layout_t *firmware_layout(firmware_t *f)
     return layout_open(f->module, gelf_getclass(f->elf) == ELFCLASS64 ? 8 : 4);
 }
 
+void firmware_extend(firmware_t *f, layout_t *l)
+{
+    layout_extend(l, f->module);
+}
+
 void firmware_sign(firmware_t *f, snapshot_t *s)
 {
     const void *id;

@@ -30,6 +30,7 @@ bool firmware_place_in_ram(firmware_t *f, const image_t *ram);
 void firmware_lend(const firmware_t *f, image_t *m);
 /* The types of ealloc in it; NULL: it has no debug information of them. */
 layout_t *firmware_layout(firmware_t *f);
+void firmware_extend(firmware_t *f, layout_t *l);
 uint64_t firmware_loaded(const firmware_t *f);
 /* Fill in the snapshot's build id and an address that names where the program was. */
 void firmware_sign(firmware_t *f, snapshot_t *s);

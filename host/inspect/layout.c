@@ -163,22 +163,41 @@ static void note_inside(layout_t *l, Dwarf_Die *die, int depth)
     while (dwarf_siblingof(&child, &child) == 0);
 }
 
-layout_t *layout_open(Dwfl_Module *module, unsigned pointer_bytes)
+static void read_module(layout_t *l, Dwfl_Module *module)
 {
     Dwarf_Addr bias;
     Dwarf *dwarf = dwfl_module_getdwarf(module, &bias);
     Dwarf_CU *unit = NULL;
     Dwarf_Die die;
     uint8_t type;
-    if (dwarf == NULL) return NULL;
+    if (dwarf == NULL) return;
+    while (dwarf_get_units(dwarf, unit, &unit, NULL, &type, &die, NULL) == 0)
+        if (type == DW_UT_compile || type == DW_UT_partial) note_inside(l, &die, 0);
+}
+
+layout_t *layout_open(Dwfl_Module *module, unsigned pointer_bytes)
+{
     layout_t *l = calloc(1, sizeof *l);
     if (l == NULL) abort();
     l->pointer_bytes = pointer_bytes;
-    while (dwarf_get_units(dwarf, unit, &unit, NULL, &type, &die, NULL) == 0)
-        if (type == DW_UT_compile || type == DW_UT_partial) note_inside(l, &die, 0);
-    if (l->n_types > 0) return l;
+    read_module(l, module);
+    if (l->n_types > 0 || l->n_objects > 0) return l;
     layout_close(l);
     return NULL;
+}
+
+void layout_extend(layout_t *l, Dwfl_Module *module)
+{
+    size_t n_objects = l->n_objects;
+    read_module(l, module);
+    l->n_objects = n_objects; /* its variables are not where the program's are */
+}
+
+bool layout_has(const layout_t *l, const char *tag)
+{
+    for (size_t i = 0; i < l->n_types; i++)
+        if (strcmp(l->types[i].tag, tag) == 0) return true;
+    return false;
 }
 
 void layout_close(layout_t *l)

@@ -24,6 +24,10 @@ typedef struct {
 
 /* Returns  NULL: the module has no debug information of ealloc's types. */
 layout_t *layout_open(Dwfl_Module *module, unsigned pointer_bytes);
+/* Add what another module knows, such as a shared library's. */
+void layout_extend(layout_t *l, Dwfl_Module *module);
+/* Does it know the struct of this tag? */
+bool layout_has(const layout_t *l, const char *tag);
 void layout_close(layout_t *l);
 const object_t *layout_objects(const layout_t *l, size_t *n);
 /* A constant of enum eai_layout. false: the program has none of this name. */
