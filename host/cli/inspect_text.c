@@ -16,7 +16,7 @@
 #include "inspect.h"
 #include "printable.h"
 
-enum { NAME_BYTES = 512, MAP_ROWS = 8 };
+enum { NAME_BYTES = 512, MAP_ROWS = 8, MAX_WOUNDS = 50 };
 
 static const char *plural(uint64_t n)
 {
@@ -239,7 +239,8 @@ static void print_wounds(const judgement_t *j, firmware_t *f)
         return;
     }
     printf("\ndamage: %zu place%s\n", j->n_wounds, plural(j->n_wounds));
-    for (size_t i = 0; i < j->n_wounds; i++) print_wound(j, f, &j->wounds[i]);
+    for (size_t i = 0; i < j->n_wounds && i < MAX_WOUNDS; i++) print_wound(j, f, &j->wounds[i]);
+    if (j->n_wounds > MAX_WOUNDS) printf("  and %zu more\n", j->n_wounds - MAX_WOUNDS);
 }
 
 static void print_report(const judgement_t *j, firmware_t *f)

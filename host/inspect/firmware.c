@@ -13,6 +13,13 @@
 
 #include "sane.h"
 
+/* Names that were asked for: few sites have many blocks. */
+enum { CACHED = 512 };
+typedef struct {
+    uint64_t site;
+    char *name; /* NULL: the place is empty */
+} cached_t;
+
 struct firmware {
     Dwfl *dwfl;
     Dwfl_Module *module;
@@ -20,6 +27,7 @@ struct firmware {
     GElf_Addr bias;  /* of libdwfl's addresses against the file's */
     uint64_t loaded; /* of the device's against the file's        */
     bool is_same;    /* the memory has the same build id          */
+    cached_t cache[CACHED];
 };
 
 static char *debuginfo_path = NULL;
@@ -87,6 +95,7 @@ void firmware_close(firmware_t *f)
 {
     if (f == NULL) return;
     if (f->dwfl != NULL) dwfl_end(f->dwfl);
+    for (size_t i = 0; i < CACHED; i++) free(f->cache[i].name);
     free(f);
 }
 
@@ -257,15 +266,12 @@ static bool find_in_file(const firmware_t *f, const snapshot_t *s, uint64_t site
     return false;
 }
 
-char *firmware_name(firmware_t *f, const snapshot_t *s, uint64_t site, bool is_code, char *to,
+static void look_up(firmware_t *f, const snapshot_t *s, uint64_t site, bool is_code, char *to,
                     size_t size)
 {
     uint64_t at;
     snprintf(to, size, "0x%" PRIx64, site);
-    if (site == 0) snprintf(to, size, "unknown");
-    if (site == 0 || f == NULL ||
-        !find_in_file(f, s, site & ~(uint64_t)(site & 1 && !is_code), &at))
-        return to;
+    if (!find_in_file(f, s, site & ~(uint64_t)(site & 1 && !is_code), &at)) return;
     /* One back: the call stands before the place that it returns to. */
     GElf_Addr address = at + f->bias - (is_code ? 0 : 1);
     const char *function = dwfl_module_addrname(f->module, address);
@@ -278,5 +284,26 @@ char *firmware_name(firmware_t *f, const snapshot_t *s, uint64_t site, bool is_c
                  base != NULL ? base + 1 : source, number);
     else if (function != NULL)
         snprintf(to, size, "%s (0x%" PRIx64 ")", function, site);
+}
+
+char *firmware_name(firmware_t *f, const snapshot_t *s, uint64_t site, bool is_code, char *to,
+                    size_t size)
+{
+    if (site == 0 || f == NULL) {
+        snprintf(to, size, site == 0 ? "unknown" : "0x%" PRIx64, site);
+        return to;
+    }
+    if (is_code) {
+        look_up(f, s, site, true, to, size);
+        return to;
+    }
+    cached_t *place = &f->cache[(site ^ site >> 9) % CACHED];
+    if (place->name == NULL || place->site != site) {
+        look_up(f, s, site, false, to, size);
+        free(place->name);
+        *place = (cached_t){site, strdup(to)};
+        if (place->name == NULL) abort();
+    }
+    snprintf(to, size, "%s", place->name);
     return to;
 }

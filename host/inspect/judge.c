@@ -124,15 +124,13 @@ static bool is_somebodys(const snap_block_t *b)
            b->state == SNAP_INTERNAL;
 }
 
-/* The block that ends where this one begins, if somebody has it. */
+/* The block that ends where this one begins, if somebody has it. Blocks are in order. */
 static const snap_block_t *below(const snapshot_t *s, const snap_block_t *b)
 {
-    for (size_t i = 0; i < s->n_blocks; i++) {
-        const snap_block_t *other = &s->blocks[i];
-        if (other->begin + other->bytes == b->begin && other->in_pool == b->in_pool)
-            return is_somebodys(other) ? other : NULL;
-    }
-    return NULL;
+    if (b == s->blocks) return NULL;
+    const snap_block_t *other = b - 1;
+    bool touches = other->begin + other->bytes == b->begin && other->in_pool == b->in_pool;
+    return touches && is_somebodys(other) ? other : NULL;
 }
 
 static void add_wound(judgement_t *j, wound_t wound)
@@ -331,6 +329,9 @@ bool is_about(const snap_event_t *e, uint64_t address)
     return e->block != 0 && (e->block == address || address - e->block < e->size_bytes);
 }
 
+/* Each is looked for among all blocks; who reads on after so many? */
+#define MOST_TROUBLES 1000u
+
 void judge(judgement_t *j, const snapshot_t *s)
 {
     memset(j, 0, sizeof *j);
@@ -342,7 +343,8 @@ void judge(judgement_t *j, const snapshot_t *s)
         count_block(j, &s->blocks[i]);
         judge_block(j, &s->blocks[i]);
     }
-    for (size_t i = 0; i < s->n_troubles; i++) judge_trouble(j, &s->troubles[i]);
+    for (size_t i = 0; i < s->n_troubles && i < MOST_TROUBLES; i++)
+        judge_trouble(j, &s->troubles[i]);
     join(j->owners, &j->n_owners);
     join(j->sites, &j->n_sites);
     find_suspects(j);

@@ -223,14 +223,13 @@ static void count(const heap_t *h, bool is_sound)
         free_bytes += b->bytes;
         if (b->state == SNAP_FREE && b->bytes > largest) largest = b->bytes;
     }
-    r->free_bytes = free_bytes;
-    if (!is_sound) return;
-    r->largest = largest > HEADER_BYTES ? largest - HEADER_BYTES : 0;
+    r->free_bytes = is_sound || !usage.has_type ? free_bytes : view_number(usage, "free_bytes");
+    if (is_sound) r->largest = largest > HEADER_BYTES ? largest - HEADER_BYTES : 0;
     if (!usage.has_type) return;
     unsigned bits = 64u - 8u * layout_pointer_bytes(h->v->layout);
     int64_t slack = (int64_t)(view_number(usage, "slack_bytes") << bits) >> bits;
     uint64_t counted = view_number(usage, "free_bytes");
-    r->min_free = counted - (slack > 0 ? (uint64_t)slack : 0);
+    if (is_sound) r->min_free = counted - (slack > 0 ? (uint64_t)slack : 0);
     r->n_allocs = view_number(usage, "n_allocs") + view_number(h->heap, "n_quick_allocs");
     r->n_frees = view_number(usage, "n_frees") + view_number(h->heap, "n_quick_allocs");
     r->n_live = r->n_allocs - r->n_frees;
