@@ -96,9 +96,11 @@ static json_t *pools(const judgement_t *j, firmware_t *f)
     for (size_t i = 0; i < j->s->n_pools; i++) {
         const snap_pool_t *p = &j->s->pools[i];
         json_array_append_new(
-            list, json_pack("{s:o, s:o, s:o, s:o}", "block_bytes", json_u64(p->block_bytes),
-                            "n_blocks", json_u64(p->n_blocks), "most_used", json_u64(p->n_fresh),
-                            "blocks", blocks(j, f, p->first_block, p->n_live)));
+            list,
+            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name", json_text(p->name), "block_bytes",
+                      json_u64(p->block_bytes), "n_blocks", json_u64(p->n_blocks), "used_blocks",
+                      json_u64(p->n_live), "most_used", json_u64(p->n_fresh), "blocks",
+                      blocks(j, f, p->first_block, p->name[0] == '\0' ? p->n_live : 0)));
     }
     return list;
 }

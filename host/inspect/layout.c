@@ -98,6 +98,7 @@ static bool kind_of(Dwarf_Die *type, object_kind_t *kind)
     if (dwarf_tag(type) != DW_TAG_structure_type || name == NULL) return false;
     if (strcmp(name, "ea_allocator") == 0) return *kind = OF_ALLOCATOR, true;
     if (strcmp(name, "ea_heap") == 0) return *kind = OF_HEAP, true;
+    if (strcmp(name, "ea_pool") == 0) return *kind = OF_POOL, true;
     if (strcmp(name, "ea_trace") == 0) return *kind = OF_TRACE, true;
     return false;
 }
@@ -121,11 +122,13 @@ static void note_variable(layout_t *l, Dwarf_Die *die)
 {
     Dwarf_Die type;
     object_t o = {0};
+    bool is_array = false;
     if (l->n_objects == MAX_OBJECTS || !type_of(die, &type)) return;
     if (dwarf_tag(&type) == DW_TAG_array_type) { /* its first element stands for all */
         Dwarf_Die element;
         if (!type_of(&type, &element)) return;
         type = element;
+        is_array = true;
     }
     if (dwarf_tag(&type) == DW_TAG_pointer_type) {
         Dwarf_Die target;
@@ -134,6 +137,7 @@ static void note_variable(layout_t *l, Dwarf_Die *die)
         type = target;
     }
     if (!kind_of(&type, &o.kind) || !address_of(die, &o.address)) return;
+    if (o.kind == OF_POOL && (o.is_pointer || is_array)) return; /* those of sets, for one */
     o.name = dwarf_diename(die);
     if (o.name == NULL) return;
     for (size_t i = 0; i < l->n_objects; i++)

@@ -14,7 +14,7 @@
 typedef struct layout layout_t;
 
 /* A global or static variable that is, or points to, an object of ealloc. */
-typedef enum { OF_ALLOCATOR, OF_HEAP, OF_TRACE } object_kind_t;
+typedef enum { OF_ALLOCATOR, OF_HEAP, OF_POOL, OF_TRACE } object_kind_t;
 typedef struct {
     object_kind_t kind;
     bool is_pointer;  /* else the variable is the object */

@@ -278,9 +278,10 @@ static void read_pool_blocks(survey_t *v, snap_pool_t *pool, uint64_t base, uint
             live |= tagged && b.state == SNAP_USED && b.finding == 0;
         }
         if (!live) continue;
+        pool->n_live++;
+        if (pool->name[0] != '\0') continue;
         if (b.finding != 0) survey_raw(v, b.first_bad, address, address + b.bytes);
         *SNAP_ADD(v->s, blocks, n_blocks) = b;
-        pool->n_live++;
     }
 }
 
@@ -344,6 +345,19 @@ static void read_pools(survey_t *v, view_t allocator)
         }
         survey_pool(v, pool, k, "", before);
         before += view_number(pool, "eai_n_blocks");
+    }
+}
+
+/* Pools that are variables of the program. */
+static void read_own_pools(survey_t *v, uint64_t loaded)
+{
+    size_t n;
+    const object_t *objects = layout_objects(v->layout, &n);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t address = objects[i].address + loaded;
+        view_t pool = view_struct(v->layout, v->image, "ea_pool", address);
+        if (objects[i].kind == OF_POOL && view_is_there(pool) && view_number(pool, "eai_base") != 0)
+            survey_pool(v, pool, v->s->n_pools, objects[i].name, UINT64_MAX);
     }
 }
 
@@ -513,6 +527,7 @@ snapshot_t *survey(const survey_options_t *o, char *error, size_t error_size)
     } else {
         survey_bare_heap(&v, address);
     }
+    read_own_pools(&v, o->loaded);
     read_time(&v);
     if (v.s->flaw[0] == '\0' && image_flaw(o->image)[0] != '\0')
         snprintf(v.s->flaw, sizeof v.s->flaw, "%s", image_flaw(o->image));

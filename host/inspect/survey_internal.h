@@ -36,8 +36,9 @@ void survey_heap(survey_t *v, uint64_t address, uint64_t end, uint64_t moving);
 /* Could a heap begin there? Then where its last region's blocks end. */
 bool survey_is_heap(const survey_t *v, uint64_t address, uint64_t *end);
 
-/* The pool that this view is of, a set's class number or a variable of this name. tags_before: how
- * many tags of the allocator's array are those of classes before it; UINT64_MAX: it has none. */
+/* The pool that this view is of: a set's class number, name ""; or a variable of this name, which
+ * is no allocator's, so that its blocks are counted alone. tags_before: how many tags of the
+ * allocator's array are those of classes before it; UINT64_MAX: it has none. */
 void survey_pool(survey_t *v, view_t pool, uint64_t number, const char *name, uint64_t tags_before);
 
 #endif

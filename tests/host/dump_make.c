@@ -21,6 +21,7 @@ static ea_trace_t *trace;
 static _Alignas(8) unsigned char ring[EA_TRACE_BYTES(64)];
 #define CLASSES(CLASS, name) CLASS(name, small, 64, 4) CLASS(name, large, 128, 8)
 EA_POOLSET_DEFINE_CLASSES_STATIC(set, CLASSES, EA_POOLSET_NEXT_LARGER, 0, NULL);
+EA_POOL_DEFINE(messages, 24, 6); /* nobody's but its user's */
 
 extern unsigned char __data_start[], _end[]; /* of the linker: what the program writes to */
 
@@ -91,6 +92,7 @@ int main(int argc, char **argv)
     const char *id = NULL;
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "leak") == 0) (void)!take_frame(400);
+        if (strcmp(argv[i], "pools") == 0) (void)!ea_pool_alloc(&messages);
         if (strcmp(argv[i], "drip") == 0) drip();
         if (strcmp(argv[i], "overflow") == 0) memcpy(first + 100, "!!", 2);
         if (strcmp(argv[i], "header") == 0) memcpy(first + 100, "written far beyond its end", 26);
