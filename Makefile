@@ -13,7 +13,7 @@ BUILD   = @scripts/build -j $(JOBS)
 .PHONY: help demo test check bench wcet size fuzz soak format menuconfig docs install clean
 
 help:
-	@echo "make demo       record a real program, replay it on the heap, find the memory it needs"
+	@echo "make demo       record a program, replay it on the heap; read the dump of one that crashed"
 	@echo "make test       everything: host, 32 bit, sanitizers, microcontrollers in QEMU, packages, docs"
 	@echo "make check      the quick loop: host tests, include floors, configuration, format"
 	@echo "make bench      time against other allocators, in one run          (build/bench/*.json)"

@@ -9,7 +9,10 @@
 #include "judge.h"
 
 void inspect_text(const judgement_t *j, firmware_t *firmware, const char *file, uint32_t n_rows);
-void inspect_json(const judgement_t *j, firmware_t *firmware);
+/* What is known of an address. */
+void inspect_address(const judgement_t *j, firmware_t *firmware, uint64_t address);
+/* address: that too; NULL: of none in particular. */
+void inspect_json(const judgement_t *j, firmware_t *firmware, const uint64_t *address);
 /* Sites of b are those of a, as judge_align() makes them. */
 void inspect_diff_text(const judgement_t *a, const judgement_t *b, firmware_t *firmware,
                        uint32_t n_rows);
@@ -17,6 +20,10 @@ void inspect_diff_json(const judgement_t *a, const judgement_t *b, firmware_t *f
 
 /* The owner's name, or "account N", or "nobody" for 0. Returns to. */
 char *inspect_owner(const snapshot_t *s, uint64_t id, char *to, size_t size);
+
+/* The last block below address, or the first one above it, of the same region or pool; NULL: there
+ * is none. Not the one that holds it. */
+const snap_block_t *inspect_next_to(const snapshot_t *s, const snap_block_t *b, int step);
 
 /* What changed of one owner or site. */
 typedef struct {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "ealloc/trace.h"
 #include "inspect.h"
 #include "json_text.h"
 
@@ -95,9 +96,11 @@ static json_t *pools(const judgement_t *j, firmware_t *f)
     for (size_t i = 0; i < j->s->n_pools; i++) {
         const snap_pool_t *p = &j->s->pools[i];
         json_array_append_new(
-            list, json_pack("{s:o, s:o, s:o, s:o}", "block_bytes", json_u64(p->block_bytes),
-                            "n_blocks", json_u64(p->n_blocks), "most_used", json_u64(p->n_fresh),
-                            "blocks", blocks(j, f, p->first_block, p->n_live)));
+            list,
+            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name", json_text(p->name), "block_bytes",
+                      json_u64(p->block_bytes), "n_blocks", json_u64(p->n_blocks), "used_blocks",
+                      json_u64(p->n_live), "most_used", json_u64(p->n_fresh), "blocks",
+                      blocks(j, f, p->first_block, p->name[0] == '\0' ? p->n_live : 0)));
     }
     return list;
 }
@@ -138,6 +141,58 @@ static json_t *failure(const judgement_t *j, firmware_t *f)
                      owner(j->s, l->owner), "caller", site(j->s, f, l->caller));
 }
 
+static json_t *suspects(const judgement_t *j, firmware_t *f)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < j->n_suspects; i++) {
+        const suspect_t *x = &j->suspects[i];
+        json_t *quarters = json_array();
+        for (unsigned q = 0; q < 4; q++)
+            json_array_append_new(quarters, json_u64(x->by_quarter[q]));
+        json_array_append_new(
+            list,
+            json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "site", site(j->s, f, x->sum.key),
+                      "blocks", json_u64(x->sum.n_blocks), "bytes", json_u64(x->sum.bytes),
+                      "oldest_s", json_u64(x->sum.oldest_s), "left_of_quarters", quarters,
+                      "allocated", json_u64(x->n_allocs), "freed", json_u64(x->n_freed)));
+    }
+    return list;
+}
+
+static json_t *free_classes(const judgement_t *j)
+{
+    json_t *list = json_array();
+    for (unsigned c = 0; c < FREE_CLASSES; c++)
+        if (j->n_free[c] != 0)
+            json_array_append_new(list, json_pack("{s:o, s:o, s:o}", "least_bytes",
+                                                  json_u64((uint64_t)1 << c), "blocks",
+                                                  json_u64(j->n_free[c]), "bytes",
+                                                  json_u64(j->free_bytes[c])));
+    return list;
+}
+
+static json_t *about(const judgement_t *j, firmware_t *f, uint64_t where)
+{
+    const snap_block_t *b = find_block(j->s, where);
+    json_t *o = json_pack("{s:o}", "address", address(where)), *events = json_array();
+    const snap_block_t *below = b != NULL ? inspect_next_to(j->s, b, -1) : NULL;
+    const snap_block_t *above = b != NULL ? inspect_next_to(j->s, b, 1) : NULL;
+    if (b != NULL) json_object_set_new(o, "block", block(j->s, f, b));
+    if (below != NULL) json_object_set_new(o, "below", block(j->s, f, below));
+    if (above != NULL) json_object_set_new(o, "above", block(j->s, f, above));
+    for (size_t i = 0; i < j->s->n_events; i++) {
+        const snap_event_t *e = &j->s->events[i];
+        if (!is_about(e, where)) continue;
+        json_array_append_new(
+            events, json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "number", json_u64(e->number),
+                              "time_us", json_u64(e->time_us), "kind", ea_trace_kind_name(e->kind),
+                              "block", address(e->block), "least_bytes", json_u64(e->size_bytes),
+                              "owner", owner(j->s, e->owner), "site", site(j->s, f, e->site)));
+    }
+    json_object_set_new(o, "events", events);
+    return o;
+}
+
 static void print(json_t *root)
 {
     json_dumpf(root, stdout, JSON_INDENT(2));
@@ -145,8 +200,9 @@ static void print(json_t *root)
     json_decref(root);
 }
 
-void inspect_json(const judgement_t *j, firmware_t *f)
+void inspect_json(const judgement_t *j, firmware_t *f, const uint64_t *of)
 {
+    static const char *const origins[] = {"dump", "core", "memory"};
     const snap_head_t *h = &j->s->head;
     char id[2 * SNAP_ID_BYTES + 1] = "";
     for (size_t i = 0; i < h->n_build_id; i++) snprintf(id + 2 * i, 3, "%02x", h->build_id[i]);
@@ -166,6 +222,11 @@ void inspect_json(const judgement_t *j, firmware_t *f)
     json_object_set_new(root, "accounts", accounts(j->s));
     json_object_set_new(root, "owners", sums(j, f, j->owners, j->n_owners, true));
     json_object_set_new(root, "sites", sums(j, f, j->sites, j->n_sites, false));
+    json_object_set_new(root, "suspects", suspects(j, f));
+    json_object_set_new(root, "free", free_classes(j));
+    json_object_set_new(root, "events", json_u64(j->s->n_events));
+    json_object_set_new(root, "from", json_string(origins[j->s->origin]));
+    if (of != NULL) json_object_set_new(root, "about", about(j, f, *of));
     print(root);
 }
 

@@ -12,10 +12,11 @@
 
 #include "ealloc/event.h"
 #include "ealloc/guard.h"
+#include "ealloc/trace.h"
 #include "inspect.h"
 #include "printable.h"
 
-enum { NAME_BYTES = 512, MAP_ROWS = 8 };
+enum { NAME_BYTES = 512, MAP_ROWS = 8, MAX_WOUNDS = 50 };
 
 static const char *plural(uint64_t n)
 {
@@ -126,14 +127,23 @@ static void print_time(uint64_t us)
 static void print_head(const judgement_t *j, firmware_t *f, const char *file)
 {
     const snap_head_t *h = &j->s->head;
+    static const char *const origins[] = {"dump", "core", "memory"};
     char name[NAME_BYTES], *shown = printable(file);
-    printf("dump         %s, %zu bytes, format version %" PRIu32 ", %u-bit, ealloc %u.%u.%u\n",
-           shown, j->s->n_bytes, h->version, h->pointer_bytes * 8, h->library >> 16,
-           h->library >> 8 & 255, h->library & 255);
+    printf("%-12s %s, %zu bytes, ", origins[j->s->origin], shown, j->s->n_bytes);
     free(shown);
-    printf("taken at     ");
-    print_time(h->time_us);
-    printf(h->is_live ? ", from a running system\n" : ", nothing else running\n");
+    if (j->s->origin == SNAP_OF_DUMP) printf("format version %" PRIu32 ", ", h->version);
+    printf("%u-bit", h->pointer_bytes * 8);
+    if (h->library != 0)
+        printf(", ealloc %u.%u.%u", h->library >> 16, h->library >> 8 & 255, h->library & 255);
+    putchar('\n');
+    if (j->s->subject[0] != '\0') printf("allocator    %s\n", j->s->subject);
+    if (h->has_no_time) {
+        printf("taken at     not known; ages count from the youngest block or event\n");
+    } else {
+        printf("taken at     ");
+        print_time(h->time_us);
+        printf(h->is_live ? ", from a running system\n" : ", nothing else running\n");
+    }
     if (h->cause[0] != '\0') printf("cause        %s\n", h->cause);
     if (h->fault_at != 0)
         printf("where        %s\n", firmware_name(f, j->s, h->fault_at, true, name, sizeof name));
@@ -229,7 +239,8 @@ static void print_wounds(const judgement_t *j, firmware_t *f)
         return;
     }
     printf("\ndamage: %zu place%s\n", j->n_wounds, plural(j->n_wounds));
-    for (size_t i = 0; i < j->n_wounds; i++) print_wound(j, f, &j->wounds[i]);
+    for (size_t i = 0; i < j->n_wounds && i < MAX_WOUNDS; i++) print_wound(j, f, &j->wounds[i]);
+    if (j->n_wounds > MAX_WOUNDS) printf("  and %zu more\n", j->n_wounds - MAX_WOUNDS);
 }
 
 static void print_report(const judgement_t *j, firmware_t *f)
@@ -261,8 +272,9 @@ static void print_regions(const judgement_t *j)
     if (j->s->n_pools > 0) printf("\npools\n");
     for (size_t i = 0; i < j->s->n_pools; i++) {
         const snap_pool_t *p = &j->s->pools[i];
-        printf("  %6" PRIu64 " bytes: %zu of %" PRIu64 " blocks used, at most %" PRIu64 "\n",
-               p->block_bytes, p->n_live, p->n_blocks, p->n_fresh);
+        printf("  %6" PRIu64 " bytes: %zu of %" PRIu64 " blocks used, at most %" PRIu64 "%s%s\n",
+               p->block_bytes, p->n_live, p->n_blocks, p->n_fresh, p->name[0] != '\0' ? "  " : "",
+               p->name);
     }
 }
 
@@ -295,6 +307,31 @@ static void print_sites(const judgement_t *j, firmware_t *f, uint32_t n_rows)
                firmware_name(f, j->s, j->sites[i].key, false, name, sizeof name));
 }
 
+static void print_quarters(const char *of, const uint64_t q[4])
+{
+    printf("\n    left of each quarter of the %s: %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+           of, q[0], q[1], q[2], q[3]);
+}
+
+static void print_suspects(const judgement_t *j, firmware_t *f, uint32_t n_rows)
+{
+    char name[NAME_BYTES];
+    if (j->n_suspects == 0) return;
+    printf("\nleak suspects\n");
+    for (size_t i = 0; i < j->n_suspects && i < n_rows; i++) {
+        const suspect_t *x = &j->suspects[i];
+        printf("  %s\n    %" PRIu64 " bytes in %" PRIu64 " blocks",
+               firmware_name(f, j->s, x->sum.key, false, name, sizeof name), x->sum.bytes,
+               x->sum.n_blocks);
+        if (x->grows) print_quarters("time since the oldest block", x->by_quarter);
+        if (x->is_kept) {
+            print_quarters("history", x->kept_by_quarter);
+            printf(" (%" PRIu64 " allocated, %" PRIu64 " freed)", x->n_allocs, x->n_freed);
+        }
+        putchar('\n');
+    }
+}
+
 static void print_free(const judgement_t *j)
 {
     if (j->totals.n_free == 0) return;
@@ -318,7 +355,90 @@ void inspect_text(const judgement_t *j, firmware_t *firmware, const char *file, 
     print_regions(j);
     print_owners(j, n_rows);
     print_sites(j, firmware, n_rows);
+    print_suspects(j, firmware, n_rows);
     print_free(j);
+}
+
+/* --- one address ------------------------------------------------------------------------------ */
+
+const snap_block_t *inspect_next_to(const snapshot_t *s, const snap_block_t *b, int step)
+{
+    const snap_block_t *first = s->blocks, *behind = first + s->n_blocks;
+    if ((step < 0 && b == first) || (step > 0 && b + 1 == behind)) return NULL;
+    const snap_block_t *other = step < 0 ? b - 1 : b + 1;
+    const snap_block_t *low = step < 0 ? other : b, *high = step < 0 ? b : other;
+    bool touches = low->begin + low->bytes == high->begin ||
+                   (b->in_pool && low->begin < high->begin && low->bytes == high->bytes);
+    return other->in_pool == b->in_pool && touches ? other : NULL;
+}
+
+static void print_any_block(const judgement_t *j, firmware_t *f, const char *label,
+                            const snap_block_t *b)
+{
+    static const char *const states[SNAP_STATES] = {"free",
+                                                    "used",
+                                                    "freed, waits",
+                                                    "the allocator's own",
+                                                    "free, cached",
+                                                    "in the middle of a realloc",
+                                                    "behind a damaged header"};
+    printf("%-12s 0x%" PRIx64 " to 0x%" PRIx64 ", %s\n", label, b->begin, b->begin + b->bytes,
+           states[b->state]);
+    if (b->user == 0) return;
+    printf("             %s", b->requested == 0 ? "up to " : "");
+    print_whose(j, f, b->requested != 0 ? b->requested : b->begin + b->bytes - b->user, b->owner,
+                b->site);
+    if (j->s->head.tags != 0) printf(", %" PRIu64 " s ago", judge_age(j->s, b));
+    printf(b->finding != 0 ? "; damaged\n" : "\n");
+}
+
+static void print_event(const judgement_t *j, firmware_t *f, const snap_event_t *e)
+{
+    char owner[64], site[NAME_BYTES];
+    print_time(e->time_us);
+    printf("  %-9s", ea_trace_kind_name(e->kind));
+    if (e->max_size_bytes == e->size_bytes)
+        printf(" %" PRIu64 " bytes", e->size_bytes);
+    else
+        printf(" %" PRIu64 " to %" PRIu64 " bytes", e->size_bytes, e->max_size_bytes);
+    printf(" at 0x%" PRIx64 ", %s, by %s\n", e->block,
+           inspect_owner(j->s, e->owner, owner, sizeof owner),
+           firmware_name(f, j->s, e->site, false, site, sizeof site));
+}
+
+void inspect_address(const judgement_t *j, firmware_t *f, uint64_t address)
+{
+    const snap_block_t *b = find_block(j->s, address);
+    size_t n = 0;
+    printf("address      0x%" PRIx64 ", ", address);
+    if (b == NULL)
+        printf("in no block of this allocator\n");
+    else if (b->user != 0 && address >= b->user)
+        printf("%" PRIu64 " bytes into a block\n", address - b->user);
+    else
+        printf(b->user != 0 ? "in the header of a block\n" : "in no block that is used\n");
+    if (b != NULL) {
+        const snap_block_t *below = inspect_next_to(j->s, b, -1);
+        const snap_block_t *above = inspect_next_to(j->s, b, 1);
+        print_any_block(j, f, "block", b);
+        if (below != NULL) print_any_block(j, f, "below it", below);
+        if (above != NULL) print_any_block(j, f, "above it", above);
+    }
+    print_bytes(j->s, address);
+    for (size_t i = 0; i < j->n_wounds; i++) {
+        const wound_t *w = &j->wounds[i];
+        if (w->block != b && w->culprit != b && w->where != address) continue;
+        if (b == NULL && w->where != address) continue;
+        print_wound(j, f, w);
+    }
+    if (j->s->n_events == 0) {
+        printf("history      there is none\n");
+        return;
+    }
+    for (size_t i = 0; i < j->s->n_events; i++) n += is_about(&j->s->events[i], address);
+    printf("history      %zu of %zu events are about it\n", n, j->s->n_events);
+    for (size_t i = 0; i < j->s->n_events; i++)
+        if (is_about(&j->s->events[i], address)) print_event(j, f, &j->s->events[i]);
 }
 
 /* --- two dumps -------------------------------------------------------------------------------- */

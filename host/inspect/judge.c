@@ -11,6 +11,7 @@
 
 #include "ealloc/dump.h"
 #include "ealloc/guard.h"
+#include "ealloc/trace.h"
 
 static void *more(void *list, size_t n, size_t size)
 {
@@ -61,8 +62,8 @@ static unsigned class_of(uint64_t bytes)
     return c;
 }
 
-/* Seconds since a block's birth, which counts ticks of 2^22 us and may have lost its high bits. */
-static uint64_t age_of(const snapshot_t *s, const snap_block_t *b)
+/* A birth counts ticks of 2^22 us and may have lost its high bits. */
+uint64_t judge_age(const snapshot_t *s, const snap_block_t *b)
 {
     uint64_t mask = s->head.pointer_bytes == 4 ? UINT16_MAX : UINT32_MAX;
     uint64_t ticks = ((s->head.time_us >> 22) - b->birth) & mask;
@@ -93,7 +94,7 @@ static void count_block(judgement_t *j, const snap_block_t *b)
     case SNAP_DAMAGED: t->unknown_bytes += b->bytes; return;
     default: break;
     }
-    uint64_t bytes = b->requested != 0 ? b->requested : b->bytes, age = age_of(j->s, b);
+    uint64_t bytes = b->requested != 0 ? b->requested : b->bytes, age = judge_age(j->s, b);
     t->n_used++;
     t->used_bytes += b->bytes;
     t->requested_bytes += bytes;
@@ -123,15 +124,13 @@ static bool is_somebodys(const snap_block_t *b)
            b->state == SNAP_INTERNAL;
 }
 
-/* The block that ends where this one begins, if somebody has it. */
+/* The block that ends where this one begins, if somebody has it. Blocks are in order. */
 static const snap_block_t *below(const snapshot_t *s, const snap_block_t *b)
 {
-    for (size_t i = 0; i < s->n_blocks; i++) {
-        const snap_block_t *other = &s->blocks[i];
-        if (other->begin + other->bytes == b->begin && other->in_pool == b->in_pool)
-            return is_somebodys(other) ? other : NULL;
-    }
-    return NULL;
+    if (b == s->blocks) return NULL;
+    const snap_block_t *other = b - 1;
+    bool touches = other->begin + other->bytes == b->begin && other->in_pool == b->in_pool;
+    return touches && is_somebodys(other) ? other : NULL;
 }
 
 static void add_wound(judgement_t *j, wound_t wound)
@@ -196,6 +195,143 @@ static void judge_trouble(judgement_t *j, const snap_trouble_t *t)
     add_wound(j, (wound_t){what, t->where, block, culprit, t->text});
 }
 
+/* --- leak suspects ---------------------------------------------------------------------------- */
+
+/* One look at memory cannot prove a leak. A suspect is a site whose blocks were allocated all
+ * along: of each quarter of the time some are left. That is neither so of those of a start nor of
+ * those that come and go. The time is that since the oldest block, by their births; and what the
+ * history covers, if blocks came and went meanwhile. */
+#define SUSPECT_BLOCKS 8u
+#define SUSPECT_TICKS 8u /* 34 s: births are not exact enough for less */
+#define FEW_OF(n) ((n) / 8u)
+
+static uint64_t site_key(const snapshot_t *s, uint64_t site)
+{
+    return s->head.site_bits < 48 && s->head.site_bits > 0
+               ? site & (((uint64_t)1 << s->head.site_bits) - 2u)
+               : site;
+}
+
+static int by_site(const void *a, const void *b)
+{
+    return by_key(&((const suspect_t *)a)->sum, &((const suspect_t *)b)->sum);
+}
+
+static suspect_t *candidate(judgement_t *j, uint64_t site)
+{
+    suspect_t key = {.sum = {.key = site_key(j->s, site)}};
+    if (j->n_suspects == 0) return NULL;
+    return bsearch(&key, j->suspects, j->n_suspects, sizeof key, by_site);
+}
+
+static bool is_live(const snap_block_t *b)
+{
+    return b->state == SNAP_USED || b->state == SNAP_MOVING;
+}
+
+static void count_quarters(judgement_t *j)
+{
+    uint64_t span = 0;
+    for (size_t i = 0; i < j->s->n_blocks; i++)
+        if (is_live(&j->s->blocks[i]) && judge_age(j->s, &j->s->blocks[i]) > span)
+            span = judge_age(j->s, &j->s->blocks[i]);
+    if (span < SUSPECT_TICKS * 4u) return;
+    for (size_t i = 0; i < j->s->n_blocks; i++) {
+        const snap_block_t *b = &j->s->blocks[i];
+        suspect_t *site = is_live(b) ? candidate(j, b->site) : NULL;
+        if (site != NULL) site->by_quarter[3 - judge_age(j->s, b) * 4 / (span + 1)]++;
+    }
+}
+
+static unsigned quarter_of(const snap_event_t *e, uint64_t first, uint64_t span)
+{
+    uint64_t at = e->number - first;
+    return at >= span ? 3u : (unsigned)(at * 4u / span);
+}
+
+static int by_block(const void *a, const void *b)
+{
+    const snap_event_t *x = a, *y = b;
+    if (x->block != y->block) return x->block < y->block ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* Returns whether blocks came and went. */
+static bool count_history(judgement_t *j)
+{
+    size_t n = j->s->n_events, n_allocs = 0, n_freed = 0;
+    snap_event_t *events = malloc((n + 1) * sizeof *events);
+    if (events == NULL) abort();
+    if (n > 0) memcpy(events, j->s->events, n * sizeof *events);
+    uint64_t first = n > 0 ? events[0].number : 0;
+    uint64_t span = n > 0 ? events[n - 1].number - first + 1 : 1;
+    qsort(events, n, sizeof *events, by_block);
+    suspect_t *open = NULL; /* the site of the block that is followed, while it lives */
+    for (size_t i = 0; i < n; i++) {
+        const snap_event_t *e = &events[i];
+        bool begins = e->kind == EA_TRACE_ALLOC || e->kind == EA_TRACE_REALLOC;
+        bool ends = e->kind == EA_TRACE_FREE || e->kind == EA_TRACE_MOVE;
+        if (e->block == 0 || (!begins && !ends)) continue;
+        n_freed += ends;
+        n_allocs += begins;
+        if (ends && open != NULL && events[i - 1].block == e->block) {
+            open->n_freed++;
+            open->kept_by_quarter[quarter_of(&events[i - 1], first, span)]--;
+        }
+        open = begins ? candidate(j, e->site) : NULL;
+        if (open == NULL) continue;
+        open->n_allocs++;
+        open->kept_by_quarter[quarter_of(e, first, span)]++;
+    }
+    free(events);
+    return n_freed >= FEW_OF(n_allocs) && n_freed > 0;
+}
+
+/* Are there enough of them, some in each quarter? */
+static bool is_steady(const uint64_t quarters[4])
+{
+    uint64_t all = 0, least = UINT64_MAX;
+    for (unsigned q = 0; q < 4; q++) {
+        all += quarters[q];
+        if (quarters[q] < least) least = quarters[q];
+    }
+    return all >= SUSPECT_BLOCKS && least > 0 && least >= FEW_OF(all);
+}
+
+static int by_suspicion(const void *a, const void *b)
+{
+    return by_bytes(&((const suspect_t *)a)->sum, &((const suspect_t *)b)->sum);
+}
+
+static void find_suspects(judgement_t *j)
+{
+    j->suspects = calloc(j->n_sites + 1, sizeof *j->suspects);
+    if (j->suspects == NULL) abort();
+    for (size_t i = 0; i < j->n_sites; i++)
+        if (j->sites[i].key != 0 && j->sites[i].n_blocks >= SUSPECT_BLOCKS)
+            j->suspects[j->n_suspects++].sum = j->sites[i];
+    qsort(j->suspects, j->n_suspects, sizeof *j->suspects, by_site);
+    if (j->s->head.tags != 0) count_quarters(j);
+    bool others_go = count_history(j);
+    size_t kept = 0;
+    for (size_t i = 0; i < j->n_suspects; i++) {
+        suspect_t *x = &j->suspects[i];
+        x->grows = is_steady(x->by_quarter);
+        x->is_kept = others_go && is_steady(x->kept_by_quarter);
+        if (x->grows || x->is_kept) j->suspects[kept++] = *x;
+    }
+    j->n_suspects = kept;
+    qsort(j->suspects, j->n_suspects, sizeof *j->suspects, by_suspicion);
+}
+
+bool is_about(const snap_event_t *e, uint64_t address)
+{
+    return e->block != 0 && (e->block == address || address - e->block < e->size_bytes);
+}
+
+/* Each is looked for among all blocks; who reads on after so many? */
+#define MOST_TROUBLES 1000u
+
 void judge(judgement_t *j, const snapshot_t *s)
 {
     memset(j, 0, sizeof *j);
@@ -207,9 +343,11 @@ void judge(judgement_t *j, const snapshot_t *s)
         count_block(j, &s->blocks[i]);
         judge_block(j, &s->blocks[i]);
     }
-    for (size_t i = 0; i < s->n_troubles; i++) judge_trouble(j, &s->troubles[i]);
+    for (size_t i = 0; i < s->n_troubles && i < MOST_TROUBLES; i++)
+        judge_trouble(j, &s->troubles[i]);
     join(j->owners, &j->n_owners);
     join(j->sites, &j->n_sites);
+    find_suspects(j);
 }
 
 void judge_align(judgement_t *j, const snapshot_t *s)
@@ -224,4 +362,5 @@ void judgement_release(judgement_t *j)
     free(j->owners);
     free(j->sites);
     free(j->wounds);
+    free(j->suspects);
 }

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "history.h"
+
 enum { MAX_FIELDS = 64, MAX_INNER = 32 };
 
 typedef enum { NONE, NUMBER, BYTES, TEXT, ARRAY, NOTHING, BREAK, OTHER } kind_t;
@@ -163,16 +165,13 @@ static void text(const reader_t *r, size_t i, char *to, size_t size)
     to[n] = '\0';
 }
 
-/* Room for one more; what is there moves. */
-static void *grown(void *list, size_t n, size_t size)
+void *snapshot_grown(void *list, size_t n, size_t size)
 {
     if ((n & (n - 1)) != 0) return list; /* room for the next power of two is there */
     list = realloc(list, (n == 0 ? 1 : 2 * n) * size);
     if (list == NULL) abort();
     return list;
 }
-
-#define ADD(s, list, n) (s->list = grown(s->list, s->n, sizeof *s->list), &s->list[s->n++])
 
 /* --- records ---------------------------------------------------------------------------------- */
 
@@ -238,7 +237,7 @@ static void read_counters(reader_t *r)
 
 static void read_account(reader_t *r)
 {
-    snap_account_t *a = ADD(r->s, accounts, n_accounts);
+    snap_account_t *a = SNAP_ADD(r->s, accounts, n_accounts);
     *a = (snap_account_t){.id = number(r, 0),
                           .parent = number(r, 2),
                           .used = number(r, 3),
@@ -254,7 +253,7 @@ static void read_account(reader_t *r)
 
 static void read_region(reader_t *r)
 {
-    snap_region_t *region = ADD(r->s, regions, n_regions);
+    snap_region_t *region = SNAP_ADD(r->s, regions, n_regions);
     *region = (snap_region_t){.number = number(r, 0),
                               .begin = number(r, 1),
                               .end = number(r, 2),
@@ -298,7 +297,7 @@ static void read_block(reader_t *r, size_t offset)
 {
     if (r->s->n_regions == 0) return set_flaw(r, "a block stands before its region", offset);
     if (number(r, 2) >= SNAP_STATES) return set_flaw(r, "a block of an unknown state", offset);
-    snap_block_t *block = ADD(r->s, blocks, n_blocks);
+    snap_block_t *block = SNAP_ADD(r->s, blocks, n_blocks);
     *block = (snap_block_t){
         .begin = number(r, 0), .bytes = number(r, 1), .state = (uint8_t)number(r, 2)};
     r->s->regions[r->s->n_regions - 1].n_blocks++;
@@ -310,17 +309,24 @@ static void read_block(reader_t *r, size_t offset)
 
 static void read_pool(reader_t *r)
 {
-    snap_pool_t *pool = ADD(r->s, pools, n_pools);
-    *pool = (snap_pool_t){number(r, 0), number(r, 1),   number(r, 2),
-                          number(r, 3), number(r, 4),   number(r, 5),
-                          number(r, 6), r->s->n_blocks, 0};
+    snap_pool_t *pool = SNAP_ADD(r->s, pools, n_pools);
+    *pool = (snap_pool_t){number(r, 0),
+                          number(r, 1),
+                          number(r, 2),
+                          number(r, 3),
+                          number(r, 4),
+                          number(r, 5),
+                          number(r, 6),
+                          r->s->n_blocks,
+                          0,
+                          ""};
 }
 
 static void read_pool_block(reader_t *r, size_t offset)
 {
     if (r->s->n_pools == 0) return set_flaw(r, "a block stands before its pool", offset);
     snap_pool_t *pool = &r->s->pools[r->s->n_pools - 1];
-    snap_block_t *block = ADD(r->s, blocks, n_blocks);
+    snap_block_t *block = SNAP_ADD(r->s, blocks, n_blocks);
     *block = (snap_block_t){.begin = number(r, 0),
                             .bytes = pool->block_bytes,
                             .user = number(r, 0),
@@ -332,7 +338,7 @@ static void read_pool_block(reader_t *r, size_t offset)
 
 static void read_range(reader_t *r)
 {
-    snap_range_t *range = ADD(r->s, ranges, n_ranges);
+    snap_range_t *range = SNAP_ADD(r->s, ranges, n_ranges);
     *range = (snap_range_t){.address = number(r, 1), .bytes = number(r, 2)};
     text(r, 0, range->name, sizeof range->name);
 }
@@ -340,13 +346,13 @@ static void read_range(reader_t *r)
 static void read_raw(reader_t *r)
 {
     if (r->n_fields < 3 || r->fields[2].kind != BYTES) return;
-    snap_raw_t *raw = ADD(r->s, raws, n_raws);
+    snap_raw_t *raw = SNAP_ADD(r->s, raws, n_raws);
     *raw = (snap_raw_t){number(r, 0), r->fields[2].bytes, r->fields[2].n};
 }
 
 static void read_trouble(reader_t *r)
 {
-    snap_trouble_t *trouble = ADD(r->s, troubles, n_troubles);
+    snap_trouble_t *trouble = SNAP_ADD(r->s, troubles, n_troubles);
     *trouble = (snap_trouble_t){.reason = number(r, 0), .where = number(r, 1)};
     text(r, 2, trouble->text, sizeof trouble->text);
 }
@@ -432,6 +438,7 @@ snapshot_t *snapshot_read(const uint8_t *data, size_t size, char *error, size_t 
         set_flaw(r, "the dump is cut off", r->at);
     else if (r->ended && r->at != size)
         set_flaw(r, "something follows the dump", r->at);
+    history_find(s);
     free(r);
     return s;
 }
@@ -446,6 +453,9 @@ void snapshot_free(snapshot_t *s)
     free(s->raws);
     free(s->ranges);
     free(s->troubles);
+    free(s->events);
+    for (size_t i = 0; i < s->n_copies; i++) free(s->copies[i]);
+    free(s->copies);
     free(s);
 }
 

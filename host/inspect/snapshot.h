@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A dump in memory. docs/formats/dump.md describes what the fields mean.
+ * The state of an allocator, from a dump or from its memory (survey.h). docs/formats/dump.md
+ * describes what the fields mean.
  */
 #ifndef EALLOC_INSPECT_SNAPSHOT_H
 #define EALLOC_INSPECT_SNAPSHOT_H
@@ -30,6 +31,7 @@ typedef struct {
     uint8_t build_id[SNAP_ID_BYTES];
     size_t n_build_id;
     bool is_live;
+    bool has_no_time; /* time_us is that of the youngest block: nothing else told the time */
     char cause[100];
 } snap_head_t;
 
@@ -68,6 +70,7 @@ typedef struct {
 typedef struct {
     uint64_t number, base, block_bytes, n_blocks, n_fresh, n_allocs, n_failures;
     size_t first_block, n_live;
+    char name[40]; /* of the variable, as far as it is one; else "" */
 } snap_pool_t;
 
 typedef struct {
@@ -95,7 +98,18 @@ typedef struct {
     char text[100];
 } snap_trouble_t;
 
+/* An event of the history of allocations. */
 typedef struct {
+    uint64_t number, time_us, site, block, size_bytes, max_size_bytes;
+    uint16_t owner;
+    uint8_t kind; /* ea_trace_kind_t */
+} snap_event_t;
+
+typedef enum { SNAP_OF_DUMP, SNAP_OF_CORE, SNAP_OF_RAM } snap_origin_t;
+
+typedef struct {
+    snap_origin_t origin;
+    char subject[100]; /* what was looked at, where there was a choice; else "" */
     snap_head_t head;
     snap_failure_t failure;
     snap_report_t report;
@@ -107,7 +121,10 @@ typedef struct {
     snap_raw_t *raws;
     snap_range_t *ranges;
     snap_trouble_t *troubles;
-    size_t n_accounts, n_regions, n_pools, n_blocks, n_raws, n_ranges, n_troubles;
+    snap_event_t *events; /* in order */
+    uint8_t **copies;     /* memory that raws lie in */
+    size_t n_accounts, n_regions, n_pools, n_blocks, n_raws, n_ranges, n_troubles, n_events,
+        n_copies;
     size_t n_bytes, n_records;
     char flaw[160]; /* why the dump is not all there, or not to be trusted; "": it is sound */
 } snapshot_t;
@@ -117,6 +134,11 @@ typedef struct {
  *          without a file name; else what was readable: see flaw. Free it with snapshot_free(). */
 snapshot_t *snapshot_read(const uint8_t *data, size_t size, char *error, size_t error_size);
 void snapshot_free(snapshot_t *s);
+
+/* Room for one more in a list of n; what is there moves. */
+void *snapshot_grown(void *list, size_t n, size_t size);
+#define SNAP_ADD(s, list, n)                                                                       \
+    ((s)->list = snapshot_grown((s)->list, (s)->n, sizeof *(s)->list), &(s)->list[(s)->n++])
 
 /* The account of this id; NULL. */
 const snap_account_t *snapshot_account(const snapshot_t *s, uint64_t id);

@@ -404,15 +404,27 @@ EA_INLINE uintptr_t eai_pool_rotate(uintptr_t x, unsigned by)
     return x >> by | x << ((0u - by) & (sizeof x * 8u - 1u));
 }
 
+#if defined(__thumb2__)
+#define EAI_ON_THUMB2 1
+#else
+#define EAI_ON_THUMB2 0
+#endif
+#if !EAI_ON_THUMB2 && defined(__thumb__) && !defined(__clang__)
+#define EAI_ON_THUMB1 1
+#else
+#define EAI_ON_THUMB1 0
+#endif
+
 /* The mask of a block's bit. A rotation on Arm takes its count modulo 32 by itself; the compiler
- * would spend two instructions on it all the same. */
+ * would spend two instructions on it all the same. So there the bits count from the other end. */
+#define EAI_POOL_BITS_TURN (EAI_ON_THUMB2 || EAI_ON_THUMB1)
 EA_INLINE uint32_t eai_pool_bit(uintptr_t index)
 {
-#if defined(__thumb2__)
+#if EAI_ON_THUMB2
     uint32_t bit;
     __asm__("ror %0, %1, %2" : "=r"(bit) : "r"(1u), "r"(index));
     return bit;
-#elif defined(__thumb__) && !defined(__clang__)
+#elif EAI_ON_THUMB1
     uint32_t bit = 1u;
     __asm__("ror %0, %1" : "+l"(bit) : "l"(index) : "cc");
     return bit;

@@ -3,6 +3,7 @@
  * The allocator's life, its regions and its pools. A slot is published under its lock and the
  * allocator's; readers without a lock see whole words and ask again under the slot's lock.
  */
+#include "ealloc/version.h"
 #include "memory/allocator_internal.h"
 #if EA_CFG_ALLOC_POOLS
 #include "stores/pool_internal.h"
@@ -117,9 +118,24 @@ ea_pressure_t *ea_allocator_pressure(alloc_t *a)
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* What `ealloc inspect` needs beside the types' debug information to make sense of a core. It
+ * stands in the debug information alone. */
+enum eai_layout {
+    EAI_LAYOUT_LIBRARY = EA_VERSION_MAJOR << 16 | EA_VERSION_MINOR << 8 | EA_VERSION_PATCH,
+    EAI_LAYOUT_ALIGN = EA_HEAP_ALIGN,
+    EAI_LAYOUT_FRONT_BYTES = EAI_FRONT_BYTES,
+    EAI_LAYOUT_TAGS = EA_CFG_TAGS,
+    EAI_LAYOUT_GUARD = EA_CFG_GUARD,
+    EAI_LAYOUT_GUARD_SAMPLED = EA_CFG_GUARD_SAMPLED,
+    EAI_LAYOUT_CHECK_LEVEL = EA_CFG_CHECK_LEVEL,
+    EAI_LAYOUT_POOL_BITS = EA_CFG_POOL_VALIDATE,
+    EAI_LAYOUT_POOL_BITS_TURN = EAI_POOL_BITS_TURN
+};
+
 ea_status_t ea_allocator_init(alloc_t *a, const ea_allocator_options_t *options)
 {
     static const ea_allocator_options_t none = {0};
+    (void)(enum eai_layout)0; /* or the compiler would leave it out */
     if (!options) options = &none;
     if (!a || (unsigned)options->damage > EA_GUARD_CALL ||
         (options->damage == EA_GUARD_CALL && !options->on_damage))

@@ -2,8 +2,9 @@
  *
  * Firmware for Cortex-M3 that dies of a bug as they happen: a radio driver copies a packet that is
  * longer than its buffer over what the display has put next to it, a pointer; the display follows
- * it. The fault handler dumps the allocator to the console. crash_test.py builds it, runs it in
- * QEMU and asks ealloc inspect who did it.
+ * it. The fault handler dumps the allocator to the console, or with CRASH_STAYS does nothing, for a
+ * debugger to save the RAM. crash_test.py builds it, runs it in QEMU and asks ealloc inspect who
+ * did it.
  */
 #include <string.h>
 
@@ -20,6 +21,12 @@ static ea_allocator_t memory;
 static ea_accounts_t book;
 static ea_account_t nodes[4];
 static ea_dump_t dump;
+static ea_trace_t *trace;
+static _Alignas(8) unsigned char ring[EA_TRACE_BYTES(32)];
+#ifndef CRASH_STAYS
+#define CRASH_STAYS 0
+#endif
+static volatile uint32_t stays;
 
 extern const char board_build_id[]; /* the ELF note: 16 bytes of head, then the id */
 extern char board_data_begin[], board_bss_end[];
@@ -53,6 +60,7 @@ static __attribute__((noinline)) ea_status_t dump_on_paint(const ea_dump_options
 static __attribute__((used)) void dump_after_fault(const uint32_t *frame)
 {
     static ea_dump_range_t readable[2];
+    static const ea_dump_range_t history = {ring, sizeof ring, "trace"};
     static ea_dump_options_t options = {.write = write_console, .cause = "HardFault"};
     readable[0] = (ea_dump_range_t){(const void *)4, 0x400000u - 4u, "flash"};
     readable[1] = (ea_dump_range_t){(const void *)0x20000000u, 0x400000u, "ram"};
@@ -61,6 +69,9 @@ static __attribute__((used)) void dump_after_fault(const uint32_t *frame)
     options.build_id = board_build_id + 16;
     options.build_id_bytes = 20;
     options.fault_at = (const void *)(uintptr_t)frame[6];
+    options.extra = &history;
+    options.n_extra = 1;
+    for (stays = CRASH_STAYS; stays;) continue;
     ea_status_t status = dump_on_paint(&options);
     board_exit(status == EA_OK ? 42 : status == EA_ERR_RANGE ? 43 : 1);
 }
@@ -109,6 +120,8 @@ int main(void)
     if (ea_allocator_init(&memory, &options) != EA_OK ||
         ea_allocator_add_region(&memory, ram, sizeof ram, NULL) != EA_OK)
         return 1;
+    trace = ea_trace_open(ring, sizeof ring, NULL);
+    if (trace == NULL || ea_trace_attach(trace, &memory) != EA_OK) return 1;
 
     char *first = NULL;
     ea_owner_push(&owner, radio);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """From a crash to its culprit: firmware dies of a bug in QEMU, its fault handler dumps the allocator,
-and ealloc inspect names owner, file and line of the block that was overrun.
+and ealloc inspect names owner, file and line of the block that was overrun. The same from the RAM
+that QEMU saves of firmware that has no dump.
 
     crash_test.py EALLOC        (77: the cross compiler or QEMU is not there)
 """
@@ -11,11 +12,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 EALLOC = os.path.abspath(sys.argv[1])
 ROOT = Path(__file__).resolve().parent.parent.parent
 BOARD = "mps2-an385"
+RAM_BEGIN, RAM_BYTES = 0x20000000, 0x40000
 FIRMWARE = ROOT / "tests/host/crash_firmware.c"
 GCC = "arm-none-eabi-gcc"
 
@@ -33,10 +36,25 @@ def build(folder):
     flags = ["-mcpu=cortex-m3", "-mthumb", "-std=c11", "-g", "-Os", "-ffunction-sections",
              f"-I{ROOT}/include", f"-I{ROOT}/src", f"-I{common}", "-DBOARD_TICK_PS=40000u"]
     link = ["-nostartfiles", f"-T{ROOT}/boards/{BOARD}/link.ld", f"-L{common}", "-Wl,--gc-sections",
-            "-Wl,--build-id"]
-    elf = folder / "firmware.elf"
-    subprocess.run([GCC, *flags, *map(str, sources), *link, "-o", str(elf)], check=True, timeout=300)
-    return elf
+            "-Wl,--build-id", "-mcpu=cortex-m3", "-mthumb"]
+    subprocess.run([GCC, *flags, "-c", *map(str, sources)], check=True, timeout=300, cwd=folder)
+    objects = [str(path) for path in folder.glob("*.o") if path.stem != FIRMWARE.stem]
+    for name, define in ("firmware", "-DCRASH_STAYS=0"), ("stays", "-DCRASH_STAYS=1"):
+        subprocess.run([GCC, *flags, define, str(FIRMWARE), *objects, *link, "-o", f"{name}.elf"],
+                       check=True, timeout=300, cwd=folder)
+    return folder / "firmware.elf", folder / "stays.elf"
+
+
+def save_ram(elf, ram):
+    """Run the firmware that stays where it died, and save its RAM with QEMU's monitor."""
+    with subprocess.Popen(["qemu-system-arm", "-M", BOARD, "-display", "none", "-serial", "null",
+                           "-monitor", "stdio", "-semihosting-config", "enable=on,target=native",
+                           "-kernel", str(elf)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          text=True) as qemu:
+        time.sleep(2)
+        qemu.stdin.write(f"stop\npmemsave {RAM_BEGIN} {RAM_BYTES} \"{ram}\"\nquit\n")
+        qemu.stdin.flush()
+        qemu.wait(timeout=60)
 
 
 def main():
@@ -46,7 +64,7 @@ def main():
     failures = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        elf, dump = build(folder), folder / "crash.dump"
+        (elf, stays), dump, ram = build(folder), folder / "crash.dump", folder / "ram.bin"
         with dump.open("wb") as file:
             status = subprocess.run([str(ROOT / "boards/run"), BOARD, str(elf)], stdout=file,
                                     timeout=120, check=False).returncode
@@ -59,14 +77,29 @@ def main():
         print(done.stdout, done.stderr)
         if done.returncode != 3:
             failures.append(f"ealloc inspect ended with {done.returncode}, not 3")
+        culprit = (rf"24 bytes of radio, allocated by receive \(crash_firmware.c:"
+                   rf"{line_with('the culprit:')}\)|up to \d+ bytes of radio, allocated by receive "
+                   rf"\(crash_firmware.c:{line_with('the culprit:')}\)")
         for what in (r"cause +HardFault",
                      rf"where +draw \(crash_firmware.c:{line_with('here it dies')}\)",
-                     r"build id +[0-9a-f]{40}, that of the ELF file",
-                     rf"24 bytes of radio, allocated by receive \(crash_firmware.c:"
-                     rf"{line_with('the culprit:')}\)|up to \d+ bytes of radio, allocated by receive "
-                     rf"\(crash_firmware.c:{line_with('the culprit:')}\)"):
+                     r"build id +[0-9a-f]{40}, that of the ELF file", culprit):
             if not re.search(what, done.stdout):
                 failures.append(f"not found: {what}")
+        told = done.stdout.split("used ", 1)[-1]
+        address = re.search(r"culprit +(0x[0-9a-f]+)", told)
+        save_ram(stays, ram)
+        done = subprocess.run([EALLOC, "inspect", "--base", hex(RAM_BEGIN), str(ram), str(stays)],
+                              capture_output=True, text=True, timeout=60, check=False)
+        print(done.stdout, done.stderr)
+        if done.returncode != 3 or not re.search(culprit, done.stdout):
+            failures.append(f"the RAM does not tell the culprit ({done.returncode})")
+        if done.stdout.split("used ", 1)[-1] != told:
+            failures.append("the RAM tells another story than the dump")
+        for source in [str(dump), str(elf)], ["--base", hex(RAM_BEGIN), str(ram), str(stays)]:
+            done = subprocess.run([EALLOC, "inspect", "--address", address[1], *source],
+                                  capture_output=True, text=True, timeout=60, check=False)
+            if len(re.findall(r"ALLOC .* radio, by receive \(crash_firmware.c", done.stdout)) != 2:
+                failures.append(f"the history of the culprit's block: {done.stdout}")
         other = folder / "other.elf"
         shutil.copy(EALLOC, other)
         done = subprocess.run([EALLOC, "inspect", str(dump), str(other)], capture_output=True, text=True,

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Writes the dump of a small allocator to a file, for inspect_test.py.
+ * Writes the dump of a small allocator to a file, or its own RAM, or dies, for inspect_test.py.
  *
- *     dump_make FILE [leak|overflow|header|freed]...
+ *     dump_make FILE [leak|drip|overflow|header|freed|pools|trace|id|ram|die]...
+ *
+ * ram: FILE gets the program's RAM instead, and its first address is printed. die: no file.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +17,13 @@ static ea_allocator_t memory;
 static ea_accounts_t book;
 static ea_account_t nodes[4];
 static ea_dump_t dump;
+static ea_trace_t *trace;
+static _Alignas(8) unsigned char ring[EA_TRACE_BYTES(64)];
+#define CLASSES(CLASS, name) CLASS(name, small, 64, 4) CLASS(name, large, 128, 8)
+EA_POOLSET_DEFINE_CLASSES_STATIC(set, CLASSES, EA_POOLSET_NEXT_LARGER, 0, NULL);
+EA_POOL_DEFINE(messages, 24, 6); /* nobody's but its user's */
+
+extern unsigned char __data_start[], _end[]; /* of the linker: what the program writes to */
 
 static bool write_file(void *context, const void *bytes, size_t n_bytes)
 {
@@ -32,6 +42,25 @@ static __attribute__((noinline)) char *take_image(size_t size_bytes)
     return image != NULL ? memset(image, 'i', size_bytes) : NULL;
 }
 
+/* A leak beside a call that frees what it takes. */
+static __attribute__((noinline)) void drip(void)
+{
+    for (int i = 0; i < 20; i++) {
+        (void)!take_image(24);
+        char *gone = take_frame(40);
+        if (gone != NULL) (void)ea_free(&memory, gone);
+    }
+}
+
+static int write_ram(const char *path)
+{
+    FILE *file = fopen(path, "wb");
+    size_t n = (size_t)(_end - __data_start);
+    if (file == NULL || fwrite(__data_start, 1, n, file) != n) return 1;
+    printf("0x%" PRIxPTR "\n", (uintptr_t)__data_start);
+    return fclose(file) == 0 ? 0 : 1;
+}
+
 int main(int argc, char **argv)
 {
     static const ea_account_options_t net_options = {.name = "net", .limits = {.max = 2000}};
@@ -45,6 +74,13 @@ int main(int argc, char **argv)
     if (ea_allocator_init(&memory, &options) != EA_OK ||
         ea_allocator_add_region(&memory, ram, sizeof ram, NULL) != EA_OK)
         return 1;
+    for (int i = 2; i < argc; i++) {
+        if (strcmp(argv[i], "pools") == 0 && ea_allocator_set_pools(&memory, &set) != EA_OK)
+            return 1;
+        if (strcmp(argv[i], "trace") != 0) continue;
+        trace = ea_trace_open(ring, sizeof ring, NULL);
+        if (trace == NULL || ea_trace_attach(trace, &memory) != EA_OK) return 1;
+    }
 
     ea_owner_push(&frame, net);
     char *first = take_frame(100);
@@ -56,14 +92,21 @@ int main(int argc, char **argv)
     const char *id = NULL;
     for (int i = 2; i < argc; i++) {
         if (strcmp(argv[i], "leak") == 0) (void)!take_frame(400);
+        if (strcmp(argv[i], "pools") == 0) (void)!ea_pool_alloc(&messages);
+        if (strcmp(argv[i], "drip") == 0) drip();
         if (strcmp(argv[i], "overflow") == 0) memcpy(first + 100, "!!", 2);
         if (strcmp(argv[i], "header") == 0) memcpy(first + 100, "written far beyond its end", 26);
         if (strcmp(argv[i], "freed") == 0) memset(gone - 16, 0, 300);
         if (strcmp(argv[i], "id") == 0) id = (const char *)build_id;
+        if (strcmp(argv[i], "ram") == 0) return write_ram(argv[1]);
+        if (strcmp(argv[i], "die") == 0) first = *(char *volatile *)NULL;
     }
     FILE *file = fopen(argv[1], "wb");
     if (file == NULL) return 1;
-    const ea_dump_options_t to_file = {.write = write_file,
+    const ea_dump_range_t extra = {ring, sizeof ring, "trace"};
+    const ea_dump_options_t to_file = {.extra = &extra,
+                                       .n_extra = trace != NULL,
+                                       .write = write_file,
                                        .context = file,
                                        .cause = "a test",
                                        .build_id = id,

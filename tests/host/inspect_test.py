@@ -1,19 +1,25 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""ealloc inspect: what it says of dumps whose program is known, and of dumps that are no good.
+"""ealloc inspect: what it says of dumps, cores and RAM whose program is known, and of those that are no
+good.
 
-    inspect_test.py EALLOC DUMP_MAKE
+    inspect_test.py EALLOC DUMP_MAKE RAM_MAKE
+
+RAM_MAKE is DUMP_MAKE linked so that its addresses are those of its ELF file.
 """
 import json
 import os
 import re
+import resource
+import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+import zlib
 from pathlib import Path
 
-EALLOC, MAKE = [os.path.abspath(path) for path in sys.argv[1:3]]
+EALLOC, MAKE, RAM_MAKE = [os.path.abspath(path) for path in sys.argv[1:4]]
 SOURCE = (Path(__file__).parent / "dump_make.c").read_text().splitlines()
 FRAME_LINE = next(i for i, line in enumerate(SOURCE, 1) if "the line that the test looks for" in line)
 ENV = dict(os.environ, LC_ALL="C.UTF-8", COLUMNS="80")
@@ -29,6 +35,45 @@ def inspect(*arguments):
 def make(name, *how):
     subprocess.run([MAKE, name, *how], check=True, timeout=20)
     return name
+
+
+def make_ram(name, *how):
+    """The RAM of the program, from its first address on, which is returned."""
+    done = subprocess.run([RAM_MAKE, name, *how, "ram"], check=True, timeout=20, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def make_core(*how):
+    """The core of the program; None: this machine writes none into the program's folder."""
+    def allow_core():
+        hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+        resource.setrlimit(resource.RLIMIT_CORE, (hard, hard))
+    subprocess.run([MAKE, "unused", *how, "die"], timeout=20, check=False, preexec_fn=allow_core)
+    cores = sorted(Path(".").glob("core*"))
+    return str(cores[-1]) if cores else None
+
+
+def cbor(value):
+    """A record, or a part of one, of a dump."""
+    def head(major, n):
+        for size, code, most in (0, n, 24), (1, 24, 1 << 8), (2, 25, 1 << 16), (4, 26, 1 << 32), (8, 27, 1 << 64):
+            if n < most:
+                return bytes([major << 5 | code]) + (n.to_bytes(size, "big") if size else b"")
+        raise ValueError(n)
+    if isinstance(value, int):
+        return head(0, value)
+    if isinstance(value, bytes):
+        return head(2, len(value)) + value
+    if isinstance(value, str):
+        return head(3, len(value)) + value.encode()
+    return head(4, len(value)) + b"".join(map(cbor, value))
+
+
+def dump_of(records):
+    """A dump of these records, with a head of a 32-bit device an hour after its start before them."""
+    first = [0, 1, 4, 0x000100, 3600 * 1000000, b"", 0, 0, 8, 4, 8, 1, 1, 1, 21, 0, "", 0]
+    data = b"\xd9\xd9\xf7\x9f" + b"".join(map(cbor, [first] + records))
+    return data + cbor([13, len(records) + 2, zlib.crc32(data)]) + b"\xff"
 
 
 class Inspect(unittest.TestCase):
@@ -157,6 +202,188 @@ class Inspect(unittest.TestCase):
         self.assertEqual(self.found("log").split("bytes", 1)[1], self.found("a.dump").split("bytes", 1)[1])
         Path("log").write_text(f"dump:\n{lines[:300]}\nReset!\n")
         self.one_line(inspect("log"), status=1, holds=r"log: offset \d+: ")
+
+    def story(self, text):
+        """What is told of the memory, without where it comes from and when it was taken."""
+        text = re.sub(r" at 0x[0-9a-f]+| {4}0x[0-9a-f]+|0x[0-9a-f]+|, at [0-9.]+ s|bytes  .*\n", "", text)
+        return re.sub(r"\n(pools\n)?.*  messages\n", "", text.split("\nused ", 1)[1])
+
+    def test_ram_tells_what_a_dump_tells(self):
+        for how in [], ["pools"], ["leak", "trace", "pools"], ["header"], ["overflow", "pools", "drip"]:
+            base = make_ram("ram.bin", *how)
+            status = 3 if "header" in how or "overflow" in how else 0
+            dump = self.json(make("a.dump", *how), MAKE, status=status)
+            ram = self.json("--base", base, "ram.bin", RAM_MAKE, status=status)
+            keys = ["used_bytes", "used_blocks", "free_bytes", "free_blocks", "largest_free_bytes", "suspects",
+                    "free", "accounts"]
+            if "header" not in how:  # else the size that was asked for is a guess
+                keys += ["owners", "sites"]
+            for key in keys:
+                self.assertEqual(dump[key], ram[key], (how, key))
+            self.assertEqual([w["what"] for w in dump["damage"]], [w["what"] for w in ram["damage"]])
+            own = ram["pools"].pop()  # a variable, which is no allocator's and in no dump
+            self.assertEqual((own["name"], own["n_blocks"], own["used_blocks"]), ("messages", 6, int("pools" in how)))
+            self.assertEqual([len(p["blocks"]) for p in dump["pools"]], [len(p["blocks"]) for p in ram["pools"]])
+
+    def test_ram_in_pieces_and_by_name(self):
+        base = int(make_ram("ram.bin"), 16)
+        data = Path("ram.bin").read_bytes()
+        half = len(data) // 2
+        Path("low").write_bytes(data[:half])
+        Path("high").write_bytes(data[half:])
+        whole = self.found("--base", hex(base), "ram.bin", RAM_MAKE)
+        pieces = self.found("--image", f"low@{base:#x}", "--image", f"high@{base + half:#x}", RAM_MAKE)
+        self.assertEqual(self.story(whole), self.story(pieces))
+        self.assertIn("allocator    memory, at 0x", whole)
+        named = self.found("--heap", "memory", "--base", hex(base), "ram.bin", RAM_MAKE)
+        self.assertEqual(whole, named)
+        at = re.search(r"memory, at (0x[0-9a-f]+)", whole)[1]
+        self.assertEqual(self.story(whole),
+                         self.story(self.found("--heap", at, "--base", hex(base), "ram.bin", RAM_MAKE)))
+
+    def test_a_freed_block_that_was_written_to_is_found_in_ram(self):
+        base = make_ram("ram.bin", "freed")
+        text = self.found("--base", base, "ram.bin", RAM_MAKE, status=3)
+        self.assertRegex(text, r"damaged block header|a free block was written to|the heap is damaged")
+
+    def test_ram_that_is_short_or_elsewhere_is_said_in_one_line(self):
+        base = make_ram("ram.bin")
+        data = Path("ram.bin").read_bytes()
+        Path("cut").write_bytes(data[:len(data) - 2048])
+        done = inspect("--base", base, "cut", RAM_MAKE)
+        self.one_line(done, status=1, holds=r"cut: the region's memory is missing from 0x[0-9a-f]+ on")
+        self.assertRegex(done.stdout, r"net +1 +100")
+        self.one_line(inspect("--base", "0x1000", "ram.bin", RAM_MAKE), status=1, holds=r"ram.bin: no allocator or heap")
+        self.one_line(inspect("--base", base, "ram.bin", "ram.bin"), status=1, holds=r"ram.bin: not an ELF file")
+        self.one_line(inspect("--base", base, "missing", RAM_MAKE), status=1, holds=r"missing: No such file")
+        self.one_line(inspect("--base", base, "ram.bin", EALLOC), status=1, holds=r"ealloc: no debug inf|no allocator")
+        for wrong in (["--base", "here", "ram.bin", RAM_MAKE], ["--base", base, "ram.bin"],
+                      ["--image", "ram.bin", RAM_MAKE], ["--image", f"ram.bin@{base}"]):
+            self.assertEqual(inspect(*wrong).returncode, 2)
+
+    def test_any_flipped_byte_of_ram_ends_in_a_report_or_a_line(self):
+        base = make_ram("ram.bin", "trace", "pools", "drip")
+        data = Path("ram.bin").read_bytes()
+        for i in range(0, len(data), 499 if SANITIZED else 97):
+            Path("bad").write_bytes(data[:i] + bytes([data[i] ^ (0xFF if i % 2 else 0x01)]) + data[i + 1:])
+            done = inspect("--base", base, "bad", RAM_MAKE)
+            self.assertIn(done.returncode, (0, 1, 3), (i, done.stderr))
+            self.assertEqual(done.stderr.count("\n"), 1 if done.returncode == 1 else 0, (i, done.stderr))
+
+    def test_a_core_tells_where_the_program_died_and_what_was_in_its_memory(self):
+        core = make_core("trace", "drip", "overflow")
+        if core is None:
+            self.skipTest("no core was written")
+        text = self.found(core, status=3)  # the core names its program
+        self.assertEqual(text, self.found(core, MAKE, status=3))
+        self.assertRegex(text, r"cause +signal 11 \(SIGSEGV\), of dump_make unused trace drip overf")
+        self.assertRegex(text, r"where +main \(dump_make.c:\d+\)")
+        self.assertRegex(text, rf"damage.*\n.*\n.*100 bytes of net, allocated by take_frame \(dump_make.c:{FRAME_LINE}\)")
+        self.assertRegex(text, r"leak suspects\n  take_image ")
+        self.assertEqual(self.story(text).split("\nregion")[1:],
+                         self.story(self.found(make("a.dump", "trace", "drip", "overflow"), MAKE,
+                                               status=3)).split("\nregion")[1:])
+
+    def test_a_core_of_another_build_or_a_stripped_program_is_refused_in_one_line(self):
+        core = make_core()
+        if core is None:
+            self.skipTest("no core was written")
+        self.one_line(inspect(core, RAM_MAKE), status=1, holds=r"ram_make: another build or program .*build ids")
+        subprocess.run(["strip", "-s", "-o", "stripped.elf", MAKE], check=True)
+        self.one_line(inspect(core, "stripped.elf"), status=1, holds=r"stripped.elf: no debug information of ealloc")
+        self.one_line(inspect("--heap", "nobody", core), status=1, holds=r"no allocator or heap in use is called that")
+        self.one_line(inspect(MAKE), status=1, holds=r"an ELF file, but neither a dump nor a core")
+
+    def test_a_damaged_core_ends_in_a_report_or_a_line(self):
+        core = make_core("trace", "pools")
+        if core is None:
+            self.skipTest("no core was written")
+        data = Path(core).read_bytes()
+        Path(core).unlink()
+        places = list(range(16, 2048, 67)) + list(range(2048, len(data), len(data) // 40))
+        for i in places[::4 if SANITIZED else 1]:
+            Path("bad").write_bytes(data[:i] + bytes([data[i] ^ 0xFF]) + data[i + 1:])
+            done = inspect("bad", MAKE)
+            self.assertIn(done.returncode, (0, 1, 3), (i, done.stderr))
+            self.assertLessEqual(done.stderr.count("\n"), 1, (i, done.stderr))
+        for n in places[::4 if SANITIZED else 2]:
+            Path("cut").write_bytes(data[:n])
+            done = inspect("cut", MAKE)
+            self.one_line(done, status=1, holds=r"^ealloc inspect: \S+: ")
+        phoff, = struct.unpack_from("<Q", data, 32)
+        for what in struct.pack("<Q", 1 << 63), b"\xff" * 8:  # sizes and places beyond everything
+            for field in 8, 16, 32, 40:
+                bad = bytearray(data)
+                for segment in range(8):
+                    at = phoff + 56 * segment + field
+                    bad[at:at + 8] = what
+                Path("bad").write_bytes(bad)
+                self.assertIn(inspect("bad", MAKE).returncode, (0, 1, 3))
+
+    def test_an_address_is_told_with_its_neighbours_and_its_history(self):
+        told = self.json(make("a.dump", "trace", "drip"), MAKE)
+        leaked = [b for b in told["regions"][0]["blocks"] if b.get("requested") == 24]
+        address = hex(int(leaked[3]["address"], 16) + 5)
+        text = self.found("--address", address, "a.dump", MAKE)
+        self.assertRegex(text, r"5 bytes into a block\nblock +0x[0-9a-f]+ to 0x[0-9a-f]+, used\n +24 bytes of ui, "
+                               r"allocated by take_image \(dump_make.c:\d+\)")
+        self.assertRegex(text, r"below it .*, used\n.*\nabove it .*, used\n")
+        self.assertRegex(text, r"history +\d+ of \d+ events are about it\n(?:.*\n)*.*ALLOC +40 to 47.*take_frame.*\n.*FREE .*drip"
+                               r".*\n.*ALLOC +24 to 27 .*, ui, by take_image")
+        about = self.json("--address", address, "a.dump", MAKE)["about"]
+        self.assertEqual([e["kind"] for e in about["events"]][-3:], ["ALLOC", "FREE", "ALLOC"])
+        self.assertEqual(about["below"]["requested"], 24)
+        self.assertIn("in no block of this allocator", self.found("--address", "0x10", "a.dump"))
+        self.assertEqual(inspect("--address", "x", "a.dump").returncode, 2)
+
+    def test_a_leak_is_a_suspect_and_what_was_made_at_the_start_or_comes_and_goes_is_none(self):
+        last = (3600 * 1000000 >> 22) - 1
+        region = [[5, 0, 0x20000000, 0x20010000, 0x20000000, 0, 0, 0, 1, 0]]
+        births = {0x1000: [2] * 20, 0x2000: range(20), 0x3000: range(last - 40, last, 2),
+                  0x4000: range(0, last, last // 20)}
+        blocks = [[7, 0, 40, 1, 24, 0, site, birth] for site in births for birth in births[site]]
+        for i, block in enumerate(blocks):
+            block[1] = 0x20000100 + 40 * i
+        Path("a.dump").write_bytes(dump_of(region + blocks))
+        told = self.json("a.dump")
+        self.assertEqual([s["site"] for s in told["suspects"]], ["0x4000"])
+        self.assertRegex(self.found("a.dump"), r"left of each quarter of the time since the oldest block: 6, 5, 5, 5\n")
+        # Too few of them, or all within half a minute: nothing can be said.
+        few = [b for b in blocks if b[6] != 0x4000] + [b for b in blocks if b[6] == 0x4000][:7]
+        Path("b.dump").write_bytes(dump_of(region + few))
+        self.assertEqual(self.json("b.dump")["suspects"], [])
+        short = [b[:7] + [last - b[7] % 4] for b in blocks]
+        Path("c.dump").write_bytes(dump_of(region + short))
+        self.assertEqual(self.json("c.dump")["suspects"], [])
+
+    def test_what_is_kept_while_others_go_is_a_suspect(self):
+        self.assertRegex(self.found(make("a.dump", "trace", "drip"), MAKE),
+                         r"leak suspects\n  take_image \(dump_make.c:\d+\)\n    680 bytes in 21 blocks\n"
+                         r"    left of each quarter of the history: \d+, \d+, \d+, \d+ \(22 allocated, 1 freed\)\n")
+        self.assertNotIn("suspects", self.found(make("b.dump", "trace", "leak"), MAKE))
+
+    def test_free_blocks_are_counted_by_size(self):
+        told = self.json(make("a.dump", "drip"), MAKE)
+        self.assertEqual(sum(c["blocks"] for c in told["free"]), told["free_blocks"])
+        self.assertEqual(sum(c["bytes"] for c in told["free"]), told["free_bytes"])
+        for c in told["free"]:
+            self.assertLess(c["bytes"] / c["blocks"], 2 * c["least_bytes"])
+
+    def test_colour_is_for_terminals(self):
+        make("a.dump", "overflow")
+        for extra, coloured in ({}, True), ({"NO_COLOR": "1"}, False):
+            reader, writer = os.openpty()
+            env = {k: v for k, v in dict(ENV, **extra).items() if extra or k != "NO_COLOR"}
+            subprocess.run([EALLOC, "inspect", "a.dump"], stdout=writer, env=env, timeout=60, check=False)
+            os.close(writer)
+            text = b""
+            try:
+                while chunk := os.read(reader, 65536):
+                    text += chunk
+            except OSError:
+                pass
+            os.close(reader)
+            self.assertEqual(b"\033[1;31m!" in text, coloured)
 
     def test_help_has_an_example(self):
         self.assertIn("Example: ealloc inspect crash.dump firmware.elf", self.found("--help"))

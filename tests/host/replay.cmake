@@ -16,7 +16,7 @@ endif()
 if(TARGET ealloc_tool AND NOT EALLOC_SANITIZE)
     add_test(NAME demo COMMAND ${PROJECT_SOURCE_DIR}/scripts/demo)
     set_tests_properties(demo PROPERTIES TIMEOUT 120 LABELS host
-        ENVIRONMENT "EALLOC=$<TARGET_FILE:ealloc_tool>;DEMO_OUT=${CMAKE_CURRENT_BINARY_DIR}/demo"
-        PASS_REGULAR_EXPRESSION "smallest heap +[0-9]+ bytes.*throughput +[0-9.]+ ns an operation.* free +[0-9]+: median [0-9]+, 99 % [0-9]+"
+        ENVIRONMENT "EALLOC=$<TARGET_FILE:ealloc_tool>;LIBEALLOC=$<TARGET_FILE:ealloc>;DEMO_OUT=${CMAKE_CURRENT_BINARY_DIR}/demo"
+        PASS_REGULAR_EXPRESSION "smallest heap +[0-9]+ bytes.*throughput +[0-9.]+ ns an operation.* free +[0-9]+: median [0-9]+, 99 % [0-9]+.*write behind the block.*display, allocated by copy_title .demo_crash.c:[0-9]+.*leak suspects.  measure .demo_crash.c:[0-9]+"
         FAIL_REGULAR_EXPRESSION "DAMAGED")
 endif()
