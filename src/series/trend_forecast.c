@@ -15,10 +15,10 @@
  *     low  = T / (1 + a x) - lev        x = rel + 0.15 r, r at most 16
  *     high = T * (1 + b x) + lev
  *
- * The numbers make a band that held nine of ten forecasts of bench/leaks, half of which are not
- * those they were chosen with. Rejected: the interval of Sen's slope (holds half of them, not nine
- * tenths), the error of a regression (less), and a slope less its error below the line (never, half
- * of the time).
+ * a and b are below; with them the band holds nine of ten forecasts of bench/leaks/series, on
+ * series they were not chosen with. Rejected: the interval of Sen's slope (holds half of them, not
+ * nine tenths), the error of a regression (less), and a slope less its error below the line (never,
+ * half of the time).
  */
 #include "series/trend_internal.h"
 

@@ -12,7 +12,7 @@
 #include "series/trend_internal.h"
 
 #define MIN_WINDOWS 8u
-#define MIN_GROWTH 64u
+#define MIN_RISE 64u
 #define MIN_BOOTS 4u
 #define EVEN_PERCENT 65u
 #define N_RISES 3u
@@ -54,7 +54,7 @@ static bool read_boot(const ea_trend_t *trend, uint16_t rises[N_RISES])
         eai_floors_read(&floors, &trend->eai_mins[eai_trend_shapes[k].at], n);
         for (unsigned i = 0; i < N_RISES; i++) {
             int32_t rise = (int32_t)floors.floors[i + 1] - floors.floors[i];
-            rises[i] = floors.growth < MIN_GROWTH ? 0 : an_hour(rise, n, k);
+            rises[i] = floors.growth < MIN_RISE ? 0 : an_hour(rise, n, k);
         }
         return true;
     }
