@@ -20,6 +20,7 @@
 #include "ealloc/poolset.h"
 #include "ealloc/pressure.h"
 #include "ealloc/profile.h"
+#include "ealloc/scope.h"
 #include "ealloc/scoped.h"
 #include "ealloc/status.h"
 #include "ealloc/trace.h"
