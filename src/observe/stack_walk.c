@@ -102,7 +102,7 @@ static bool find_saved(const ea_stack_map_t *map, uintptr_t pc, uint32_t *regist
                        uintptr_t *offset)
 {
     uintptr_t at = pc & ~(uintptr_t)1;
-    uint32_t loaded = 0, loaded_into = 16; /* a constant, by a load from behind the code */
+    uint32_t constants[8], are_known = 0; /* of registers that are loaded from behind the code */
     *registers = 0;
     for (unsigned n = 0; *registers == 0 && n < MAX_SCAN; n += 2u)
         *registers = pushed_at(map, at -= 2u);
@@ -119,12 +119,13 @@ static bool find_saved(const ea_stack_map_t *map, uintptr_t pc, uint32_t *regist
         if (half >> 7 == 0x161) *offset += 4u * (half & 0x7Fu);          /* sub sp, #imm */
         if (half >> 11 == 0x09) { /* ldr register, [pc, #imm] */
             uintptr_t from = ((at + 4u) & ~(uintptr_t)3) + 4u * (half & 0xFFu);
-            loaded = half_at(map, from) | half_at(map, from + 2u) << 16;
-            loaded_into = half >> 8 & 7u;
+            constants[half >> 8 & 7u] = half_at(map, from) | half_at(map, from + 2u) << 16;
+            are_known |= 1u << (half >> 8 & 7u);
         }
         if ((half & 0xFF87u) == 0x4485) { /* add sp, register */
-            if ((half >> 3 & 15u) != loaded_into) return false;
-            *offset -= loaded;
+            uint32_t which = half >> 3 & 15u;
+            if ((are_known >> which & 1u) == 0) return false;
+            *offset -= constants[which];
         }
         if (!is_long(half)) continue;
         *offset += long_subtraction(half, second);
