@@ -11,6 +11,7 @@ static uintptr_t tables[EA_SCOPES_BYTES(8, 2) / sizeof(uintptr_t)];
 static _Alignas(8) unsigned char ram[4096];
 static ea_allocator_t memory;
 static ea_scopes_t scopes;
+static void *volatile kept;
 static volatile uint32_t ms; /* what a system's tick interrupt counts */
 
 static void tell(void *context, const ea_scope_record_t *r)
@@ -33,7 +34,7 @@ static void parse(unsigned n)
             (void)ea_free(&memory, scratch);
         }
         if (n % 10 == 7) {
-            (void)ea_malloc(&memory, 40); /* forgotten */
+            kept = ea_malloc(&memory, 40); /* and forgotten */
             ms += 30;
         }
         (void)ea_free(&memory, text);
@@ -49,7 +50,7 @@ int main(void)
         ea_scopes_init(&scopes, tables, sizeof tables, &options) != EA_OK ||
         ea_scopes_attach(&scopes, &memory) != EA_OK)
         return 1;
-    EA_TRACK(&scopes, "boot")(void) ea_malloc(&memory, 500);
+    EA_TRACK(&scopes, "boot") kept = ea_malloc(&memory, 500);
     for (unsigned i = 0; i < 20; i++) parse(i);
 
     ea_scope_row_t row;
