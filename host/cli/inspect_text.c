@@ -319,6 +319,7 @@ void inspect_text(const judgement_t *j, firmware_t *firmware, const char *file, 
     print_owners(j, n_rows);
     print_sites(j, firmware, n_rows);
     print_free(j);
+    inspect_lineages(j->s, firmware, n_rows);
 }
 
 /* --- two dumps -------------------------------------------------------------------------------- */
