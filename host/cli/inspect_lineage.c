@@ -21,7 +21,7 @@ static void print_entry(const snapshot_t *s, firmware_t *f, const lineage_t *e)
     for (size_t i = 1; i < e->n_frames; i++)
         printf("      called at %s\n", firmware_name(f, s, e->frames[i], false, site, sizeof site));
     if (e->n_handed > e->n_hops)
-        printf("      handed over %" PRIu64 " times before\n", e->n_handed - e->n_hops);
+        printf("      earlier hand-overs: %" PRIu64 "\n", e->n_handed - e->n_hops);
     for (size_t i = 0; i < e->n_hops; i++)
         printf("      to %s, %" PRIu64 " ms, at %s\n",
                inspect_owner(s, e->hops[i].to, owner, sizeof owner), e->hops[i].time_us / 1000,

@@ -140,7 +140,8 @@ static bool find_saved(const ea_stack_map_t *map, uintptr_t pc, uint32_t *regist
 
 UNCHECKED bool eai_stack_step(const ea_stack_map_t *map, eai_frame_t *f)
 {
-    uintptr_t caller_fp, caller_pc, fp_at, pc_at;
+    uintptr_t caller_fp, caller_pc, fp_at = 0, pc_at = 0;
+    if (EAI_FRAMES == EAI_FRAMES_NONE) return false;
 #if EAI_FRAMES == EAI_FRAMES_ABOVE
     fp_at = f->fp;
     pc_at = f->fp + WORD;
@@ -153,11 +154,7 @@ UNCHECKED bool eai_stack_step(const ea_stack_map_t *map, eai_frame_t *f)
     if (!find_saved(map, f->pc, &registers, &offset)) return false;
     fp_at = f->fp + offset + 4u * count_bits(registers & 0x7Fu);
     pc_at = f->fp + offset + 4u * (count_bits(registers) - 1u);
-#else
-    (void)map, (void)f;
-    return false;
 #endif
-#if EAI_FRAMES != EAI_FRAMES_NONE
     if (f->end < f->low || f->end - f->low < WORD) return false;
     if (!read_word(f, fp_at, &caller_fp) || !read_word(f, pc_at, &caller_pc)) return false;
     if (!is_code(map, caller_pc)) return false;
@@ -165,7 +162,6 @@ UNCHECKED bool eai_stack_step(const ea_stack_map_t *map, eai_frame_t *f)
     f->fp = caller_fp;
     f->pc = caller_pc;
     return true;
-#endif
 }
 
 /* May the frame's caller be looked at? The outermost frame's pointer often is none. */
