@@ -74,6 +74,24 @@ typedef enum {
     OP_RECORD_SLOW,    /* with the port's clock                               */
     OP_RECORD_SAMPLED, /* with the port's clock and sampling                  */
     OP_READ,
+    OP_SCOPE_BEGIN,
+    OP_SCOPE_EVENT, /* inside of a scope */
+    OP_SCOPE_IDLE,  /* nobody tracks */
+    OP_SCOPE_END,
+    OP_LINEAGE_ALLOC,
+    OP_LINEAGE_SERVED, /* a block that comes while somebody is served */
+    OP_LINEAGE_FREE,
+    OP_LINEAGE_TRANSFER,
+    OP_LINEAGE_MOVE, /* a realloc that moves: both events */
+    OP_SERVING_BEGIN,
+    OP_SERVING_END,
+    OP_STACK_WALK,    /* of four frames */
+    OP_STACK_KEEP,    /* those four, new or there */
+    OP_PROFILE_ALLOC, /* at a site that has its row */
+    OP_PROFILE_FREE,
+    OP_PROFILE_ALLOC_MANY, /* among more sites than rows */
+    OP_PROFILE_FREE_MANY,
+    OP_DUMP_STEP, /* a block, or another record */
     N_OPS
 } op_t;
 

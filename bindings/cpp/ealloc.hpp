@@ -9,6 +9,7 @@
 //   StackArena<Bytes, Policy>         a buffer in this very object
 //   StackAllocator<T, Bytes, Policy>  standard allocator that takes from one
 //   ArenaScope                        EA_ARENA_SCOPE() as an object
+//   Track                             EA_TRACK() as an object
 //   HeapResource, PoolSetResource,
 //   ArenaResource                     std::pmr::memory_resource, where the library has it
 //
@@ -329,6 +330,38 @@ template <class T, std::size_t N> class StaticPool
     ea_pool_t pool_;
     alignas(align) unsigned char memory_[EA_POOL_BYTES_ALIGNED(sizeof(T), N, alignof(T)) -
                                          (align - 1) + (0 - EAI_POOL_BITS_BYTES(N)) % align];
+};
+
+// --- scopes --------------------------------------------------------------------------------------
+
+// An operation, from here to the end of this object's life. With EA_CFG_TRACK 0 it does nothing.
+class Track
+{
+  public:
+#if EA_CFG_TRACK
+    Track(ea_scopes_t &scopes, const char *name) noexcept
+    {
+        ea_scope_begin(&scope_, &scopes, name);
+    }
+    ~Track()
+    {
+        (void)ea_scope_end(&scope_, nullptr);
+    }
+#else
+    Track(ea_scopes_t &, const char *) noexcept
+    {
+    }
+    ~Track()
+    {
+    }
+#endif
+    Track(const Track &) = delete;
+    Track &operator=(const Track &) = delete;
+
+  private:
+#if EA_CFG_TRACK
+    ea_scope_t scope_;
+#endif
 };
 
 // --- arenas --------------------------------------------------------------------------------------

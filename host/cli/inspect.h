@@ -18,6 +18,9 @@ void inspect_diff_text(const judgement_t *a, const judgement_t *b, firmware_t *f
                        uint32_t n_rows);
 void inspect_diff_json(const judgement_t *a, const judgement_t *b, firmware_t *firmware);
 
+/* The lineages among the dump's ranges, if there are any. */
+void inspect_lineages(const snapshot_t *s, firmware_t *firmware, uint32_t n_rows);
+
 /* The owner's name, or "account N", or "nobody" for 0. Returns to. */
 char *inspect_owner(const snapshot_t *s, uint64_t id, char *to, size_t size);
 

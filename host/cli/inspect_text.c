@@ -357,6 +357,7 @@ void inspect_text(const judgement_t *j, firmware_t *firmware, const char *file, 
     print_sites(j, firmware, n_rows);
     print_suspects(j, firmware, n_rows);
     print_free(j);
+    inspect_lineages(j->s, firmware, n_rows);
 }
 
 /* --- one address ------------------------------------------------------------------------------ */

@@ -254,6 +254,12 @@
 #define EA_CFG_ALLOC_HOOK 1
 #endif
 
+/* EA_TRACK() measures: 0 or 1. With 0 it is the block behind it and nothing more; with 1 it costs
+ * what docs/scope.md says, where it stands. */
+#ifndef EA_CFG_TRACK
+#define EA_CFG_TRACK 1
+#endif
+
 /* Checks on every operation. 0 none. 1 double free and damaged headers, at most 6 instructions an
  * operation. 2 also foreign pointers and the links of every block touched, and the seals of an
  * allocator's slots and pools (O(regions)). 3 the whole heap on every operation (O(n), for tests
@@ -394,6 +400,9 @@
 #endif
 #if EA_CFG_ALLOC_HOOK != 0 && EA_CFG_ALLOC_HOOK != 1
 #error "EA_CFG_ALLOC_HOOK is 0 or 1"
+#endif
+#if EA_CFG_TRACK != 0 && EA_CFG_TRACK != 1
+#error "EA_CFG_TRACK is 0 or 1"
 #endif
 #if EA_CFG_CHECK_LEVEL < 0 || EA_CFG_CHECK_LEVEL > 3
 #error "EA_CFG_CHECK_LEVEL is 0 to 3"

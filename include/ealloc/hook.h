@@ -5,6 +5,7 @@
 #ifndef EALLOC_HOOK_H
 #define EALLOC_HOOK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,11 +33,14 @@ typedef enum {
 typedef void (*ea_alloc_hook_function_t)(void *context, ea_block_event_t what, uint16_t owner,
                                          const void *site, const void *block, size_t size_bytes);
 
-/* One that is told; the caller's object, in use from add to remove. */
+/* One that is told; the caller's object, in use from add to remove. With by_capacity the size of
+ * ALLOCATED and RESIZED is what the block can hold, and a realloc that leaves the block where it is
+ * tells MOVED of it too: so what comes is what goes, to the byte. */
 typedef struct ea_alloc_hook {
     ea_alloc_hook_function_t function;
     void *context;
     struct ea_alloc_hook *eai_next;
+    bool by_capacity;
 } ea_alloc_hook_t;
 
 #ifdef __cplusplus

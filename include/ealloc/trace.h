@@ -93,7 +93,7 @@ typedef struct ea_trace {
     uintptr_t eai_most; /* of a block's hash, if it is to be recorded */
     const volatile uint32_t *eai_clock;
     ea_alloc_hook_t eai_hook;
-    uintptr_t eai_reserved[2];
+    uintptr_t eai_reserved[1];
 } ea_trace_t;
 
 typedef struct {

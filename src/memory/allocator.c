@@ -406,8 +406,12 @@ void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, c
     if (EA_UNLIKELY(!payload)) return NULL;
     (void)eai_hand_out(a, &want, payload);
     if (request && request->zeroed) memset(payload, 0, size_bytes);
-    if (eai_is_watched(a))
-        eai_show(a, EA_BLOCK_ALLOCATED, eai_owner_id(&want), want.caller, payload, size_bytes);
+#if EA_CFG_ALLOC_HOOK
+    if (eai_is_watched(a)) {
+        const eai_sizes_t sizes = {size_bytes, want.usable_bytes, 0};
+        eai_show_new(a, EA_BLOCK_ALLOCATED, eai_owner_id(&want), want.caller, payload, &sizes);
+    }
+#endif
     look_around(a, want.isr);
     return payload;
 }

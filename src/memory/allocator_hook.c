@@ -15,6 +15,18 @@ EA_NOINLINE void eai_show(const alloc_t *a, ea_block_event_t what, uint16_t owne
         hook->function(hook->context, what, owner, site, block, size_bytes);
 }
 
+EA_NOINLINE void eai_show_new(const alloc_t *a, ea_block_event_t what, uint16_t owner,
+                              const void *site, const void *block, const eai_sizes_t *sizes)
+{
+    const ea_alloc_hook_t *hook = __atomic_load_n(&a->eai_hooks, __ATOMIC_ACQUIRE); /* with add */
+    for (; hook; hook = hook->eai_next) { /* bound: hooks */
+        if (hook->by_capacity && sizes->stayed_bytes != 0)
+            hook->function(hook->context, EA_BLOCK_MOVED, owner, site, block, sizes->stayed_bytes);
+        hook->function(hook->context, what, owner, site, block,
+                       hook->by_capacity ? sizes->usable_bytes : sizes->size_bytes);
+    }
+}
+
 /* Where hook's pointer stands in the list, or the end of it. Bound: hooks. */
 static ea_alloc_hook_t **find_hook(alloc_t *a, const ea_alloc_hook_t *hook)
 {

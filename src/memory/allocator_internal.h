@@ -328,6 +328,14 @@ EA_INLINE bool eai_is_watched(const alloc_t *a)
 /* Tell the hooks. Outside locks. */
 void eai_show(const alloc_t *a, ea_block_event_t what, uint16_t owner, const void *site,
               const void *block, size_t size_bytes);
+/* The same of a block that has a size from now on. */
+typedef struct {
+    size_t size_bytes;   /* as asked */
+    size_t usable_bytes; /* what it can hold */
+    size_t stayed_bytes; /* what it could, if a realloc left it where it was; else 0 */
+} eai_sizes_t;
+void eai_show_new(const alloc_t *a, ea_block_event_t what, uint16_t owner, const void *site,
+                  const void *block, const eai_sizes_t *sizes);
 #else
 #define eai_is_watched(a) ((void)(a), false)
 #define eai_show(a, what, owner, site, block, size)                                                \

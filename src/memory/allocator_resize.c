@@ -14,6 +14,7 @@ typedef struct {
     size_t size_bytes;
     size_t alignment_bytes; /* 0: any */
     size_t request_bytes;   /* what the block was asked for */
+    size_t usable_bytes;    /* of the new block, once it is there */
     const void *caller;
 #if EAI_TAGGED
     eai_label_t label;
@@ -39,19 +40,30 @@ static bool repay(const alloc_t *a, const resize_t *r, size_t had, size_t has)
 #define repay(a, r, had, has) ((void)(a), (void)(r), (void)(had), (void)(has), true)
 #endif
 
-static void show(const alloc_t *a, ea_block_event_t what, const resize_t *r, const void *payload,
-                 size_t size_bytes)
+EA_INLINE uint16_t owner_id(const resize_t *r)
 {
-    uint16_t owner = 0;
+    (void)r;
 #if EAI_TAGGED
-    owner = r->label.owner;
+    return r->label.owner;
+#else
+    return 0;
 #endif
-    (void)what, (void)r;
-    eai_show(a, what, owner, r->caller, payload, size_bytes);
+}
+
+/* stayed_bytes: what the block could hold, if it is still where it was; else 0. */
+static void show_resized(const alloc_t *a, const resize_t *r, const void *payload,
+                         size_t stayed_bytes)
+{
+#if EA_CFG_ALLOC_HOOK
+    const eai_sizes_t sizes = {r->size_bytes, r->usable_bytes, stayed_bytes};
+    eai_show_new(a, EA_BLOCK_RESIZED, owner_id(r), r->caller, payload, &sizes);
+#else
+    (void)a, (void)r, (void)payload, (void)stayed_bytes;
+#endif
 }
 
 /* In its own region, by the heap's realloc. NULL: not there; nothing changed. */
-static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize_t *r)
+static void *resize_in_region(alloc_t *a, const eai_block_t *block, resize_t *r)
 {
     slot_t *slot = &a->eai_slots[block->place];
     size_t line = (size_t)1 << slot->eai_line_log2;
@@ -89,14 +101,15 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
     }
     ea_heap_realloc_move(&move);
     if (eai_is_watched(a) && move.to != eai_raw_of(block)) /* before anybody else can have it */
-        show(a, EA_BLOCK_MOVED, r, block->payload, block->usable_bytes);
+        eai_show(a, EA_BLOCK_MOVED, owner_id(r), r->caller, block->payload, block->usable_bytes);
     (void)eai_lock_slot(a, slot, false);
     char *raw = ea_heap_realloc_finish(slot->eai_heap, &move);
     size_t gross = ea_heap_usable_size_bytes(slot->eai_heap, raw) + EA_HEAP_OVERHEAD_BYTES;
     char *payload = raw + EAI_FRONT_BYTES;
+    r->usable_bytes = gross - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES;
 #if EAI_TAGGED
     eai_guard_resize(&a->eai_guard, eai_guard_front_tag(payload), payload, r->size_bytes,
-                     r->size_bytes, gross - EA_HEAP_OVERHEAD_BYTES - EAI_FRONT_BYTES, &r->label);
+                     r->size_bytes, r->usable_bytes, &r->label);
 #endif
     eai_moving_t **at = &slot->eai_moving;
     while (*at != &moving) at = &(*at)->eai_next; /* bound: tasks in a realloc in this region */
@@ -112,7 +125,7 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, const resize
 }
 
 /* A new block by the whole chain, a copy, and the old one goes. NULL: refused, nothing changed. */
-static void *move_elsewhere(alloc_t *a, eai_block_t *block, const resize_t *r)
+static void *move_elsewhere(alloc_t *a, eai_block_t *block, resize_t *r)
 {
     ea_request_t request = {.alignment_bytes = r->alignment_bytes};
     eai_want_t want;
@@ -129,6 +142,7 @@ static void *move_elsewhere(alloc_t *a, eai_block_t *block, const resize_t *r)
     if (!payload) payload = eai_rescue(a, &want);
     if (!payload) return NULL;
     (void)eai_hand_out(a, &want, payload);
+    r->usable_bytes = want.usable_bytes;
     memcpy(payload, block->payload,
            r->request_bytes < r->size_bytes ? r->request_bytes : r->size_bytes);
     block->goes = block->moves = true;
@@ -155,6 +169,7 @@ static void *resize(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_b
     resize_t r = {.size_bytes = size_bytes,
                   .alignment_bytes = want.alignment_bytes,
                   .request_bytes = block.usable_bytes,
+                  .usable_bytes = block.usable_bytes,
                   .caller = caller};
 #if EAI_TAGGED
     r.label = block.label;
@@ -173,7 +188,8 @@ static void *resize(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_b
 #endif
     }
     if (!payload) payload = move_elsewhere(a, &block, &r);
-    if (payload && eai_is_watched(a)) show(a, EA_BLOCK_RESIZED, &r, payload, size_bytes);
+    if (payload && eai_is_watched(a))
+        show_resized(a, &r, payload, payload == ptr ? block.usable_bytes : 0);
     if (payload) eai_look_around(a);
     return payload;
 }

@@ -586,7 +586,8 @@ static void tell(void *context, ea_block_event_t what, uint16_t owner, const voi
 TEST(allocator_tells_every_hook, ALLOCATOR_BYTES)
 {
     static unsigned names[2] = {1, 2};
-    static ea_alloc_hook_t hooks[2] = {{tell, &names[0], NULL}, {tell, &names[1], NULL}};
+    static ea_alloc_hook_t hooks[2] = {{.function = tell, .context = &names[0]},
+                                       {.function = tell, .context = &names[1]}};
     static ea_alloc_hook_t nothing;
     REQUIRE(ea_allocator_init(&a, NULL) == EA_OK);
     REQUIRE(ea_allocator_add_region(&a, tap_ram(), ALLOCATOR_BYTES, NULL) == EA_OK);
