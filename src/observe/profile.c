@@ -29,6 +29,7 @@
 #include "observe/profile_internal.h"
 
 #include "base/mem.h"
+#include "base/tally.h"
 #include "ealloc/port.h"
 
 #define N_WAYS 8u
@@ -36,7 +37,6 @@
 #define MOST 32768u
 #define UNIT_US 64u
 #define BYTES_LOG2 6u /* so many bytes held are worth an allocation */
-#define TAKEN 1u      /* a place whose block is not there yet; eviction under way */
 
 #define N_ALLOCS EAI_PROFILE_N_ALLOCS
 #define N_ENDED EAI_PROFILE_N_ENDED
@@ -49,42 +49,6 @@ EA_STATIC_ASSERT(LIFETIME + EA_PROFILE_LIFETIMES == EAI_PROFILE_N_SUMS, "lifetim
 
 /* --- words ------------------------------------------------------------------------------------ */
 
-/* In a section. Returns the sum. bound: interrupts */
-EA_INLINE uintptr_t add(uintptr_t *word, uintptr_t n)
-{
-#if !defined(EAI_ATOMIC_HEADER) && EAI_ATOMICS == EAI_ATOMICS_CAS
-    return __atomic_add_fetch(word, n, __ATOMIC_RELAXED);
-#else
-    uintptr_t old;
-    do old = EAI_LOAD_LINKED(word);
-    while (EA_UNLIKELY(!EAI_STORE_COND(word, old, old + n)));
-    return old + n;
-#endif
-}
-
-/* In a section. bound: interrupts */
-EA_INLINE void raise(uintptr_t *word, uintptr_t value)
-{
-    uintptr_t seen;
-    while ((seen = EAI_LOAD(word, EAI_RELAXED)) < value)
-        if (EAI_CAS(word, seen, value)) return;
-}
-
-/* In a section. A word that is 0 becomes TAKEN, unless another context was first. Acquires, in the
- * masked form too, where whoever made it 0 did so outside of a section. */
-EA_INLINE bool claim(uintptr_t *word)
-{
-    return EAI_LOAD_LINKED(word) == 0 && EAI_LOAD(word, EAI_ACQUIRE) == 0 &&
-           EAI_STORE_COND(word, 0, TAKEN);
-}
-
-static void count(uintptr_t *word)
-{
-    EAI_ENTER(irq);
-    (void)add(word, 1);
-    EAI_LEAVE(irq);
-}
-
 /* What only the advice rests on: two contexts at once may lose one. */
 EA_INLINE void count_roughly(row_t *row, unsigned which)
 {
@@ -92,15 +56,6 @@ EA_INLINE void count_roughly(row_t *row, unsigned which)
 }
 
 /* --- hashes and classes ----------------------------------------------------------------------- */
-
-/* Fibonacci hashing; the upper bits are the good ones. */
-EA_INLINE uint32_t hash_of(uintptr_t key)
-{
-#if UINTPTR_MAX > 0xFFFFFFFFu
-    key ^= key >> 32;
-#endif
-    return (uint32_t)key * 0x9E3779B1u;
-}
 
 /* Of other bits than those that say where its place is. */
 EA_INLINE bool is_tracked(const profile_t *p, uint32_t hash)
@@ -135,7 +90,7 @@ EA_INLINE row_t *nth_way(const rows_t *rows, uint32_t hash, unsigned i)
 /* The row with this key, or an empty one that now has it; NULL: neither is there. */
 EA_INLINE row_t *find_row(const rows_t *rows, uintptr_t key)
 {
-    uint32_t hash = hash_of(key);
+    uint32_t hash = eai_hash_of(key);
     for (unsigned i = 0; i < N_WAYS; i++) {
         row_t *row = nth_way(rows, hash, i);
         uintptr_t seen = EAI_LOAD(&row->eai_key, EAI_ACQUIRE); /* with evict */
@@ -163,13 +118,13 @@ static void pour(row_t *row, row_t *other)
         EAI_ENTER(irq);
         uintptr_t n = eai_sum(row, i);
         if (n != 0) {
-            (void)add(&other->eai_sums[i], n);
-            (void)add(&row->eai_sums[i], (uintptr_t)0 - n);
+            (void)eai_add(&other->eai_sums[i], n);
+            (void)eai_add(&row->eai_sums[i], (uintptr_t)0 - n);
         }
         EAI_LEAVE(irq);
     }
     EAI_ENTER(irq);
-    raise(&other->eai_peak_bytes, eai_live_bytes(other));
+    eai_raise(&other->eai_peak_bytes, eai_live_bytes(other));
     EAI_LEAVE(irq);
     EAI_STORE(&row->eai_peak_bytes, 0, EAI_RELAXED);
     EAI_STORE(&row->eai_window_n, 0, EAI_RELAXED);
@@ -181,7 +136,7 @@ static void pour(row_t *row, row_t *other)
 /* The cheapest of the key's rows, if it is cheaper than what came by without one. */
 static row_t *evict(profile_t *p, const rows_t *rows, uintptr_t key)
 {
-    uint32_t hash = hash_of(key);
+    uint32_t hash = eai_hash_of(key);
     row_t *cheapest = NULL;
     uintptr_t least = UINTPTR_MAX;
     for (unsigned i = 0; i < N_WAYS; i++) {
@@ -200,7 +155,7 @@ static row_t *evict(profile_t *p, const rows_t *rows, uintptr_t key)
     EAI_STORE(&cheapest->eai_generation, cheapest->eai_generation + 1u, EAI_SEQ_CST); /* P4 */
     pour(cheapest, rows->eai_rows);
     EAI_STORE(&cheapest->eai_key, key, EAI_RELEASE);
-    count(&p->eai_n_evicted);
+    eai_tally(&p->eai_n_evicted, 1);
     return cheapest;
 }
 
@@ -209,7 +164,7 @@ static EA_NOINLINE row_t *row_by_force(profile_t *p, const rows_t *rows, uintptr
     row_t *row = NULL;
     if (rows == &p->eai_tables[EA_PROFILE_SITES]) {
         EAI_ENTER(irq);
-        bool is_ours = claim(&p->eai_is_evicting);
+        bool is_ours = eai_claim(&p->eai_is_evicting, 0, EAI_TAKEN);
         EAI_LEAVE(irq);
         if (is_ours) {
             row = evict(p, rows, key);
@@ -240,19 +195,19 @@ EA_INLINE row_t *owner_row(profile_t *p, uint16_t owner)
 /* In a section. Returns the number of the allocation. */
 EA_INLINE uintptr_t come(row_t *row, uintptr_t size_bytes)
 {
-    uintptr_t serial = add(&row->eai_sums[N_ALLOCS], 1);
-    uintptr_t in_all = add(&row->eai_sums[ALLOC_BYTES], size_bytes);
+    uintptr_t serial = eai_add(&row->eai_sums[N_ALLOCS], 1);
+    uintptr_t in_all = eai_add(&row->eai_sums[ALLOC_BYTES], size_bytes);
     uintptr_t live = in_all - eai_sum(row, FREED_BYTES);
-    (void)add(&row->eai_sums[SIZE + class_of(size_bytes, EA_PROFILE_SIZES)], 1);
-    if (live <= UINTPTR_MAX / 2u) raise(&row->eai_peak_bytes, live);
+    (void)eai_add(&row->eai_sums[SIZE + class_of(size_bytes, EA_PROFILE_SIZES)], 1);
+    if (live <= UINTPTR_MAX / 2u) eai_raise(&row->eai_peak_bytes, live);
     return serial;
 }
 
 /* In a section. how: LIFETIME + its class, or N_ENDED. */
 EA_INLINE void go(row_t *row, unsigned how, uintptr_t size_bytes)
 {
-    (void)add(&row->eai_sums[how], 1);
-    (void)add(&row->eai_sums[FREED_BYTES], size_bytes);
+    (void)eai_add(&row->eai_sums[how], 1);
+    (void)eai_add(&row->eai_sums[FREED_BYTES], size_bytes);
 }
 
 /* --- blocks ----------------------------------------------------------------------------------- */
@@ -269,7 +224,7 @@ EA_INLINE place_t *take_place(profile_t *p, uint32_t hash)
         place_t *place = nth_place(p, hash, i);
         while (EAI_LOAD(&place->eai_block, EAI_RELAXED) == 0) { /* bound: interrupts */
             EAI_ENTER(irq);
-            bool is_ours = claim(&place->eai_block); /* with leave */
+            bool is_ours = eai_claim(&place->eai_block, 0, EAI_TAKEN); /* with leave */
             EAI_LEAVE(irq);
             if (is_ours) return place;
         }
@@ -279,7 +234,7 @@ EA_INLINE place_t *take_place(profile_t *p, uint32_t hash)
 
 EA_INLINE place_t *find_place(const profile_t *p, uintptr_t block)
 {
-    uint32_t hash = hash_of(block);
+    uint32_t hash = eai_hash_of(block);
     for (unsigned i = 0; i < N_WAYS; i++) {
         place_t *place = nth_place(p, hash, i);
         if (EAI_LOAD(&place->eai_block, EAI_ACQUIRE) == block) return place; /* with arrive */
@@ -297,13 +252,13 @@ static void arrive(profile_t *p, bool is_realloc, uint16_t owner_id, const void 
 {
     row_t *site = site_row(p, site_address), *owner = owner_row(p, owner_id);
     uint16_t generation = (uint16_t)EAI_LOAD(&site->eai_generation, EAI_RELAXED);
-    uint32_t hash = hash_of(block);
+    uint32_t hash = eai_hash_of(block);
     EAI_ENTER(irq);
     uintptr_t serial = come(site, size_bytes);
     (void)come(owner, size_bytes);
     if (is_realloc) {
-        (void)add(&site->eai_sums[EAI_PROFILE_N_REALLOCS], 1);
-        (void)add(&owner->eai_sums[EAI_PROFILE_N_REALLOCS], 1);
+        (void)eai_add(&site->eai_sums[EAI_PROFILE_N_REALLOCS], 1);
+        (void)eai_add(&owner->eai_sums[EAI_PROFILE_N_REALLOCS], 1);
     }
     EAI_LEAVE(irq);
     place_t *place = is_tracked(p, hash) ? take_place(p, hash) : NULL;
@@ -311,7 +266,7 @@ static void arrive(profile_t *p, bool is_realloc, uint16_t owner_id, const void 
         EAI_ENTER(irq2);
         go(site, N_ENDED, size_bytes);
         go(owner, N_ENDED, size_bytes);
-        (void)add(&p->eai_n_untracked, 1);
+        (void)eai_add(&p->eai_n_untracked, 1);
         EAI_LEAVE(irq2);
         return;
     }
@@ -361,7 +316,7 @@ static void depart(profile_t *p, uintptr_t block, bool is_freed)
     if (EA_LIKELY(place != NULL))
         leave(p, place, is_freed);
     else
-        count(&p->eai_n_unknown);
+        eai_tally(&p->eai_n_unknown, 1);
 }
 
 static void hand_over(profile_t *p, uintptr_t block, uint16_t to)
@@ -387,8 +342,8 @@ void eai_profile_forget_blocks(profile_t *p)
 
 static void refuse(profile_t *p, uint16_t owner, const void *site)
 {
-    count(&site_row(p, site)->eai_sums[EAI_PROFILE_N_REFUSED]);
-    count(&owner_row(p, owner)->eai_sums[EAI_PROFILE_N_REFUSED]);
+    eai_tally(&site_row(p, site)->eai_sums[EAI_PROFILE_N_REFUSED], 1);
+    eai_tally(&owner_row(p, owner)->eai_sums[EAI_PROFILE_N_REFUSED], 1);
 }
 
 void ea_profile_record(profile_t *p, ea_block_event_t what, uint16_t owner, const void *site,
