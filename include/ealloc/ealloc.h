@@ -19,6 +19,7 @@
 #include "ealloc/pool_wait.h"
 #include "ealloc/poolset.h"
 #include "ealloc/pressure.h"
+#include "ealloc/leaks.h"
 #include "ealloc/profile.h"
 #include "ealloc/scoped.h"
 #include "ealloc/status.h"
