@@ -253,31 +253,40 @@ static void look(leaks_t *l, place_t *place)
 
 /* --- how bad ---------------------------------------------------------------------------------- */
 
+/* By which span a row's growth is measured: the long one, if it is full and says as much as the
+ * short one does. */
+static bool is_by_long(const row_t *row)
+{
+    return row->eai_n_windows >= EAI_LEAKS_LONG * EAI_LEAKS_WINDOWS && row->eai_fires != 1u;
+}
+
+/* Windows between the middles of the first and the last quarter. */
+static uint32_t n_between(bool is_long)
+{
+    return (EAI_LEAKS_WINDOWS - EAI_LEAKS_WINDOWS / N_QUARTERS) * (is_long ? EAI_LEAKS_LONG : 1u);
+}
+
 uint64_t eai_leaks_bytes_per_day(const leaks_t *l, const row_t *row)
 {
     uint32_t n_live = (uint32_t)EAI_LOAD(&row->eai_n_live, EAI_RELAXED);
-    unsigned which = row->eai_fires == 2u ? 1u : 0;
-    uint32_t growth = rise_of(row->eai_spans[which].eai_old).all;
     if ((row->eai_found & EA_LEAK_GROWTH) == 0 || n_live == 0) return 0;
-    /* From the first quarter's middle to the last one's: three quarters of the span. */
-    uint64_t span_us = l->eai_options.window_us * (which ? EAI_LEAKS_LONG : 1u) *
-                       (EAI_LEAKS_WINDOWS - EAI_LEAKS_WINDOWS / N_QUARTERS);
+    bool is_long = is_by_long(row);
+    uint32_t growth = rise_of(row->eai_spans[is_long].eai_old).all;
     uint64_t bytes = (uint64_t)EAI_LOAD(&row->eai_live_bytes, EAI_RELAXED) * growth / n_live;
-    uint64_t per_day = span_us >= US_PER_DAY ? 1u : US_PER_DAY / span_us;
-    return span_us >= US_PER_DAY ? bytes / (span_us / (US_PER_DAY / 24u)) * 24u : bytes * per_day;
+    uint64_t span_us = l->eai_options.window_us * n_between(is_long);
+    if (bytes < UINT64_MAX / US_PER_DAY) return bytes * US_PER_DAY / span_us;
+    return bytes / span_us * US_PER_DAY;
 }
 
-/* Growth a window, of the span whose rule holds, against that from the first span's end on. */
+/* Growth a window against that from the first span's end on. */
 uint32_t eai_leaks_steady_permille(const row_t *row)
 {
-    bool is_long = row->eai_fires == 2u;
+    bool is_long = is_by_long(row);
     uint32_t n_windows = row->eai_n_windows, base = unpack(row->eai_base);
     rise_t old = rise_of(row->eai_spans[is_long].eai_old);
     if (n_windows < 2u * EAI_LEAKS_WINDOWS || old.last <= base) return 1000u;
     uint64_t of_span = (uint64_t)old.all * 1000u * (n_windows - EAI_LEAKS_WINDOWS);
-    uint32_t n_of_span =
-        (EAI_LEAKS_WINDOWS - EAI_LEAKS_WINDOWS / N_QUARTERS) * (is_long ? EAI_LEAKS_LONG : 1u);
-    uint64_t permille = of_span / n_of_span / (old.last - base);
+    uint64_t permille = of_span / n_between(is_long) / (old.last - base);
     return permille < UINT32_MAX ? (uint32_t)permille : UINT32_MAX;
 }
 
@@ -286,8 +295,8 @@ uint64_t eai_leaks_room_ends_us(uint64_t room_bytes, uint64_t bytes_per_day)
     if (bytes_per_day == 0 || room_bytes == SIZE_MAX) return UINT64_MAX;
     uint64_t days = room_bytes / bytes_per_day, rest = room_bytes % bytes_per_day;
     if (days > UINT64_MAX / US_PER_DAY - 1u) return UINT64_MAX;
-    uint64_t of_a_day = rest <= UINT64_MAX / US_PER_DAY ? rest * US_PER_DAY / bytes_per_day
-                                                        : rest / (bytes_per_day / US_PER_DAY);
+    uint64_t of_a_day = rest < UINT64_MAX / US_PER_DAY ? rest * US_PER_DAY / bytes_per_day
+                                                       : rest / (bytes_per_day / US_PER_DAY);
     return days * US_PER_DAY + of_a_day;
 }
 

@@ -6,7 +6,7 @@
 #include "observe/leaks_internal.h"
 
 #define STEADY_POWER 4u
-#define STORE_DISCOUNT 16u
+#define STORE_DISCOUNT 64u
 
 static uint64_t us_of(const leaks_t *l, uint32_t ticks)
 {
