@@ -24,6 +24,7 @@
 #include "ealloc/scoped.h"
 #include "ealloc/status.h"
 #include "ealloc/trace.h"
+#include "ealloc/trend.h"
 #include "ealloc/upstream.h"
 #include "ealloc/version.h"
 #include "ealloc/waitq.h"
