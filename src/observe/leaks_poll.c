@@ -17,14 +17,15 @@
  */
 #include "base/mem.h"
 #include "observe/leaks_internal.h"
+#include "series/floors.h"
 
 #define N_QUARTERS 4u
 #define LEAST_GROWTH 6u
-#define UNIFORM_PERMILLE 350u /* three times the least rise, of the growth        */
-#define OLD_PERMILLE 500u     /* growth of old ones, of the growth                */
-#define FREED_PERMILLE 500u   /* old ones freed, of the growth of old ones        */
-#define AGEING_FREED_PERMILLE 2000u
-#define QUIET_WINDOWS 12u /* without growth, and the finding is cleared       */
+#define EVEN_PERCENT 35u            /* of a third of the growth, each step at least */
+#define OLD_PERMILLE 500u           /* growth of old ones, of the growth            */
+#define FREED_PERMILLE 500u         /* old ones freed, of the growth of old ones    */
+#define AGEING_FREED_PERMILLE 2000u /* likewise, where old ones alone count         */
+#define QUIET_WINDOWS 12u           /* without growth, and the finding is cleared   */
 #define PERCENTILE 99u
 #define HALVE_AT 4096u
 #define MAX_WINDOWS UINT16_MAX
@@ -44,9 +45,14 @@ static uint16_t pack(uintptr_t n)
     return shift > 15u ? UINT16_MAX : (uint16_t)(shift << 12 | (unsigned)(n >> shift));
 }
 
+static unsigned shift_of(uint16_t packed)
+{
+    return packed >> 12;
+}
+
 static uint32_t unpack(uint16_t packed)
 {
-    return (uint32_t)(packed & 0xFFFu) << (packed >> 12);
+    return (uint32_t)(packed & 0xFFFu) << shift_of(packed);
 }
 
 static uint32_t least(uint32_t a, uint32_t b)
@@ -54,29 +60,27 @@ static uint32_t least(uint32_t a, uint32_t b)
     return a < b ? a : b;
 }
 
-static uint32_t quarter(const uint16_t *windows, unsigned i)
-{
-    return least(unpack(windows[2u * i]), unpack(windows[2u * i + 1u]));
-}
-
-/* How floors rose over a span: from the first quarter's to the last one's, the least step, the last
- * floor. */
+/* How floors rose over a span: from the first quarter's to the last one's; that one; whether each
+ * step was a rise, and none much less than the others. */
 typedef struct {
-    uint32_t all, least, last;
+    uint32_t all, last;
+    bool is_even;
 } rise_t;
 
+/* The packed floors are brought to the shift of the largest first. */
 static rise_t rise_of(const uint16_t *windows)
 {
-    rise_t r = {.least = UINT32_MAX};
-    uint32_t first = quarter(windows, 0);
-    r.last = first;
-    for (unsigned i = 1; i < N_QUARTERS; i++) {
-        uint32_t floor = quarter(windows, i);
-        r.least = least(r.least, floor > r.last ? floor - r.last : 0);
-        r.last = floor;
-    }
-    r.all = r.last > first ? r.last - first : 0;
-    return r;
+    uint16_t scaled[EAI_LEAKS_WINDOWS];
+    eai_floors_t f;
+    unsigned shift = 0;
+    for (unsigned i = 0; i < EAI_LEAKS_WINDOWS; i++)
+        if (shift_of(windows[i]) > shift) shift = shift_of(windows[i]);
+    for (unsigned i = 0; i < EAI_LEAKS_WINDOWS; i++)
+        scaled[i] = (uint16_t)(unpack(windows[i]) >> shift);
+    eai_floors_read(&f, scaled, EAI_LEAKS_WINDOWS);
+    return (rise_t){.all = (uint32_t)f.growth << shift,
+                    .last = (uint32_t)f.floors[N_QUARTERS - 1u] << shift,
+                    .is_even = eai_floors_rise(&f, 1, EVEN_PERCENT)};
 }
 
 static uint32_t n_freed_of(const span_t *span)
@@ -86,12 +90,10 @@ static uint32_t n_freed_of(const span_t *span)
     return n;
 }
 
-/* Each step a rise, none much less than the others, and more than chance would make of so many. */
+/* Even, and more than chance would make of so many. */
 static bool is_even(rise_t r)
 {
-    return r.all >= LEAST_GROWTH && r.least > 0 &&
-           (uint64_t)r.least * 3u * 1000u >= (uint64_t)r.all * UNIFORM_PERMILLE &&
-           (uint64_t)r.all * r.all >= r.last;
+    return r.is_even && r.all >= LEAST_GROWTH && (uint64_t)r.all * r.all >= r.last;
 }
 
 static bool is_growth(const span_t *span)
@@ -154,7 +156,7 @@ static void close_window(row_t *row)
         row->eai_n_of_long = 0;
     }
     if (row->eai_n_windows == EAI_LEAKS_WINDOWS)
-        row->eai_base = pack(quarter(row->eai_spans[0].eai_old, N_QUARTERS - 1u));
+        row->eai_base = pack(rise_of(row->eai_spans[0].eai_old).last);
     uint8_t is_short_growth =
         row->eai_n_windows >= EAI_LEAKS_WINDOWS && is_growth(&row->eai_spans[0]);
     uint8_t was_long_growth = row->eai_fires & 2u;
