@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * leak_sites: how well the leak detector tells sites that leak from those that do not. Each run is a
- * program of 30 sites over 30 simulated days, its blocks fed to the device's own code with a
+ * leak_sites: how well the leak detector tells sites that leak from those that do not. Each run is
+ * a program of 30 sites over 30 simulated days, its blocks fed to the device's own code with a
  * simulated clock, which polls once a minute. Tuning seeds and test seeds are apart.
  *
  *     leak_sites [--runs N] [--tuning] [--json FILE] [--check] [--verbose]

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Leaks: what happens to blocks. leaks_poll.c judges, leaks_read.c tells, leaks_history.c keeps what
- * was found over boots, leaks_attach.c joins it to an allocator.
+ * Leaks: what happens to blocks. leaks_poll.c judges, leaks_read.c tells, leaks_history.c keeps
+ * what was found over boots, leaks_attach.c joins it to an allocator.
  *
  *     rows    [row 0] ... [row n - 1]        one for each site
  *     places  [place 0] ... [place n - 1]    one for each live block that is watched: when it was

@@ -3,8 +3,8 @@
  * Leaks: what was found over boots, in memory that a reset leaves alone.
  *
  * Each entry, and the head, has a check word of its own, which is written last; so a reset costs at
- * most the entry that was being written, and nothing that is read is believed without it. Words that
- * are random pass for an entry once in 2^32.
+ * most the entry that was being written, and nothing that is read is believed without it. Words
+ * that are random pass for an entry once in 2^32.
  */
 #include "base/mem.h"
 #include "observe/leaks_internal.h"
@@ -74,8 +74,8 @@ const past_t *eai_leaks_past(const ea_leaks_history_t *h, uintptr_t site)
     return NULL;
 }
 
-/* The site's entry, or an empty one, or the one that was found in the fewest boots, of those longest
- * ago. */
+/* The site's entry, or an empty one, or the one that was found in the fewest boots, of those
+ * longest ago. */
 static past_t *entry_for(ea_leaks_history_t *h, uintptr_t site)
 {
     past_t *least = NULL;

@@ -6,10 +6,10 @@
  *     window  | pass | pass | pass | pass | pass | pass |
  *     spans   eight windows, and eight times four of them
  *
- * A pass counts, for each site, its old blocks and those that a rule, an owner that is gone or their
- * age speak against. Where a window ends the site's floors go into its short span, those of four
- * windows into its long one, and the rule of growth is asked. Of a span's eight windows two are a
- * quarter; a quarter's floor is the less of the two.
+ * A pass counts, for each site, its old blocks and those that a rule, an owner that is gone or
+ * their age speak against. Where a window ends the site's floors go into its short span, those of
+ * four windows into its long one, and the rule of growth is asked. Of a span's eight windows two
+ * are a quarter; a quarter's floor is the less of the two.
  *
  * Why floors: what is live at a moment goes up and down with the load; the least of a quarter only
  * rises if something stays. Why old blocks: a load that rises makes more live blocks, but not more

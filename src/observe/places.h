@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A table that finds a block by its address, in one of eight places from its hash on, without a lock.
- * A place begins with a word: the block's address; 0: it is free; EAI_TAKEN: it belongs to a context
- * that is about to put a block there.
+ * A table that finds a block by its address, in one of eight places from its hash on, without a
+ * lock. A place begins with a word: the block's address; 0: it is free; EAI_TAKEN: it belongs to a
+ * context that is about to put a block there.
  */
 #ifndef EALLOC_OBSERVE_PLACES_H
 #define EALLOC_OBSERVE_PLACES_H

@@ -2,8 +2,8 @@
  *
  * Leaks interrupted at every step (row B4): blocks come and go, a pass is made, and before each
  * atomic access of that once an interrupt comes in which others come and go, from sites that want
- * the same rows. The sources are compiled here, with a hook in every access. Afterwards each row has
- * as many live blocks as places name it, no key has two rows, and nothing is lost.
+ * the same rows. The sources are compiled here, with a hook in every access. Afterwards each row
+ * has as many live blocks as places name it, no key has two rows, and nothing is lost.
  *
  * BROKEN: a conditional store that is not; the test passes if that is found out.
  */
