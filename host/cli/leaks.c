@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * ealloc leaks: which call sites of a recorded program leak. The recording's events go through the
- * device's own detector; its clock runs so that the recording lasts 48 windows.
+ * device's own detector; its clock counts events, and runs so that they last 48 windows.
  */
 #define _GNU_SOURCE
 #include <argp.h>
@@ -36,7 +36,7 @@ typedef struct {
     options_t options;
     rec_reader_t *reader;
     symbols_t *symbols;
-    uint64_t duration_us, n_blocks;
+    uint64_t duration_us, n_events, n_blocks;
     uint32_t n_sites;
     bool is_damaged;
     volatile uint32_t clock;
@@ -112,6 +112,7 @@ static bool measure(run_t *run)
     bool is_whole = census_take(&census, run->reader);
     run->duration_us = census.duration_us;
     run->n_blocks = census.peak_blocks;
+    run->n_events = census.n_events;
     run->n_sites = rec_n_sites(run->reader) + 1;
     run->is_damaged = rec_error(run->reader) != NULL || !is_whole;
     if (rec_error(run->reader) != NULL)
@@ -142,11 +143,12 @@ static void begin(run_t *run)
     if (ea_leaks_init(&run->leaks, run->tables, size_bytes, &options) != EA_OK) abort();
 }
 
-/* Ticks that have gone by at a time of the recording: all of it is N_WINDOWS windows. */
-static uint32_t ticks_at(const run_t *run, uint64_t time_us)
+/* The clock counts events, not time: so a program that is held up or idle for a while does not seem
+ * to have leaked less in that while. All of them are N_WINDOWS windows. */
+static uint32_t ticks_at(const run_t *run, uint64_t event)
 {
     const uint64_t all = (uint64_t)N_WINDOWS * TICKS_A_WINDOW;
-    return (uint32_t)((double)time_us / (double)(run->duration_us + 1) * (double)all);
+    return (uint32_t)((double)event / (double)(run->n_events + 1) * (double)all);
 }
 
 /* Every pass that is due up to now is made when it is due. */
@@ -192,10 +194,11 @@ static void feed(run_t *run)
 {
     rec_event_t e;
     int status;
+    uint64_t n = 0;
     while ((status = rec_next(run->reader, &e)) != 0) {
         if (status < 0 && !rec_resume(run->reader)) break;
         if (status < 0) continue;
-        go_to(run, ticks_at(run, e.time_us));
+        go_to(run, ticks_at(run, n++));
         take_event(run, &e);
     }
 }
@@ -218,7 +221,7 @@ static void name_site(run_t *run, const void *key, char *to, size_t size)
     symbols_name(run->symbols, path, build_id, offset, to, size);
 }
 
-/* The detector's times are in ticks of which the recording has so many. */
+/* The detector's times are in ticks of which the recording has so many: seconds in the mean. */
 static double seconds(const run_t *run, uint64_t ticks)
 {
     return (double)ticks * (double)run->duration_us / 1e6 / (N_WINDOWS * TICKS_A_WINDOW);
@@ -241,7 +244,7 @@ static void print_text(run_t *run)
         char *shown = printable(name);
         printf("\n%zu. %s\n", i + 1, shown);
         free(shown);
-        printf("   old     %zu blocks, %zu bytes, of %zu live; the oldest lived %.1f s\n",
+        printf("   old     %zu blocks, %zu bytes, of %zu live; the oldest lived about %.1f s\n",
                leak->n_suspects, leak->suspect_bytes, leak->n_live, seconds(run, leak->oldest_us));
         printf("   grows   %.0f bytes a second\n", bytes_per_s(run, leak));
         if (leak->usual_us != 0)
