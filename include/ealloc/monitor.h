@@ -72,7 +72,7 @@ extern "C" {
 #endif
 
 /* Most slots of a monitor, most types, most that a queue holds. */
-#define EA_MONITOR_SLOTS_MAX 0xFFFFFFu
+#define EA_MONITOR_SLOTS_MAX 0xFFFFFEu
 #define EA_MONITOR_TYPES_MAX 255u
 #define EA_MONITOR_QUEUE_MAX 0x8000u
 
@@ -284,7 +284,10 @@ typedef struct ea_monitor {
     EAI_SHARED(uint32_t) eai_cleaner; /* incarnation of who cleans up now; 0: nobody */
     EAI_SHARED(uint32_t) eai_incarnation;
     EAI_SHARED(uint32_t) eai_is_closed;
-    EAI_SHARED(uintptr_t) eai_n_changing; /* contexts with units of no slot that is on its way */
+    EAI_SHARED(uintptr_t)
+    eai_n_begun;                       /* changes during which units are no slot's, or a seal is
+                                          wrong */
+    EAI_SHARED(uintptr_t) eai_n_ended; /* of them */
     eai_count_t eai_n_full;
     eai_count_t eai_n_queued;
     eai_count_t eai_n_refused;

@@ -23,8 +23,8 @@
  *   M4 No limit is passed: accounts see to that (accounts/account.c), and nothing is made before
  *      its charge was granted. Idle objects are charged to nobody, yet live and idle ones together
  *      are no more than the capacity: see below.
- *   M5 A record of a slot that is live, queued or idle fits its seal; while eai_n_changing is not 0
- *      one may not.
+ *   M5 A record of a slot that is live, queued or idle fits its seal; while a change is under way
+ *      (more were begun than ended) one may not.
  *
  * Why no slot is lost. A slot that becomes free has its bit set: either its word is free before the
  * bit is looked at, or whoever clears the bit looks at the word again afterwards; both in one order
@@ -411,7 +411,7 @@ static EA_NOINLINE bool keep_idle(monitor_t *monitor, slot_t *slot, word_t word,
     uint32_t parent = record->parent;
     if (EAI_LOAD(&monitor->eai_is_closed, EAI_RELAXED)) return false;
     if (type->recycle != NULL && !type->recycle(type->context, record->object)) return false;
-    add_word(&monitor->eai_n_changing, 1);
+    add_word(&monitor->eai_n_begun, 1);
     record->parent = 0;
     write_seal(monitor, slot, idle, record);
     EAI_STORE(&slot->eai_state, idle, EAI_SEQ_CST);
@@ -419,7 +419,7 @@ static EA_NOINLINE bool keep_idle(monitor_t *monitor, slot_t *slot, word_t word,
                    !move_word(&slot->eai_state, idle, word);
     if (is_kept) (void)ea_account_return(account, record->units);
     record->parent = parent;
-    add_word(&monitor->eai_n_changing, 0u - (word_t)1);
+    add_word(&monitor->eai_n_ended, 1);
     return is_kept;
 }
 
@@ -467,7 +467,7 @@ static bool put_off(monitor_t *monitor, slot_t *slot, word_t word, uint8_t strat
     word_t queued = with_state(word, SLOT_QUEUED);
     *won = move_word(&slot->eai_state, word, queued);
     if (!*won) return true;
-    if (EA_LIKELY(eai_queue_put(monitor, index))) return true;
+    if (EA_LIKELY(eai_queue_put(monitor, index, queued))) return true;
     count(&monitor->eai_n_full);
     /* Unless an audit has found it meanwhile and put it there. */
     return !move_word(&slot->eai_state, queued, with_state(word, SLOT_RELEASING));
@@ -598,7 +598,7 @@ ea_status_t ea_monitor_transfer(monitor_t *monitor, ea_resource_t resource, ea_a
     if (status != EA_OK) return status == EA_ERR_LIMIT ? EA_ERR_BUSY : status;
 
     slot_t *slot = slot_with(monitor, resource);
-    add_word(&monitor->eai_n_changing, 1);
+    add_word(&monitor->eai_n_begun, 1);
     record_t record;
     word_t word = word_of(slot);
     uint32_t seal = read_record(slot, &record),
@@ -609,7 +609,7 @@ ea_status_t ea_monitor_transfer(monitor_t *monitor, ea_resource_t resource, ea_a
         move_u32(&slot->eai_parent, sealed, sealed ^ 0xFF000000u)) {
         status = hand_over(monitor, slot, word, &record, to);
     }
-    add_word(&monitor->eai_n_changing, 0u - (word_t)1);
+    add_word(&monitor->eai_n_ended, 1);
     eai_monitor_drop(monitor, index_of(monitor, slot) + 1u);
     return status;
 }

@@ -119,18 +119,35 @@ static bool is_left_over(const monitor_t *monitor, word_t word)
     return state_of(word) == SLOT_CLEANING && references_of(word) != now;
 }
 
-/* A hint is missing: it is put there. Where others are at work they may be about to, so that is no
- * finding then. */
-static void mend_hint(monitor_t *monitor, slot_t *slot, word_t word)
+/* An idle object or a queued resource has no place to be found in: it is ended here. */
+static void end_here(monitor_t *monitor, slot_t *slot, word_t word)
 {
-    const uint32_t index = index_of(monitor, slot);
-    const uint32_t whose = READ(slot, eai_whose);
+    word_t next = with_state(word, SLOT_RELEASING);
+    if (state_of(word) == SLOT_QUEUED) {
+        if (move_word(&slot->eai_state, word, next)) {
+            eai_monitor_drop(monitor, eai_monitor_finish(monitor, slot, next));
+        }
+        return;
+    }
+    next = with_state(word, SLOT_RESERVED);
+    if (!move_word(&slot->eai_state, word, next)) return;
+    uint32_t whose = READ(slot, eai_whose);
+    const type_t *type = &monitor->eai_types[type_of(whose)];
+    if (type->destroy != NULL) type->destroy(type->context, READ(slot, eai_object));
+    eai_monitor_free(monitor, slot, next, stripe_of(monitor, account_of(whose)));
+}
+
+/* What leads to a free, queued or idle slot is missing: it is put there. Where others are at work
+ * they may be about to, so that is no finding then. Returns the slot's word. */
+static word_t mend_hint(monitor_t *monitor, slot_t *slot, word_t word)
+{
+    const uint32_t index = index_of(monitor, slot), whose = READ(slot, eai_whose);
     ea_audit_kind_t kind = EA_AUDIT_MISSING;
-    bool is_known = true;
+    bool is_known = true, is_mended = true;
     switch (state_of(word)) {
     case SLOT_FREE: is_known = eai_slots_knows(monitor, index); break;
     case SLOT_QUEUED:
-        is_known = eai_queue_knows(monitor, index);
+        is_known = eai_queue_knows(monitor, index, word);
         kind = EA_AUDIT_QUEUED;
         break;
     case SLOT_IDLE:
@@ -139,26 +156,39 @@ static void mend_hint(monitor_t *monitor, slot_t *slot, word_t word)
         break;
     default: break;
     }
-    if (is_known) return;
+    if (is_known) return word;
     if (is_alone(monitor)) find(monitor, kind, slot, READ(slot, eai_object), account_of(whose));
-    if (!may_repair(monitor)) return;
-    bool is_mended = true;
+    if (!may_repair(monitor)) return word;
     if (kind == EA_AUDIT_MISSING) {
         eai_slots_offer(monitor, index, stripe_of(monitor, account_of(whose)));
     } else if (kind == EA_AUDIT_QUEUED) {
-        is_mended = eai_queue_put(monitor, index);
+        is_mended = monitor->eai_n_cells > 0 && eai_queue_put(monitor, index, word);
     } else {
         is_mended = eai_idle_offer(monitor, type_of(whose), index);
     }
-    if (is_alone(monitor) && is_mended) monitor->eai_audit.report.n_repaired++;
+    if (!is_mended) end_here(monitor, slot, word);
+    if (is_alone(monitor)) monitor->eai_audit.report.n_repaired++;
+    return word_of(slot);
 }
 
-/* The seal of a live, queued or idle slot is wrong: unless it is being handed over, or was. */
-static bool is_damaged(monitor_t *monitor, const slot_t *slot, word_t word)
+/* Whether no change is under way; if so *n is how many there were. If that is so before and after
+ * and they are as many, none was in between. */
+static bool is_quiet(const monitor_t *monitor, word_t *n)
 {
+    monitor_t *of = (monitor_t *)monitor;
+    word_t ended = EAI_LOAD(&of->eai_n_ended, EAI_SEQ_CST);
+    *n = EAI_LOAD(&of->eai_n_begun, EAI_SEQ_CST);
+    return ended == *n;
+}
+
+/* The seal of a live, queued or idle slot is wrong, and not because it is being handed over. */
+static bool is_damaged(const monitor_t *monitor, const slot_t *slot, word_t word)
+{
+    word_t before, after;
     if (eai_monitor_is_sealed(monitor, slot, word)) return false;
-    if (!is_alone(monitor) && EAI_LOAD(&monitor->eai_n_changing, EAI_SEQ_CST) != 0) return false;
-    return !eai_monitor_is_sealed(monitor, slot, word) && word_of(slot) == word;
+    if (is_alone(monitor)) return true;
+    return is_quiet(monitor, &before) && !eai_monitor_is_sealed(monitor, slot, word) &&
+           word_of(slot) == word && is_quiet(monitor, &after) && before == after;
 }
 
 /* Set one slot right. Returns its word. */
@@ -173,8 +203,7 @@ static word_t mend(monitor_t *monitor, slot_t *slot)
         return forget(monitor, slot, word, EA_AUDIT_RESERVED);
     }
     if (is_left_over(monitor, word)) return end_left_over(monitor, slot, word);
-    mend_hint(monitor, slot, word);
-    return word;
+    return mend_hint(monitor, slot, word);
 }
 
 static void add_up(monitor_t *monitor, const slot_t *slot, word_t word)
@@ -257,12 +286,13 @@ static void read_counters(monitor_t *monitor, uint32_t type)
 
 static void read_sums(monitor_t *monitor)
 {
-    monitor->eai_audit.is_unclear = EAI_LOAD(&monitor->eai_n_changing, EAI_SEQ_CST) != 0;
+    word_t before, after;
+    bool was_quiet = is_quiet(monitor, &before);
     for (uint32_t i = 0; i < monitor->eai_n_types; i++) {
         read_counters(monitor, i);
         if (is_first_of_book(monitor, i)) read_accounts(monitor, i);
     }
-    if (EAI_LOAD(&monitor->eai_n_changing, EAI_SEQ_CST) != 0) monitor->eai_audit.is_unclear = true;
+    monitor->eai_audit.is_unclear = !was_quiet || !is_quiet(monitor, &after) || before != after;
 }
 
 /* Whether a difference is one: nobody else is there, or it was the same the round before. */
@@ -369,7 +399,7 @@ static void start_audit(monitor_t *monitor, uint32_t flags)
     }
     if (is_alone(monitor) && may_repair(monitor)) {
         EAI_STORE(&monitor->eai_cleaner, 0, EAI_SEQ_CST);
-        EAI_STORE(&monitor->eai_n_changing, 0, EAI_SEQ_CST);
+        EAI_STORE(&monitor->eai_n_ended, EAI_LOAD(&monitor->eai_n_begun, EAI_RELAXED), EAI_SEQ_CST);
     }
     start_round(monitor);
 }

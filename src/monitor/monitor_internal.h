@@ -273,9 +273,9 @@ bool eai_idle_knows(const monitor_t *monitor, uint8_t type, uint32_t index);
 
 /* --- monitor_queue.c -------------------------------------------------------------------------- */
 
-/* false: there is no room. */
-bool eai_queue_put(monitor_t *monitor, uint32_t index);
-bool eai_queue_knows(const monitor_t *monitor, uint32_t index);
+/* The slot's word is queued. false: there is no room. */
+bool eai_queue_put(monitor_t *monitor, uint32_t index, word_t word);
+bool eai_queue_knows(const monitor_t *monitor, uint32_t index, word_t word);
 /* Empty, whatever it held. Alone. */
 void eai_queue_reset(monitor_t *monitor);
 bool eai_queue_is_sound(const monitor_t *monitor);

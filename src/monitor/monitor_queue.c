@@ -3,8 +3,8 @@
  * The release queue and the cleanup. An array of cells; tail counts what was put, head what was
  * taken, cell i of lap l holds
  *
- *     l << 1 | 1       nothing, for the one that puts number l * cells + i
- *     (slot + 1) << 1  that slot
+ *     l << 1 | 1                              nothing, for the one that puts number l * cells + i
+ *     [generation 32 or 7 | slot + 1 24 | 0]  that slot
  *
  * To put is one compare-and-swap of the cell from the lap's nothing; tail is counted on by whoever
  * comes next if the one that put it does not. A context that stops anywhere keeps nobody from
@@ -18,7 +18,17 @@
  */
 #include "monitor/monitor_internal.h"
 
-#define IS_SLOT(content) (((content)&1u) == 0 && (content) != 0)
+/* The slot of an entry, + 1. */
+#define SLOT_OF(content) ((uint32_t)((content) >> 1 & 0xFFFFFFu))
+#define IS_SLOT(content) (((content)&1u) == 0 && SLOT_OF(content) != 0)
+/* An entry that leads nowhere. */
+#define VOID_ENTRY(monitor) (((word_t)(monitor)->eai_n_slots + 1u) << 1)
+
+/* The generation that counts is the slot's; the entry's tells an audit that it is not left over. */
+EA_INLINE word_t entry_of(uint32_t index, word_t word)
+{
+    return (generation_of(word) << 24 | (index + 1u)) << 1;
+}
 
 EA_INLINE word_t nothing_at(const monitor_t *monitor, word_t position)
 {
@@ -46,7 +56,7 @@ EA_INLINE void help(monitor_t *monitor, word_t tail)
 }
 
 /* Repeats only when another context's call got through. */
-static bool put(monitor_t *monitor, uint32_t index, word_t *n_queued)
+static bool put(monitor_t *monitor, word_t entry, word_t *n_queued)
 {
     for (;;) {
         word_t tail = EAI_LOAD(&monitor->eai_tail, EAI_SEQ_CST);
@@ -55,7 +65,7 @@ static bool put(monitor_t *monitor, uint32_t index, word_t *n_queued)
         word_t content = EAI_LOAD(cell, EAI_ACQUIRE);
         *n_queued = n + 1u;
         if (EA_LIKELY(n < monitor->eai_n_cells && content == nothing_at(monitor, tail))) {
-            if (!move_word(cell, content, ((word_t)index + 1u) << 1)) continue;
+            if (!move_word(cell, content, entry)) continue;
             help(monitor, tail);
             return true;
         }
@@ -68,10 +78,10 @@ static bool put(monitor_t *monitor, uint32_t index, word_t *n_queued)
     }
 }
 
-bool eai_queue_put(monitor_t *monitor, uint32_t index)
+bool eai_queue_put(monitor_t *monitor, uint32_t index, word_t word)
 {
     word_t n_queued;
-    if (EA_UNLIKELY(!put(monitor, index, &n_queued))) return false;
+    if (EA_UNLIKELY(!put(monitor, entry_of(index, word), &n_queued))) return false;
     if (EA_UNLIKELY(n_queued >= monitor->eai_batch) &&
         EA_UNLIKELY(!ea_waitq_is_empty(&monitor->eai_cleanup_waits))) {
         (void)!ea_waitq_hand_first(&monitor->eai_cleanup_waits, monitor);
@@ -79,16 +89,26 @@ bool eai_queue_put(monitor_t *monitor, uint32_t index)
     return true;
 }
 
-bool eai_queue_knows(const monitor_t *monitor, uint32_t index)
+bool eai_queue_knows(const monitor_t *monitor, uint32_t index, word_t word)
 {
     for (uint32_t i = 0; i < monitor->eai_n_cells; i++) {
         word_t content = EAI_LOAD(&monitor->eai_cells[i], EAI_ACQUIRE);
-        if (content == ((word_t)index + 1u) << 1) return true;
+        if (content == entry_of(index, word)) return true;
     }
     return false;
 }
 
-/* What is between head and tail is slots, what is not is nothing. */
+/* Whether an entry's slot is what the entry says. One that is left over, of an earlier generation
+ * or put twice, does no harm; but what is in the queue, and of this generation, is not live. */
+static bool is_right(const monitor_t *monitor, word_t content)
+{
+    uint32_t index = SLOT_OF(content) - 1u;
+    if (index >= monitor->eai_n_slots) return content == VOID_ENTRY(monitor);
+    word_t word = word_of(&monitor->eai_slots[index]);
+    return state_of(word) != SLOT_LIVE || entry_of(index, word) != content;
+}
+
+/* What is between head and tail is slots, or void, and what is not is nothing. */
 bool eai_queue_is_sound(const monitor_t *monitor)
 {
     monitor_t *of = (monitor_t *)monitor;
@@ -96,8 +116,8 @@ bool eai_queue_is_sound(const monitor_t *monitor)
     if (tail - head > monitor->eai_n_cells) return false;
     for (uint32_t i = 0; i < monitor->eai_n_cells; i++) {
         word_t content = EAI_LOAD(cell_at(monitor, head + i), EAI_RELAXED);
-        bool is_slot = IS_SLOT(content) && content >> 1 <= monitor->eai_n_slots;
-        if (i < tail - head ? !is_slot : content != nothing_at(monitor, head + i)) return false;
+        bool is_entry = IS_SLOT(content) && is_right(monitor, content);
+        if (i < tail - head ? !is_entry : content != nothing_at(monitor, head + i)) return false;
     }
     return true;
 }
@@ -115,13 +135,21 @@ void eai_cleaner_leave(monitor_t *monitor)
     EAI_STORE(&monitor->eai_cleaner, 0, EAI_RELEASE);
 }
 
+/* The entry at head is done. */
+static void take_away(monitor_t *monitor, word_t head)
+{
+    word_t nothing = nothing_at(monitor, head + monitor->eai_n_cells);
+    EAI_STORE(cell_at(monitor, head), nothing, EAI_RELEASE);
+    EAI_STORE(&monitor->eai_head, head + 1u, EAI_SEQ_CST);
+}
+
 /* A slot that an entry names is released, unless it is released already or damaged. Returns
  * whether it was. */
 static bool clean(monitor_t *monitor, word_t content, uint32_t incarnation, uint32_t *parent)
 {
     *parent = 0;
-    if (content >> 1 > monitor->eai_n_slots) return false;
-    slot_t *slot = &monitor->eai_slots[(content >> 1) - 1u];
+    if (SLOT_OF(content) > monitor->eai_n_slots) return false;
+    slot_t *slot = &monitor->eai_slots[SLOT_OF(content) - 1u];
     word_t word = word_of(slot), next = make_word(generation_of(word), incarnation, SLOT_CLEANING);
     if (state_of(word) != SLOT_QUEUED) return false;
     if (EA_CFG_CHECK_LEVEL >= 1 && !eai_monitor_is_sealed(monitor, slot, word)) return false;
@@ -138,13 +166,11 @@ size_t ea_monitor_cleanup(monitor_t *monitor, size_t max_n)
     if (incarnation == 0) return 0;
     while (n < max_n) {
         word_t head = EAI_LOAD(&monitor->eai_head, EAI_RELAXED);
-        EAI_SHARED(word_t) *cell = cell_at(monitor, head);
-        word_t content = EAI_LOAD(cell, EAI_ACQUIRE);
+        word_t content = EAI_LOAD(cell_at(monitor, head), EAI_ACQUIRE);
         if (!IS_SLOT(content)) break;
         uint32_t parent;
         n += clean(monitor, content, incarnation, &parent);
-        EAI_STORE(cell, nothing_at(monitor, head + monitor->eai_n_cells), EAI_RELEASE);
-        EAI_STORE(&monitor->eai_head, head + 1u, EAI_SEQ_CST);
+        take_away(monitor, head);
         if (parent != 0) eai_monitor_drop(monitor, parent);
     }
     eai_cleaner_leave(monitor);
@@ -185,8 +211,19 @@ size_t ea_monitor_cleanup_wait(monitor_t *monitor, size_t max_n)
     return ea_monitor_cleanup(monitor, max_n);
 }
 
+/* The dead one may have left the entry that it was at: with its cell already empty, or not. */
 void ea_monitor_cleanup_died(monitor_t *monitor)
 {
+    if (monitor->eai_n_cells > 0) {
+        word_t head = EAI_LOAD(&monitor->eai_head, EAI_RELAXED);
+        word_t content = EAI_LOAD(cell_at(monitor, head), EAI_ACQUIRE);
+        uint32_t index = SLOT_OF(content) - 1u;
+        bool is_slot = IS_SLOT(content) && index < monitor->eai_n_slots;
+        if (content == nothing_at(monitor, head + monitor->eai_n_cells) ||
+            (is_slot && state_of(word_of(&monitor->eai_slots[index])) != SLOT_QUEUED)) {
+            take_away(monitor, head);
+        }
+    }
     uint32_t incarnation = EAI_LOAD(&monitor->eai_incarnation, EAI_RELAXED);
     EAI_STORE(&monitor->eai_incarnation, incarnation % INCARNATION_MAX + 1u, EAI_SEQ_CST);
     EAI_STORE(&monitor->eai_cleaner, 0, EAI_SEQ_CST);
