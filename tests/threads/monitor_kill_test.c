@@ -22,13 +22,14 @@
 #include "tap.h"
 
 #define N_THREADS 8u
-#define N_OPS 800000u
+#define N_OPS 400000u
 #define N_LEAVES 4u
 #define N_NODES (1u + N_LEAVES)
 #define N_SLOTS 256u
 #define N_QUEUE 64u
 #define ROOT_MAX 100u
 #define N_HELD 16u
+#define N_KILLS 60u
 #define N_OBJECTS 65536u
 
 enum { ONCE, AGAIN, AT_ONCE, N_TYPES }; /* to destroy an object of AGAIN twice does no harm */
@@ -77,6 +78,7 @@ static void *work(void *arg)
     ea_resource_t held[N_HELD];
     unsigned n_held = 0;
     for (unsigned long i = 0; i < n_ops || n_held > 0; i++) {
+        if (i + 1 == n_ops && shm->n_kills < N_KILLS) i = 0; /* on a machine that is busy */
         random = random * 1664525u + 1013904223u;
         unsigned draw = random >> 12;
         if (i < n_ops && (draw & 1u) && n_held < N_HELD) {
@@ -143,7 +145,7 @@ static void supervise(unsigned seed)
         if (cleaner == 0) clean_forever();
         sleep_us(200 + rand() % 3000);
         /* Every other time within a destructor, if one comes. */
-        for (int i = rand() % 2 * 3000; i > 0 && !atomic_load(&shm->is_within); i--) sched_yield();
+        for (int i = rand() % 2 * 50; i > 0 && !atomic_load(&shm->is_within); i--) sched_yield();
         (void)kill(cleaner, SIGKILL);
         (void)waitpid(cleaner, NULL, 0);
         ea_monitor_cleanup_died(&shm->monitor);
@@ -234,7 +236,7 @@ TEST(monitor_survives_a_cleanup_that_is_killed, 0)
     tap_note("left over by the killed", (long long)shm->n_left);
     EXPECT_EQ(shm->n_over, 0);
     EXPECT_EQ(shm->n_twice, 0);
-    EXPECT(shm->n_kills > 10);
+    EXPECT(shm->n_kills >= N_KILLS);
     EXPECT(shm->n_left > 0);
     expect_nothing_left();
 }
