@@ -255,7 +255,7 @@ static EA_NOINLINE void give_slot_back(monitor_t *monitor, slot_t *slot, uint8_t
         write_seal(monitor, slot, word, &record);
         word_t idle = make_word(generation_of(word), 0, SLOT_IDLE);
         EAI_STORE(&slot->eai_state, idle, EAI_SEQ_CST);
-        if (eai_idle_offer(monitor, type, index_of(monitor, slot))) return;
+        if (eai_idle_offer(monitor, type, index_of(monitor, slot), idle)) return;
         if (!move_word(&slot->eai_state, idle, make_word(generation_of(word), 0, SLOT_RESERVED))) {
             return;
         }
@@ -415,7 +415,7 @@ static EA_NOINLINE bool keep_idle(monitor_t *monitor, slot_t *slot, word_t word,
     record->parent = 0;
     write_seal(monitor, slot, idle, record);
     EAI_STORE(&slot->eai_state, idle, EAI_SEQ_CST);
-    bool is_kept = eai_idle_offer(monitor, number, index_of(monitor, slot)) ||
+    bool is_kept = eai_idle_offer(monitor, number, index_of(monitor, slot), idle) ||
                    !move_word(&slot->eai_state, idle, word);
     if (is_kept) (void)ea_account_return(account, record->units);
     record->parent = parent;

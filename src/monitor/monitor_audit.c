@@ -151,7 +151,7 @@ static word_t mend_hint(monitor_t *monitor, slot_t *slot, word_t word)
         kind = EA_AUDIT_QUEUED;
         break;
     case SLOT_IDLE:
-        is_known = eai_idle_knows(monitor, type_of(whose), index);
+        is_known = eai_idle_knows(monitor, type_of(whose), index, word);
         kind = EA_AUDIT_IDLE;
         break;
     default: break;
@@ -164,7 +164,7 @@ static word_t mend_hint(monitor_t *monitor, slot_t *slot, word_t word)
     } else if (kind == EA_AUDIT_QUEUED) {
         is_mended = monitor->eai_n_cells > 0 && eai_queue_put(monitor, index, word);
     } else {
-        is_mended = eai_idle_offer(monitor, type_of(whose), index);
+        is_mended = eai_idle_offer(monitor, type_of(whose), index, word);
     }
     if (!is_mended) end_here(monitor, slot, word);
     if (is_alone(monitor)) monitor->eai_audit.report.n_repaired++;

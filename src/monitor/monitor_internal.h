@@ -267,9 +267,9 @@ bool eai_slots_knows(const monitor_t *monitor, uint32_t index);
 
 /* An idle object's slot, reserved for the caller; NULL: there was a moment without one. */
 slot_t *eai_idle_take(monitor_t *monitor, uint8_t type);
-/* The slot is idle: make that known. false: no room. */
-bool eai_idle_offer(monitor_t *monitor, uint8_t type, uint32_t index);
-bool eai_idle_knows(const monitor_t *monitor, uint8_t type, uint32_t index);
+/* The slot is idle, with that word: make that known. false: no room. */
+bool eai_idle_offer(monitor_t *monitor, uint8_t type, uint32_t index, word_t word);
+bool eai_idle_knows(const monitor_t *monitor, uint8_t type, uint32_t index, word_t word);
 
 /* --- monitor_queue.c -------------------------------------------------------------------------- */
 

@@ -125,23 +125,42 @@ bool eai_slots_knows(const monitor_t *monitor, uint32_t index)
 
 /* --- idle objects ----------------------------------------------------------------------------- */
 
+/* What a cell holds: 0, or a slot + 1 that is idle in this generation (of which 32-bit machines
+ * keep 8 bits). */
+EA_INLINE word_t entry_of(uint32_t index, word_t word)
+{
+    return generation_of(word) << 24 | (index + 1u);
+}
+
+/* Returns the word of a slot that is idle; else 0. */
+static word_t idle_word(const slot_t *slot, uint8_t type)
+{
+    word_t word = EAI_LOAD(&((slot_t *)slot)->eai_state, EAI_SEQ_CST);
+    return state_of(word) == SLOT_IDLE && type_of(READ(slot, eai_whose)) == type ? word : 0;
+}
+
 /* Of one cell. */
 static slot_t *take_of_cell(monitor_t *monitor, EAI_SHARED(word_t) * cell, uint8_t type)
 {
     word_t content = EAI_LOAD(cell, EAI_SEQ_CST);
     if (content == 0) return NULL;
-    slot_t *slot = NULL;
-    if (content <= monitor->eai_n_slots) {
-        slot = &monitor->eai_slots[content - 1u];
-        word_t word = word_of(slot);
-        uint32_t whose = READ(slot, eai_whose);
-        if (state_of(word) != SLOT_IDLE || type_of(whose) != type ||
-            !move_word(&slot->eai_state, word, make_word(generation_of(word), 0, SLOT_RESERVED))) {
-            slot = NULL;
+    uint32_t index = (uint32_t)(content & 0xFFFFFFu) - 1u;
+    slot_t *slot = index < monitor->eai_n_slots ? &monitor->eai_slots[index] : NULL;
+    if (slot != NULL) {
+        word_t word = idle_word(slot, type);
+        if (word != 0 &&
+            move_word(&slot->eai_state, word, make_word(generation_of(word), 0, SLOT_RESERVED))) {
+            (void)move_word(cell, content, 0);
+            return slot;
         }
     }
-    (void)move_word(cell, content, 0);
-    return slot;
+    /* Left over. But where the generation is short others may have taken it, given it back and put
+     * it into this very cell. */
+    if (move_word(cell, content, 0) && slot != NULL) {
+        word_t word = idle_word(slot, type);
+        if (word != 0) (void)eai_idle_offer(monitor, type, index, word);
+    }
+    return NULL;
 }
 
 /* Repeats when an object became idle during the search: else there was a moment without one. */
@@ -160,12 +179,12 @@ slot_t *eai_idle_take(monitor_t *monitor, uint8_t type)
     return NULL;
 }
 
-bool eai_idle_offer(monitor_t *monitor, uint8_t type, uint32_t index)
+bool eai_idle_offer(monitor_t *monitor, uint8_t type, uint32_t index, word_t word)
 {
     eai_kind_t *kind = &monitor->eai_kinds[type];
     for (uint32_t i = 0; i < kind->n_idle; i++) {
         if (EAI_LOAD(&kind->idle[i], EAI_RELAXED) == 0 &&
-            move_word(&kind->idle[i], 0, (word_t)index + 1u)) {
+            move_word(&kind->idle[i], 0, entry_of(index, word))) {
             add_word(&kind->idle_version, 1);
             return true;
         }
@@ -173,11 +192,11 @@ bool eai_idle_offer(monitor_t *monitor, uint8_t type, uint32_t index)
     return false;
 }
 
-bool eai_idle_knows(const monitor_t *monitor, uint8_t type, uint32_t index)
+bool eai_idle_knows(const monitor_t *monitor, uint8_t type, uint32_t index, word_t word)
 {
     eai_kind_t *kind = &monitor->eai_kinds[type];
     for (uint32_t i = 0; i < kind->n_idle; i++) {
-        if (EAI_LOAD(&kind->idle[i], EAI_ACQUIRE) == (word_t)index + 1u) return true;
+        if (EAI_LOAD(&kind->idle[i], EAI_ACQUIRE) == entry_of(index, word)) return true;
     }
     return false;
 }
