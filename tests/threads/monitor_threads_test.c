@@ -15,7 +15,7 @@
 #include "tap.h"
 
 #define N_THREADS 8u
-#define N_ROUNDS 20000u
+#define N_ROUNDS 8000u
 #define N_LEAVES 4u
 #define N_SLOTS 48u
 #define N_QUEUE 8u
