@@ -275,7 +275,7 @@ TEST(monitor_survives_an_interrupt_at_every_step, 0)
     n_runs = n_wrong = 0;
     for (size_t batch = 0; batch < 3; batch += 2) {
         levels[0].n_ops = 0;
-        while (next_program(&levels[0], 2)) {
+        while (next_program(&levels[0], batch == 0 ? 2 : 1)) {
             levels[1].n_ops = 0;
             while (next_program(&levels[1], levels[0].n_ops == 1 ? 2 : 1)) {
                 unsigned steps = 1;

@@ -78,7 +78,10 @@ static void *work(void *arg)
     ea_resource_t held[N_HELD];
     unsigned n_held = 0;
     for (unsigned long i = 0; i < n_ops || n_held > 0; i++) {
-        if (i + 1 == n_ops && shm->n_kills < N_KILLS) i = 0; /* on a machine that is busy */
+        /* On a machine that is busy. */
+        if (i + 1 == n_ops && (shm->n_kills < N_KILLS || shm->n_left == 0) && shm->n_kills < 5000) {
+            i = 0;
+        }
         random = random * 1664525u + 1013904223u;
         unsigned draw = random >> 12;
         if (i < n_ops && (draw & 1u) && n_held < N_HELD) {
