@@ -7,7 +7,7 @@
  *
  *     static const ea_resource_type_t types[] = {
  *         {.name = "socket", .unit = "sockets", .book = &sockets, .destroy = close_socket}};
- *     static EA_MAY_ALIAS uint64_t memory[EA_MONITOR_BYTES(64, 1, 8, 1, 0, 0) / 8];
+ *     static unsigned char memory[EA_MONITOR_BYTES(64, 1, 8, 1, 0, 0)];
  *     static ea_monitor_t monitor;
  *     const ea_monitor_options_t options = {.types = types, .n_types = 1, .n_slots = 64};
  *     if (ea_monitor_init(&monitor, memory, sizeof memory, &options) != EA_OK) ...
@@ -106,11 +106,9 @@ typedef struct {
     bool (*recycle)(void *context, uintptr_t object);
     void *context; /* for the three                                                        */
     uint16_t max_idle;
-    uint8_t strategy;          /* ea_release_strategy_t                                          */
-    bool is_idempotent;        /* to destroy an object twice does no harm: audit may do it for one
+    uint8_t strategy;   /* ea_release_strategy_t                                          */
+    bool is_idempotent; /* to destroy an object twice does no harm: audit may do it for one
                                  whose destroyer died                                           */
-    uint32_t leak_age_ms;      /* who lives longer is suspected of being a leak; 0: nobody       */
-    uint8_t shutdown_priority; /* the least first                                               */
 } ea_resource_type_t;
 
 /* A resource somebody holds: its slot, type and generation. All zero names none. */
