@@ -397,7 +397,7 @@ EA_INLINE uint32_t bucket_of(uint64_t since, uint64_t now)
     uint64_t lived = (now - since) & (((uint64_t)1 << SINCE_BITS) - 1u);
     uint32_t bucket = 0;
     if (EA_LIKELY(lived == 0)) return 0;
-    while (bucket < EA_CFG_MONITOR_LIFETIMES - 1u && lived >> bucket != 0) bucket++;
+    while (bucket + 1u < EA_CFG_MONITOR_LIFETIMES && lived >> bucket != 0) bucket++;
     return bucket;
 }
 
