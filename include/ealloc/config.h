@@ -181,6 +181,12 @@
 #define EA_CFG_ACCOUNT_COUNT 0
 #endif
 
+/* Classes of a resource's lifetime that the monitor counts: 1 (all in one) to 32; each spans twice
+ * the one before, from 1 ms on. Costs a word each for every type and stripe. */
+#ifndef EA_CFG_MONITOR_LIFETIMES
+#define EA_CFG_MONITOR_LIFETIMES 12
+#endif
+
 /* Most regions of an allocator: 1 to 32. Costs 32 (64-bit: 56) bytes of RAM each and four
  * instructions in free for each before the block's own. */
 #ifndef EA_CFG_ALLOC_REGIONS
@@ -364,6 +370,9 @@
 #endif
 #if EA_CFG_ACCOUNT_COUNT != 0 && EA_CFG_ACCOUNT_COUNT != 1
 #error "EA_CFG_ACCOUNT_COUNT is 0 or 1"
+#endif
+#if EA_CFG_MONITOR_LIFETIMES < 1 || EA_CFG_MONITOR_LIFETIMES > 32
+#error "EA_CFG_MONITOR_LIFETIMES is 1 to 32"
 #endif
 #if EA_CFG_ALLOC_REGIONS < 1 || EA_CFG_ALLOC_REGIONS > 32
 #error "EA_CFG_ALLOC_REGIONS is 1 to 32"

@@ -16,6 +16,7 @@
 #include "ealloc/hook.h"
 #include "ealloc/leaks.h"
 #include "ealloc/lineage.h"
+#include "ealloc/monitor.h"
 #include "ealloc/owner.h"
 #include "ealloc/pool.h"
 #include "ealloc/pool_wait.h"
