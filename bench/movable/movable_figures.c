@@ -6,8 +6,8 @@
  *     movable_figures LOAD SEED HOURS IDLE_BYTES DEMAND_BYTES [payload]
  *
  * LOAD percent of the memory is the peak of all live blocks, counted gross (rounding, header, table
- * entry), or, with payload, what was asked for. After each simulated second IDLE_BYTES / 256 steps of
- * 256 bytes; a request may move DEMAND_BYTES. Prints one line of JSON.
+ * entry), or, with payload, what was asked for. After each simulated second IDLE_BYTES / 256 steps
+ * of 256 bytes; a request may move DEMAND_BYTES. Prints one line of JSON.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -53,7 +53,8 @@ static void give_back(void *context, void *ptr)
 int main(int argc, char **argv)
 {
     if (argc < 6) {
-        fprintf(stderr, "usage: movable_figures LOAD SEED HOURS IDLE_BYTES DEMAND_BYTES [payload]\n");
+        fprintf(stderr,
+                "usage: movable_figures LOAD SEED HOURS IDLE_BYTES DEMAND_BYTES [payload]\n");
         return 2;
     }
     uint32_t load = (uint32_t)atoi(argv[1]), seed = (uint32_t)atoi(argv[2]);
@@ -92,12 +93,13 @@ int main(int argc, char **argv)
         }
     }
     ea_movable_stats(store, &stats);
-    printf("{\"load\": %u, \"payload\": %d, \"seed\": %u, \"hours\": %u, \"idle\": %u, \"demand\": %zu, "
-           "\"requests\": %" PRIu64 ", \"failures\": %" PRIu64 ", \"no_memory\": %" PRIu64
-           ", \"again\": %" PRIu64 ", \"moved_per_byte\": %.3f, \"max_demand\": %zu, "
-           "\"max_step\": %zu, \"handles\": %u, \"control\": %zu}\n",
-           load, payload, seed, hours, n_steps * 256u, demand_bytes, n_requests, n_refused, n_no_memory,
-           n_again, (double)stats.moved_bytes / (double)allocated_bytes, stats.max_demand_bytes,
-           most_in_step, stats.n_handles, stats.control_bytes);
+    printf(
+        "{\"load\": %u, \"payload\": %d, \"seed\": %u, \"hours\": %u, \"idle\": %u, \"demand\": %zu, "
+        "\"requests\": %" PRIu64 ", \"failures\": %" PRIu64 ", \"no_memory\": %" PRIu64
+        ", \"again\": %" PRIu64 ", \"moved_per_byte\": %.3f, \"max_demand\": %zu, "
+        "\"max_step\": %zu, \"handles\": %u, \"control\": %zu}\n",
+        load, payload, seed, hours, n_steps * 256u, demand_bytes, n_requests, n_refused,
+        n_no_memory, n_again, (double)stats.moved_bytes / (double)allocated_bytes,
+        stats.max_demand_bytes, most_in_step, stats.n_handles, stats.control_bytes);
     return n_refused ? 1 : 0;
 }

@@ -14,6 +14,7 @@
 #include "ealloc/guard.h"
 #include "ealloc/heap.h"
 #include "ealloc/hook.h"
+#include "ealloc/movable.h"
 #include "ealloc/owner.h"
 #include "ealloc/pool.h"
 #include "ealloc/pool_wait.h"

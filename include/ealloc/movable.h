@@ -77,7 +77,7 @@ EA_INLINE bool ea_movable_is_none(ea_movable_handle_t handle)
 /* A budget that never ends. */
 #define EA_MOVABLE_UNLIMITED SIZE_MAX
 /* What moving a block charges to a budget beyond its bytes. */
-#define EA_MOVABLE_MOVE_CHARGE_BYTES 32u
+#define EA_MOVABLE_MOVE_CHARGE_BYTES 16u
 
 /* NULL, or all zero, means the defaults. */
 typedef struct {
@@ -229,7 +229,8 @@ EA_NODISCARD size_t ea_movable_size_bytes(ea_movable_t *m, ea_movable_handle_t h
  * several steps.
  * Returns  EA_OK: a whole sweep found nothing to move; EA_ERR_AGAIN: call again to go on.
  * Context  owner.
- * Cost     at most budget_bytes copied and 8 + budget_bytes / 32 headers looked at. */
+ * Cost     at most budget_bytes copied; a header looked at is charged 2 bytes, a block moved
+ *          EA_MOVABLE_MOVE_CHARGE_BYTES beyond its own. */
 ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes);
 
 /* The pins that cost most, costliest first. Returns how many it wrote, at most n. Context: owner.

@@ -27,11 +27,12 @@
  *   Of the move under way: its composite is one block, of the size of the block and the hole that
  *   it moves into (I2); its bytes stand where eai_move_t says.
  *
- * Complexity: alloc looks at no more than EAI_LOOKS holes of the request's own bin, then at one of a
- * larger one; free does at most two unlinks and an insert. What moves blocks walks the headers once.
+ * Complexity: alloc looks at no more than EAI_LOOKS holes of the request's own bin, then at one of
+ * a larger one; free does at most two unlinks and an insert. What moves blocks walks the headers
+ * once.
  *
- * Rejected: sliding at every operation (moves far more); size-class pages (half empty ones cost more
- * than moving saves below some 100 KB); a table at the start (it grows where blocks gather).
+ * Rejected: sliding at every operation (moves far more); size-class pages (half empty ones cost
+ * more than moving saves below some 100 KB); a table at the start (it grows where blocks gather).
  */
 #include "stores/movable_internal.h"
 

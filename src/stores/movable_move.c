@@ -147,6 +147,9 @@ bool eai_movable_slide(ea_movable_t *m, units_t hole)
     return false;
 }
 
+/* What a header that a step looks at is charged. */
+#define EAI_LOOK_CHARGE_BYTES 2u
+
 /* --- idle time -------------------------------------------------------------------------------- */
 
 /* Copy of the move under way what the budget allows. False: not all. */
@@ -169,9 +172,9 @@ static bool go_on(ea_movable_t *m, size_t *budget_bytes)
 
 ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes)
 {
-    size_t n_headers = 8u + budget_bytes / 32u;
     if (m->move.n && !go_on(m, &budget_bytes)) return EA_ERR_AGAIN;
-    while (budget_bytes >= EAI_UNIT_BYTES && n_headers--) {
+    while (budget_bytes >= EAI_UNIT_BYTES) {
+        budget_bytes -= EAI_LOOK_CHARGE_BYTES;
         units_t place = m->cursor;
         head_t head = *at(m, place);
         units_t units = units_of(head), above = place + units;

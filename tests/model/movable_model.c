@@ -168,7 +168,8 @@ static bool alloc(movable_model_t *model)
         if (model->blocks[i].handle.eai_word == handle.eai_word) COMPLAIN("a handle given twice");
     }
     for (unsigned i = 0; i < model->n_stale; i++) {
-        if (model->stale[i].eai_word == handle.eai_word && model->n_allocs - model->stale_age[i] < 31)
+        if (model->stale[i].eai_word == handle.eai_word &&
+            model->n_allocs - model->stale_age[i] < 31)
             COMPLAIN("a handle again too early");
         if (model->stale[i].eai_word == handle.eai_word) model->stale[i].eai_word = 0;
     }
@@ -220,8 +221,7 @@ static bool resize(movable_model_t *model)
         if (status != ea_movable_last_refusal(model->store)) COMPLAIN("another reason");
         if (model->n_locked == 0 && status == EA_ERR_BUSY) COMPLAIN("busy, but nothing is locked");
         if (status == EA_ERR_AGAIN && budget == EA_MOVABLE_UNLIMITED) COMPLAIN("again, unlimited");
-        if (status == EA_ERR_NO_MEMORY &&
-            gross(size) - gross(block->size) <= before.free_bytes)
+        if (status == EA_ERR_NO_MEMORY && gross(size) - gross(block->size) <= before.free_bytes)
             COMPLAIN("no memory, but there is");
         return true;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Random operations on random stores of movable blocks against the model:  movable_model_test [OPERATIONS [SEED]]
+ * Random operations on random stores of movable blocks against the model:  movable_model_test
+ * [OPERATIONS [SEED]]
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static bool run(uint32_t seed, unsigned n_steps)
 
 int main(int argc, char **argv)
 {
-    unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 300000;
+    unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 60000;
     uint32_t seed = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 1;
     const unsigned n_steps = 1000;
     unsigned n_passed = 0, n_failed = 0;
