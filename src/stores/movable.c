@@ -254,10 +254,13 @@ bool eai_movable_grow_table(ea_movable_t *m)
     return true;
 }
 
-/* A spare chunk, taken in idle time, saves a request the search for one. */
+/* Entries taken in idle time, when a sweep has brought its hole to the end, save a request the
+ * search for them. */
+#define EAI_SPARE_ENTRIES 16u
+
 bool eai_movable_wants_entries(const ea_movable_t *m)
 {
-    return m->n_handles - m->n_live < EAI_CHUNK_ENTRIES / 2u;
+    return m->n_handles - m->n_live < EAI_SPARE_ENTRIES;
 }
 
 /* --- alloc and free --------------------------------------------------------------------------- */
