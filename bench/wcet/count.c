@@ -86,6 +86,12 @@ static const char *const op_names[N_OPS] = {
     [OP_RECORD_SLOW] = "record_slow",
     [OP_RECORD_SAMPLED] = "record_sampled",
     [OP_READ] = "read",
+    [OP_LOCK] = "lock",
+    [OP_UNLOCK] = "unlock",
+    [OP_LOCK_IN_FLIGHT] = "lock_in_flight",
+    [OP_STEP_64] = "step_64",
+    [OP_STEP_256] = "step_256",
+    [OP_STEP_1024] = "step_1024",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */

@@ -74,6 +74,12 @@ typedef enum {
     OP_RECORD_SLOW,    /* with the port's clock                               */
     OP_RECORD_SAMPLED, /* with the port's clock and sampling                  */
     OP_READ,
+    OP_LOCK,
+    OP_UNLOCK,
+    OP_LOCK_IN_FLIGHT, /* a block of 1000 bytes of which nothing is copied */
+    OP_STEP_64,        /* a budget of 64 bytes, and so on                    */
+    OP_STEP_256,
+    OP_STEP_1024,
     N_OPS
 } op_t;
 

@@ -77,7 +77,7 @@ EA_INLINE bool ea_movable_is_none(ea_movable_handle_t handle)
 /* A budget that never ends. */
 #define EA_MOVABLE_UNLIMITED SIZE_MAX
 /* What moving a block charges to a budget beyond its bytes. */
-#define EA_MOVABLE_MOVE_CHARGE_BYTES 16u
+#define EA_MOVABLE_MOVE_CHARGE_BYTES 32u
 
 /* NULL, or all zero, means the defaults. */
 typedef struct {

@@ -483,7 +483,7 @@ ea_movable_t *ea_movable_init(void *mem, size_t size_bytes, const ea_movable_opt
 
     ea_movable_t *m = (ea_movable_t *)(void *)((char *)mem + skipped);
     memset(m, 0, sizeof *m);
-    m->top = (char *)m + size_bytes;
+    m->top = (char *)m + size_bytes - EAI_ENTRY_BYTES;
     m->first = m->cursor = EAI_CONTROL_UNITS;
     m->end = (units_t)((size_bytes - table) >> EAI_UNIT_SHIFT) - 1u;
     m->max_handles = o.max_handles;

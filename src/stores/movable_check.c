@@ -110,7 +110,7 @@ static bool broken(ea_movable_fault_t *fault, unsigned number, const void *where
 static bool check_control(const ea_movable_t *m, ea_movable_fault_t *fault)
 {
     size_t table = (size_t)(m->n_handles / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES;
-    size_t size = (size_t)((uintptr_t)m->top - (uintptr_t)m);
+    size_t size = (size_t)((uintptr_t)m->top + EAI_ENTRY_BYTES - (uintptr_t)m);
     const eai_move_t *move = &m->move;
     bool good = m->first == EAI_CONTROL_UNITS && m->end > m->first &&
                 size >> EAI_UNIT_SHIFT <= EAI_MAX_UNITS && m->n_handles % EAI_CHUNK_ENTRIES == 0 &&

@@ -111,7 +111,7 @@ typedef struct {
 } eai_move_t;
 
 struct ea_movable {
-    char *top;      /* the table grows down from here     */
+    char *top;      /* entry 0; the others stand below it */
     uint32_t limit; /* a handle at or above it names none */
     units_t first;  /* the first block or hole            */
     units_t end;    /* the end header                     */
@@ -189,6 +189,7 @@ EA_INLINE units_t units_for(size_t size_bytes)
 /* Chunks of 32 entries and a word with a bit for each that is free. An entry: place:14 locks:2 of a
  * live block; its place is 0 while the block is being moved, and of a free entry it is the next
  * generation: both are places within the control structure. */
+#define EAI_ENTRY_BYTES 2u
 #define EAI_CHUNK_ENTRIES 32u
 #define EAI_TABLE_CHUNK_BYTES 68u
 #define EAI_FIRST_PLACE 32u
@@ -197,12 +198,12 @@ EA_STATIC_ASSERT(EAI_CONTROL_UNITS >= EAI_FIRST_PLACE, "no block has a free entr
 
 EA_INLINE state_t *entry(const ea_movable_t *m, uint32_t index)
 {
-    return (state_t *)(void *)(m->top - 2u - index * 2u - (index >> 5) * 4u);
+    return (state_t *)(void *)(m->top - index * 2u - (index >> 5) * 4u);
 }
 /* The word below the entries of a chunk. */
 EA_INLINE uint32_t *free_word(const ea_movable_t *m, uint32_t chunk)
 {
-    return (uint32_t *)(void *)(m->top - (chunk + 1u) * EAI_TABLE_CHUNK_BYTES);
+    return (uint32_t *)(void *)(m->top + 2u - (chunk + 1u) * EAI_TABLE_CHUNK_BYTES);
 }
 EA_INLINE state_t *entry_of_handle(const ea_movable_t *m, uint32_t handle)
 {
@@ -277,6 +278,7 @@ EA_INLINE head_t tag(uint32_t index, uint32_t gen)
 #else
 
 /* An entry's state: place:16 (medium) gen:8 locks:8. */
+#define EAI_ENTRY_BYTES ((uint32_t)sizeof(entry_t))
 #define EAI_CHUNK_ENTRIES 8u
 #define EAI_FREE_ENTRY 126u
 #define EAI_MOVING 127u
@@ -295,7 +297,7 @@ typedef state_t entry_t;
 
 EA_INLINE entry_t *entry_at(const ea_movable_t *m, uint32_t index)
 {
-    return (entry_t *)(void *)(m->top - sizeof(entry_t) - (size_t)index * sizeof(entry_t));
+    return (entry_t *)(void *)(m->top - (size_t)index * sizeof(entry_t));
 }
 EA_INLINE state_t *entry(const ea_movable_t *m, uint32_t index)
 {
@@ -307,7 +309,7 @@ EA_INLINE state_t *entry_of_handle(const ea_movable_t *m, uint32_t handle)
     return entry(m, handle >> EAI_HANDLE_SHIFT);
 #else
     /* The index stands where it is four times itself. */
-    return (state_t *)(void *)(m->top - sizeof(entry_t) - (handle >> (EAI_HANDLE_SHIFT - 2)));
+    return (state_t *)(void *)(m->top - (handle >> (EAI_HANDLE_SHIFT - 2)));
 #endif
 }
 EA_INLINE uint32_t locks_of(state_t state)

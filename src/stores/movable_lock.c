@@ -112,7 +112,7 @@ ea_status_t ea_movable_unlock(ea_movable_t *m, ea_movable_handle_t handle)
         bool is_locked = can_unlock(m, handle.eai_word, state);
         done = is_locked && EAI_COND(word, state, state - 1u);
         EAI_LEAVE(irq);
-        if (EA_UNLIKELY(!is_locked)) return EA_ERR_INVALID;
+        if (EA_UNLIKELY(!is_locked)) return EA_ERR_INVALID; /* level >= 1: or stale */
     } while (EA_UNLIKELY(!done));
     return EA_OK;
 }
