@@ -104,6 +104,12 @@ static const char *const op_names[N_OPS] = {
     [OP_PROFILE_ALLOC_MANY] = "profile_alloc_many",
     [OP_PROFILE_FREE_MANY] = "profile_free_many",
     [OP_DUMP_STEP] = "dump_step",
+    [OP_LOCK] = "lock",
+    [OP_UNLOCK] = "unlock",
+    [OP_LOCK_IN_FLIGHT] = "lock_in_flight",
+    [OP_STEP_64] = "step_64",
+    [OP_STEP_256] = "step_256",
+    [OP_STEP_1024] = "step_1024",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */

@@ -92,6 +92,12 @@ typedef enum {
     OP_PROFILE_ALLOC_MANY, /* among more sites than rows */
     OP_PROFILE_FREE_MANY,
     OP_DUMP_STEP, /* a block, or another record */
+    OP_LOCK,
+    OP_UNLOCK,
+    OP_LOCK_IN_FLIGHT, /* a block of 1000 bytes of which nothing is copied */
+    OP_STEP_64,        /* a budget of 64 bytes, and so on                    */
+    OP_STEP_256,
+    OP_STEP_1024,
     N_OPS
 } op_t;
 

@@ -210,9 +210,27 @@ void wl_controller_init(wl_controller_t *c, const wl_ops_t *ops, uint32_t seed,
     c->free_entry = 1;
 }
 
+void wl_controller_init_gross(wl_controller_t *c, const wl_ops_t *ops, uint32_t seed,
+                              uint32_t load_percent, uint32_t unit_bytes, uint32_t overhead_bytes)
+{
+    wl_controller_init(c, ops, seed, load_percent);
+    c->cap_bytes = (WL_CONTROLLER_ARENA_BYTES - 256) * load_percent / 100;
+    c->budget_bytes = c->cap_bytes - WL_CONTROLLER_ARENA_BYTES * 5 / 100 - 4300;
+    c->unit_bytes = unit_bytes;
+    c->overhead_bytes = overhead_bytes;
+}
+
+/* What a block of so many bytes counts for. */
+static uint32_t gross(const wl_controller_t *c, uint32_t size_bytes)
+{
+    if (c->unit_bytes == 0) return size_bytes;
+    return (size_bytes + c->unit_bytes - 1) / c->unit_bytes * c->unit_bytes + c->overhead_bytes;
+}
+
 static void *request(wl_controller_t *c, uint32_t size_bytes)
 {
-    if (c->live_bytes + size_bytes > c->cap_bytes) {
+    uint32_t cost_bytes = gross(c, size_bytes);
+    if (c->live_bytes + cost_bytes > c->cap_bytes) {
         c->n_shed++;
         return NULL;
     }
@@ -221,7 +239,7 @@ static void *request(wl_controller_t *c, uint32_t size_bytes)
     if (ptr == NULL) {
         c->n_refused++;
     } else {
-        c->live_bytes += size_bytes;
+        c->live_bytes += cost_bytes;
     }
     return ptr;
 }
@@ -229,7 +247,7 @@ static void *request(wl_controller_t *c, uint32_t size_bytes)
 static void release(wl_controller_t *c, void *ptr, uint32_t size_bytes)
 {
     c->ops.free(c->ops.context, ptr);
-    c->live_bytes -= size_bytes;
+    c->live_bytes -= gross(c, size_bytes);
 }
 
 static bool chance(wl_controller_t *c, uint32_t one_in)
@@ -281,13 +299,13 @@ static bool state_may_grow(const wl_controller_t *c)
 static void add_state(wl_controller_t *c)
 {
     uint32_t size = draw_state_size(c);
-    if (c->state_bytes + size > c->budget_bytes) size = range(&c->rnd, 12, 71);
+    if (c->state_bytes + gross(c, size) > c->budget_bytes) size = range(&c->rnd, 12, 71);
     void *ptr = request(c, size);
     if (ptr == NULL) return;
     c->state[c->n_state].ptr = ptr;
     c->state[c->n_state].size_bytes = (uint16_t)size;
     c->n_state++;
-    c->state_bytes += size;
+    c->state_bytes += gross(c, size);
 }
 
 static void drop_state(wl_controller_t *c, uint32_t item)
@@ -303,9 +321,10 @@ static void replace_state(wl_controller_t *c)
     void *old = c->state[item].ptr;
     uint32_t old_size = c->state[item].size_bytes;
     uint32_t size = draw_state_size(c);
-    if (c->state_bytes - old_size + size > c->budget_bytes) {
+    uint32_t old_cost = gross(c, old_size);
+    if (c->state_bytes - old_cost + gross(c, size) > c->budget_bytes) {
         release(c, old, old_size);
-        c->state_bytes -= old_size;
+        c->state_bytes -= old_cost;
         drop_state(c, item);
         return;
     }
@@ -314,14 +333,14 @@ static void replace_state(wl_controller_t *c)
     void *ptr = request(c, size);
     if (ptr == NULL && !free_first) return;
     if (!free_first) release(c, old, old_size);
-    c->state_bytes -= old_size;
+    c->state_bytes -= old_cost;
     if (ptr == NULL) {
         drop_state(c, item);
         return;
     }
     c->state[item].ptr = ptr;
     c->state[item].size_bytes = (uint16_t)size;
-    c->state_bytes += size;
+    c->state_bytes += gross(c, size);
 }
 
 static void step_state(wl_controller_t *c)

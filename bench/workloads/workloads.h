@@ -73,6 +73,7 @@ typedef struct {
     uint32_t n_queued, queue_head;
     uint32_t outage_end;
     uint32_t n_requests, n_refused, n_shed;
+    uint32_t unit_bytes, overhead_bytes;    /* of a block, where sizes are counted gross */
     uint16_t free_entry;                    /* entries not in use, by next        */
     uint16_t calendar[WL_CALENDAR_SECONDS]; /* newest entry of a second; 0: none  */
     struct {
@@ -89,6 +90,10 @@ typedef struct {
 /* load_percent: 20 to 95, of an arena of WL_CONTROLLER_ARENA_BYTES. */
 void wl_controller_init(wl_controller_t *c, const wl_ops_t *ops, uint32_t seed,
                         uint32_t load_percent);
+/* The same with sizes counted gross: rounded up to units, and what else a block costs. load_percent
+ * is the cap, of all but 256 bytes of the arena. */
+void wl_controller_init_gross(wl_controller_t *c, const wl_ops_t *ops, uint32_t seed,
+                              uint32_t load_percent, uint32_t unit_bytes, uint32_t overhead_bytes);
 /* One second. c->n_refused counts the requests below the cap that the allocator refused. */
 void wl_controller_step(wl_controller_t *c);
 /* Steps until the first refused request or max_seconds. Returns the seconds completed before it. */

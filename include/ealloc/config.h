@@ -137,6 +137,20 @@
 #define EA_CFG_ARENA_GUARD 1
 #endif
 
+/* The layout of stores of movable blocks. 0 small: regions up to 64 KB, 2048 blocks, 6 bytes a
+ * block, 3 locks of one block at a time, a generation of 5 bits. 1 medium: 256 KB, 16376 blocks, 8
+ * bytes, 125 locks, 8 bits. 2 large: 32 GB, 16 million blocks, 16 bytes, 125 locks, 8 bits. */
+#ifndef EA_CFG_MOVABLE_LAYOUT
+#define EA_CFG_MOVABLE_LAYOUT 1
+#endif
+
+/* Movable blocks may be locked by interrupts and other tasks than their store's owner: 0 or 1.
+ * Costs about 5 instructions a lock and an unlock (where interrupts are masked for it, 12), and
+ * about 200 bytes of code. */
+#ifndef EA_CFG_MOVABLE_ISR
+#define EA_CFG_MOVABLE_ISR 1
+#endif
+
 /* Links between a pool's free blocks are encoded with a key of the pool and a secret, so that a
  * write to a freed block leads the pool nowhere: 0 or 1; needs EA_CFG_POOL_VALIDATE, which says
  * where nowhere is. Costs a word a pool and at most 6 instructions an operation. A heap's links
@@ -346,6 +360,12 @@
 #endif
 #if EA_CFG_ARENA_GUARD != 0 && EA_CFG_ARENA_GUARD != 1
 #error "EA_CFG_ARENA_GUARD is 0 or 1"
+#endif
+#if EA_CFG_MOVABLE_LAYOUT < 0 || EA_CFG_MOVABLE_LAYOUT > 2
+#error "EA_CFG_MOVABLE_LAYOUT is 0 (small), 1 (medium) or 2 (large)"
+#endif
+#if EA_CFG_MOVABLE_ISR != 0 && EA_CFG_MOVABLE_ISR != 1
+#error "EA_CFG_MOVABLE_ISR is 0 or 1"
 #endif
 #if EA_CFG_ENCODE_LINKS != 0 && EA_CFG_ENCODE_LINKS != 1
 #error "EA_CFG_ENCODE_LINKS is 0 or 1"

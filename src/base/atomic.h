@@ -61,8 +61,17 @@ EA_INLINE bool eai_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
                                        __ATOMIC_RELAXED);
 }
 
+EA_INLINE bool eai_cas_u16(uint16_t *word, uint16_t seen, uint16_t value)
+{
+    return __atomic_compare_exchange_n(word, &seen, value, true, __ATOMIC_SEQ_CST,
+                                       __ATOMIC_RELAXED);
+}
+
 #define EAI_LOAD_LINKED(word) __atomic_load_n(word, __ATOMIC_ACQUIRE)
+#define EAI_LOAD_LINKED_U16(word) EAI_LOAD_LINKED(word)
 #define EAI_STORE_COND(word, seen, value) eai_cas_word(word, seen, value, __ATOMIC_ACQUIRE)
+#define EAI_STORE_COND_U32(word, seen, value) eai_cas_u32(word, seen, value)
+#define EAI_STORE_COND_U16(word, seen, value) eai_cas_u16(word, seen, value)
 #define EAI_CAS(word, seen, value) eai_cas_word(word, seen, value, __ATOMIC_RELEASE)
 #define EAI_CAS_SEQ_CST(word, seen, value) eai_cas_word(word, seen, value, __ATOMIC_SEQ_CST)
 #define EAI_CAS_U32(word, seen, value) eai_cas_u32(word, seen, value)
@@ -95,6 +104,20 @@ EA_INLINE bool eai_strex(volatile void *word, uint32_t value)
 {
     uint32_t failed;
     __asm volatile("strex %0, %2, [%1]" : "=&r"(failed) : "r"(word), "r"(value) : "memory");
+    return failed == 0;
+}
+
+EA_INLINE uint16_t eai_ldrexh(const volatile void *word)
+{
+    uint32_t value;
+    __asm volatile("ldrexh %0, [%1]" : "=r"(value) : "r"(word) : "memory");
+    return (uint16_t)value;
+}
+
+EA_INLINE bool eai_strexh(volatile void *word, uint16_t value)
+{
+    uint32_t failed;
+    __asm volatile("strexh %0, %2, [%1]" : "=&r"(failed) : "r"(word), "r"(value) : "memory");
     return failed == 0;
 }
 
@@ -132,7 +155,10 @@ EA_INLINE uint32_t eai_fetch_clear(volatile void *word, uint32_t bits)
 }
 
 #define EAI_LOAD_LINKED(word) eai_ldrex(word)
+#define EAI_LOAD_LINKED_U16(word) eai_ldrexh(word)
 #define EAI_STORE_COND(word, seen, value) eai_strex(word, value)
+#define EAI_STORE_COND_U32(word, seen, value) eai_strex(word, value)
+#define EAI_STORE_COND_U16(word, seen, value) eai_strexh(word, value)
 #define EAI_CAS(word, seen, value) eai_cas(word, seen, value)
 #define EAI_CAS_SEQ_CST(word, seen, value) eai_cas(word, seen, value)
 #define EAI_CAS_U32(word, seen, value) eai_cas(word, seen, value)
@@ -178,8 +204,18 @@ EA_INLINE uint32_t eai_fetch_clear(uint32_t *word, uint32_t bits)
     return old;
 }
 
+EA_INLINE bool eai_cas_u16(uint16_t *word, uint16_t seen, uint16_t value)
+{
+    if (__atomic_load_n(word, __ATOMIC_RELAXED) != seen) return false;
+    __atomic_store_n(word, value, __ATOMIC_RELAXED);
+    return true;
+}
+
 #define EAI_LOAD_LINKED(word) __atomic_load_n(word, __ATOMIC_RELAXED)
+#define EAI_LOAD_LINKED_U16(word) EAI_LOAD_LINKED(word)
 #define EAI_STORE_COND(word, seen, value) eai_cas_word(word, seen, value)
+#define EAI_STORE_COND_U32(word, seen, value) eai_cas_u32(word, seen, value)
+#define EAI_STORE_COND_U16(word, seen, value) eai_cas_u16(word, seen, value)
 #define EAI_CAS(word, seen, value) eai_cas_word(word, seen, value)
 #define EAI_CAS_SEQ_CST(word, seen, value) eai_cas_word(word, seen, value)
 #define EAI_CAS_U32(word, seen, value) eai_cas_u32(word, seen, value)

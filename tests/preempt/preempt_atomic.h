@@ -28,6 +28,18 @@ static inline bool preempt_store(uintptr_t *word, bool allowed, uintptr_t value)
     return allowed;
 }
 
+static inline bool preempt_cond_u32(uint32_t *word, bool allowed, uint32_t value)
+{
+    if (allowed) *word = value;
+    return allowed;
+}
+
+static inline bool preempt_cond_u16(uint16_t *word, bool allowed, uint16_t value)
+{
+    if (allowed) *word = value;
+    return allowed;
+}
+
 static inline bool preempt_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
 {
     if (*word != seen) return false;
@@ -61,11 +73,20 @@ static inline uint32_t preempt_clear(uint32_t *word, uint32_t bits)
 #define EAI_LOAD_LINKED(word) (preempt_hook(), preempt_monitor = true, *(word))
 #define EAI_STORE_COND(word, seen, value)                                                          \
     ((void)(seen), preempt_hook(), preempt_store(word, preempt_monitor, value))
+#define EAI_STORE_COND_U32(word, seen, value)                                                      \
+    ((void)(seen), preempt_hook(), preempt_cond_u32(word, preempt_monitor, value))
+#define EAI_STORE_COND_U16(word, seen, value)                                                      \
+    ((void)(seen), preempt_hook(), preempt_cond_u16(word, preempt_monitor, value))
 #else
 #define EAI_LOAD_LINKED(word) (preempt_hook(), *(word))
 #define EAI_STORE_COND(word, seen, value)                                                          \
     (preempt_hook(), preempt_store(word, *(word) == (seen), value))
+#define EAI_STORE_COND_U32(word, seen, value)                                                      \
+    (preempt_hook(), preempt_cond_u32(word, *(word) == (seen), value))
+#define EAI_STORE_COND_U16(word, seen, value)                                                      \
+    (preempt_hook(), preempt_cond_u16(word, *(word) == (seen), value))
 #endif
+#define EAI_LOAD_LINKED_U16(word) EAI_LOAD_LINKED(word)
 #define EAI_CAS(word, seen, value) (preempt_hook(), preempt_store(word, *(word) == (seen), value))
 #define EAI_CAS_SEQ_CST EAI_CAS
 #define EAI_CAS_U32(word, seen, value) (preempt_hook(), preempt_cas_u32(word, seen, value))

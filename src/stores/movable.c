@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Movable blocks: life, holes, allocation, freeing, resizing. movable_move.c holds what moves
+ * blocks, movable_lock.c what any context may call, movable_check.c what looks at a store.
+ *
+ *     [control][block][hole][block][block] ... [hole][end] free entries, entries of blocks] top
+ *
+ *     block  [units|index|PF]   payload ............
+ *     hole   [units|F] next prev ........ [units|F]     the header again, in its last unit
+ *     end    [0|PF]
+ *
+ * A block is found by its entry and knows its index, so that whoever walks the headers finds the
+ * entry to change. Holes of one and two units are too small for links: they are in no list, but
+ * their neighbours find them, and compaction squeezes them out. Only the table's end grows, into a
+ * hole at the end of the memory.
+ *
+ * Invariants
+ *   I1 the control structure's numbers lie in the store's memory
+ *   I2 blocks and holes tile the memory from first to end
+ *   I3 a header has PF set exactly when what is below is a hole, whose header stands in its last
+ *      unit too; no two holes touch
+ *   I4 a block's entry names its payload, except while it is being moved
+ *   I5 a hole of 3 units or more is linked into the bin of its size, its neighbours point back
+ *   I6 a bin's bit is set exactly when its list is not empty
+ *   I7 entries that are not of a block are free, each once in the list (small: their bits are set)
+ *   I8 the counters equal what the blocks say
+ *   Of the move under way: its composite is one block, of the size of the block and the hole that
+ *   it moves into (I2); its bytes stand where eai_move_t says.
+ *
+ * Complexity: alloc looks at no more than EAI_LOOKS holes of the request's own bin, then at one of
+ * a larger one; free does at most two unlinks and an insert. What moves blocks walks the headers
+ * once.
+ *
+ * Rejected: sliding at every operation (moves far more); size-class pages (half empty ones cost
+ * more than moving saves below some 100 KB); a table at the start (it grows where blocks gather).
+ */
+#include "stores/movable_internal.h"
+
+#define EAI_LOOKS 8u
+
+/* --- holes ------------------------------------------------------------------------------------ */
+
+void eai_movable_unlink(ea_movable_t *m, units_t hole, units_t units)
+{
+    if (units < EAI_LISTED) return;
+    links_t links = *links_at(m, hole);
+    if (links.next) links_at(m, links.next)->prev = links.prev;
+    if (links.prev) {
+        links_at(m, links.prev)->next = links.next;
+        return;
+    }
+    uint32_t bin = bin_of(units);
+    m->bins[bin] = links.next;
+    if (!links.next) m->words[bin >> 5] &= ~eai_bit(bin);
+}
+
+static void insert(ea_movable_t *m, units_t hole, units_t units)
+{
+    if (units < EAI_LISTED) return;
+    uint32_t bin = bin_of(units);
+    links_t links = {m->bins[bin], 0};
+    *links_at(m, hole) = links;
+    if (links.next) links_at(m, links.next)->prev = (link_t)hole;
+    m->bins[bin] = (link_t)hole;
+    m->words[bin >> 5] |= eai_bit(bin);
+}
+
+void eai_movable_make_hole(ea_movable_t *m, units_t place, units_t units)
+{
+    units_t above = place + units;
+    head_t head = *at(m, above);
+    if (head & EAI_HOLE) {
+        eai_movable_unlink(m, above, units_of(head));
+        units += units_of(head);
+        above = place + units;
+        head = *at(m, above);
+    }
+    if (*at(m, place) & EAI_PREV_FREE) {
+        units_t below = units_of(*at(m, place - 1u));
+        place -= below;
+        eai_movable_unlink(m, place, below);
+        units += below;
+    }
+    put_head(m, above, head | EAI_PREV_FREE);
+    *at(m, place) = *at(m, above - 1u) = resized(EAI_HOLE, units);
+    insert(m, place, units);
+    keep_cursor(m, place, units);
+}
+
+void eai_movable_release(ea_movable_t *m, units_t place)
+{
+    units_t units = units_of(*at(m, place));
+    m->free_units += units;
+    eai_movable_make_hole(m, place, units);
+}
+
+/* Of the hole of so many units at place the first ones are used, and counted so. */
+static void cut(ea_movable_t *m, units_t place, units_t hole_units, units_t units)
+{
+    units_t above = place + units;
+    m->free_units -= units;
+    if (hole_units == units) {
+        put_head(m, above, *at(m, above) & ~(head_t)EAI_PREV_FREE);
+    } else {
+        *at(m, above) = 0;
+        eai_movable_make_hole(m, above, hole_units - units);
+    }
+}
+
+void eai_movable_take(ea_movable_t *m, units_t hole, units_t units)
+{
+    units_t hole_units = units_of(*at(m, hole));
+    eai_movable_unlink(m, hole, hole_units);
+    cut(m, hole, hole_units, units);
+}
+
+units_t eai_movable_find(const ea_movable_t *m, units_t units)
+{
+    uint32_t bin = bin_of(units < EAI_LISTED ? EAI_LISTED : units);
+    units_t hole = m->bins[bin];
+    for (uint32_t i = 0; hole && i < EAI_LOOKS; i++) {
+        if (units_of(*at(m, hole)) >= units) return hole;
+        hole = links_at(m, hole)->next;
+    }
+    uint32_t word = ++bin >> 5;
+    if (word >= EAI_BIN_WORDS) return 0;
+    uint32_t bits = eai_bits_from(m->words[word], bin & 31u);
+    if (bits) return m->bins[bin + eai_bits_first(bits)];
+    while (++word < EAI_BIN_WORDS) {
+        if (m->words[word]) return m->bins[word * 32u + eai_bits_first(m->words[word])];
+    }
+    return 0;
+}
+
+/* --- entries ---------------------------------------------------------------------------------- */
+
+#if EAI_SMALL
+
+static uint32_t take_entry(ea_movable_t *m)
+{
+    /* From where the last one was taken on, so that one that was given back rests longest. */
+    uint32_t chunk = m->next_entry >> 5, bits = 0;
+    bits = *free_word(m, chunk) & ~0u << (m->next_entry & 31u);
+    if (!bits) {
+        uint32_t half = chunk >> 5;
+        uint32_t rest = m->chunks[half] & ((~0u << (chunk & 31u)) << 1);
+        if (!rest) {
+            half ^= 1u;
+            rest = m->chunks[half];
+            if (!rest) rest = m->chunks[half ^= 1u];
+        }
+        chunk = half * 32u + 31u - eai_clz32(rest & (0u - rest));
+        bits = *free_word(m, chunk);
+    }
+    uint32_t bit = bits & (0u - bits);
+    uint32_t index = chunk * 32u + 31u - eai_clz32(bit);
+    if (!(*free_word(m, chunk) &= ~bit)) m->chunks[chunk >> 5] &= ~(1u << (chunk & 31u));
+    m->next_entry = index;
+    return index;
+}
+
+static void give_entry(ea_movable_t *m, uint32_t index)
+{
+    uint32_t chunk = index >> 5;
+    *free_word(m, chunk) |= 1u << (index & 31u);
+    m->chunks[chunk >> 5] |= 1u << (chunk & 31u);
+}
+
+EA_INLINE state_t free_state(uint32_t gen)
+{
+    return (state_t)(gen << 2);
+}
+
+static void fill_entry(ea_movable_t *m, uint32_t index, uint32_t gen, units_t place)
+{
+    (void)gen;
+    EAI_SET_STATE(entry(m, index), place << 2);
+}
+
+#else
+
+static uint32_t take_entry(ea_movable_t *m)
+{
+    uint32_t index = m->free_head;
+    m->free_head = place_of(m, index, *entry(m, index));
+    return index;
+}
+
+static void give_entry(ea_movable_t *m, uint32_t index)
+{
+    if (m->n_handles == m->n_live) {
+        m->free_head = index;
+    } else {
+#if EAI_LARGE
+        entry_at(m, m->free_tail)->place = index;
+#else
+        state_t *tail = entry(m, m->free_tail);
+        EAI_SET_STATE(tail, (*tail & 0xFFFFu) | index << 16);
+#endif
+    }
+    m->free_tail = index;
+}
+
+EA_INLINE state_t free_state(uint32_t gen)
+{
+    return gen << EAI_GEN_SHIFT | EAI_FREE_ENTRY;
+}
+
+static void fill_entry(ea_movable_t *m, uint32_t index, uint32_t gen, units_t place)
+{
+#if EAI_LARGE
+    entry_at(m, index)->place = place;
+    EAI_SET_STATE(entry(m, index), gen << EAI_GEN_SHIFT);
+#else
+    EAI_SET_STATE(entry(m, index), place << 16 | gen << EAI_GEN_SHIFT);
+#endif
+}
+
+#endif
+
+/* A chunk of new entries below the others; the memory is the table's already. */
+static void add_entries(ea_movable_t *m)
+{
+    for (uint32_t i = 0; i < EAI_CHUNK_ENTRIES; i++) { /* a constant */
+        uint32_t index = m->n_handles;
+#if EAI_SMALL
+        if (i == 0) *free_word(m, index >> 5) = 0;
+#endif
+        *entry(m, index) = free_state(1);
+        give_entry(m, index);
+        m->n_handles++;
+    }
+    m->limit = m->n_handles << EAI_HANDLE_SHIFT;
+}
+
+bool eai_movable_grow_table(ea_movable_t *m)
+{
+    const units_t chunk = EAI_TABLE_CHUNK_BYTES >> EAI_UNIT_SHIFT;
+    if (m->n_handles + EAI_CHUNK_ENTRIES > m->max_handles) return false;
+    if (!(*at(m, m->end) & EAI_PREV_FREE)) return false;
+    units_t hole = units_of(*at(m, m->end - 1u));
+    if (hole < chunk) return false;
+    units_t place = m->end - hole;
+    eai_movable_unlink(m, place, hole);
+    m->end -= chunk;
+    m->free_units -= chunk;
+    *at(m, m->end) = 0;
+    keep_cursor(m, m->end, chunk + 1u);
+    if (hole > chunk) {
+        *at(m, place) = 0;
+        eai_movable_make_hole(m, place, hole - chunk);
+    }
+    add_entries(m);
+    return true;
+}
+
+/* Entries taken in idle time, when a sweep has brought its hole to the end, save a request the
+ * search for them. */
+#define EAI_SPARE_ENTRIES 16u
+
+bool eai_movable_wants_entries(const ea_movable_t *m)
+{
+    return m->n_handles - m->n_live < EAI_SPARE_ENTRIES;
+}
+
+/* --- alloc and free --------------------------------------------------------------------------- */
+
+static EA_NOINLINE ea_status_t refuse(ea_movable_t *m, ea_status_t status)
+{
+    m->refusal = (int16_t)status;
+    m->n_failures++;
+    if (status == EA_ERR_AGAIN) m->n_again++;
+    return status;
+}
+
+ea_status_t ea_movable_last_refusal(const ea_movable_t *m)
+{
+    return (ea_status_t)m->refusal;
+}
+
+/* A hole for so many units; 0: *status says why not. */
+static units_t find_room(ea_movable_t *m, units_t units, size_t *budget_bytes, ea_status_t *status)
+{
+    /* Without this test hopeless requests would move blocks. */
+    if (units > m->free_units) {
+        *status = units > m->end - m->first ? EA_ERR_TOO_LARGE : EA_ERR_NO_MEMORY;
+        return 0;
+    }
+    units_t hole = eai_movable_find(m, units);
+    if (hole) return hole;
+    *status = EA_ERR_AGAIN;
+    return *budget_bytes ? eai_movable_compact(m, units, budget_bytes, status) : 0;
+}
+
+/* The note of a request's charge. */
+static void note_charge(ea_movable_t *m, size_t given, size_t left)
+{
+    if (given - left > m->max_demand_bytes) m->max_demand_bytes = given - left;
+}
+
+ea_movable_handle_t ea_movable_alloc(ea_movable_t *m, size_t size_bytes, size_t budget_bytes)
+{
+    ea_movable_handle_t handle = {0};
+    units_t units = units_for(size_bytes), hole;
+    size_t left = budget_bytes;
+    ea_status_t status;
+    if (EA_UNLIKELY(m->n_live == m->n_handles)) {
+        status = eai_movable_more_entries(m, units, &left);
+        if (status != EA_OK) {
+            note_charge(m, budget_bytes, left);
+            (void)refuse(m, status);
+            return handle;
+        }
+    }
+    hole = find_room(m, units, &left, &status);
+    if (left != budget_bytes) note_charge(m, budget_bytes, left);
+    if (!hole) {
+        (void)refuse(m, status);
+        return handle;
+    }
+    eai_movable_take(m, hole, units);
+    uint32_t index = take_entry(m);
+    uint32_t gen = gen_of(m, index, *entry(m, index));
+    m->n_live++;
+    put_head(m, hole, resized(tag(index, gen), units));
+    fill_entry(m, index, gen, hole + 1u);
+    handle.eai_word = handle_word(index, gen);
+    return handle;
+}
+
+/* EA_OK: the handle is of a live block, whose state is in *state. */
+static ea_status_t look_up(const ea_movable_t *m, ea_movable_handle_t handle, state_t *state)
+{
+    if (handle.eai_word >= m->limit) return EA_ERR_NOT_FOUND;
+    uint32_t index = handle.eai_word >> EAI_HANDLE_SHIFT;
+    *state = EAI_STATE(entry(m, index));
+    if (is_free_entry(*state) || gen_of(m, index, *state) != gen_in_handle(handle.eai_word))
+        return EA_ERR_NOT_FOUND;
+    return EA_OK;
+}
+
+/* Does the header at place agree with its entry and with what is above? */
+static bool is_whole(const ea_movable_t *m, uint32_t index, units_t place)
+{
+    if (place - m->first >= m->end - m->first) return false;
+    head_t head = *at(m, place);
+    units_t units = units_of(head);
+    if ((head & EAI_HOLE) || index_of(head) != index || units < EAI_MIN_UNITS) return false;
+    return units <= m->end - place && !(*at(m, place + units) & EAI_PREV_FREE);
+}
+
+ea_status_t ea_movable_free(ea_movable_t *m, ea_movable_handle_t handle)
+{
+    uint32_t index = handle.eai_word >> EAI_HANDLE_SHIFT;
+    state_t state;
+    units_t place;
+    uint32_t gen;
+    ea_status_t status = EA_OK;
+    bool done;
+    do { /* again if it was locked and unlocked meanwhile */
+        status = look_up(m, handle, &state);
+        if (status != EA_OK) return status;
+        if (locks_of(state)) return EA_ERR_BUSY;
+        /* Who locked it in flight finished the move: what is around it has to be settled. */
+        if (m->move.n && m->move.index == index && !is_moving(state)) eai_movable_finish_move(m);
+        gen = gen_in_handle(handle.eai_word);
+        place = is_moving(state) ? m->move.home : place_of(m, index, state) - 1u;
+        if (EA_CFG_CHECK_LEVEL && !is_moving(state) && !is_whole(m, index, place))
+            return EA_ERR_CORRUPT;
+        EAI_MASK_BEGIN(irq);
+        done = EAI_LINKED(entry(m, index)) == state &&
+               EAI_COND(entry(m, index), state, free_state(gen == EAI_MAX_GEN ? 1u : gen + 1u));
+        if (done && is_moving(state)) {
+            /* What was copied is forgotten; the composite is free as it is. */
+            m->free_units -= units_of(*at(m, place)) - (m->move.n + 1u);
+            m->move.n = 0;
+        }
+        EAI_MASK_END(irq);
+    } while (!done);
+    give_entry(m, index);
+    m->n_live--;
+    eai_movable_release(m, place);
+    return EA_OK;
+}
+
+/* --- resize ----------------------------------------------------------------------------------- */
+
+static void shrink(ea_movable_t *m, units_t place, units_t old_units, units_t units)
+{
+    put_head(m, place, resized(*at(m, place), units));
+    m->free_units += old_units - units;
+    *at(m, place + units) = 0;
+    eai_movable_make_hole(m, place + units, old_units - units);
+}
+
+/* Grow into the hole above, if that suffices. */
+static bool grow(ea_movable_t *m, units_t place, units_t old_units, units_t units)
+{
+    units_t above = place + old_units;
+    head_t head = *at(m, above);
+    if (!(head & EAI_HOLE) || units_of(head) < units - old_units) return false;
+    eai_movable_unlink(m, above, units_of(head));
+    keep_cursor(m, above, units - old_units + 1u);
+    cut(m, above, units_of(head), units - old_units);
+    keep_cursor(m, place, units);
+    put_head(m, place, resized(*at(m, place), units));
+    return true;
+}
+
+/* Away to a hole, which exists. */
+static bool go(ea_movable_t *m, units_t place, units_t hole, units_t units)
+{
+    units_t old_units = units_of(*at(m, place));
+    eai_movable_take(m, hole, units);
+    put_head(m, hole, resized(*at(m, place) & ~(head_t)EAI_PREV_FREE, units));
+    if (eai_movable_relocate(m, place, hole, old_units - 1u, false)) return true;
+    eai_movable_release(m, hole);
+    return false;
+}
+
+ea_status_t ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_t size_bytes,
+                              size_t budget_bytes)
+{
+    uint32_t index = handle.eai_word >> EAI_HANDLE_SHIFT;
+    units_t units = units_for(size_bytes);
+    size_t left = budget_bytes;
+    state_t state;
+    ea_status_t status = look_up(m, handle, &state);
+    if (status != EA_OK) return status;
+    if (m->move.n && m->move.index == index) {
+        eai_movable_finish_move(m);
+        state = EAI_STATE(entry(m, index));
+    }
+    units_t place = place_of(m, index, state) - 1u, old_units;
+    if (EA_CFG_CHECK_LEVEL && !is_whole(m, index, place)) return EA_ERR_CORRUPT;
+    old_units = units_of(*at(m, place));
+    if (units < old_units) shrink(m, place, old_units, units);
+    if (units <= old_units || grow(m, place, old_units, units)) return EA_OK;
+    if (locks_of(state)) return refuse(m, EA_ERR_BUSY);
+    if (units - old_units > m->free_units)
+        return refuse(m, units > m->end - m->first ? EA_ERR_TOO_LARGE : EA_ERR_NO_MEMORY);
+
+    units_t hole = eai_movable_find(m, units);
+    status = EA_ERR_AGAIN;
+    if (!hole && left && units <= m->free_units) {
+        hole = eai_movable_compact(m, units, &left, &status);
+        place = place_of(m, index, EAI_STATE(entry(m, index))) - 1u; /* it may have moved itself */
+    }
+    if (hole) {
+        status = go(m, place, hole, units) ? EA_OK : EA_ERR_BUSY;
+    } else if (left) {
+        status = eai_movable_gather(m, place, units - old_units, &left);
+        place = place_of(m, index, EAI_STATE(entry(m, index))) - 1u;
+        if (status == EA_OK && !grow(m, place, old_units, units)) status = EA_ERR_BUSY;
+    }
+    note_charge(m, budget_bytes, left);
+    return status == EA_OK ? EA_OK : refuse(m, status);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+ea_movable_t *ea_movable_init(void *mem, size_t size_bytes, const ea_movable_options_t *options)
+{
+    const size_t align = EAI_LARGE ? 8u : sizeof(void *) > 4 ? 8u : 4u;
+    ea_movable_options_t o = {0, 0};
+    size_t skipped = (size_t)(0u - (uintptr_t)mem) & (align - 1u), most;
+    if (options) o = *options;
+    if (o.max_handles == 0) o.max_handles = EA_MOVABLE_MAX_HANDLES;
+    if (o.max_handles > EA_MOVABLE_MAX_HANDLES || o.n_handles > o.max_handles) return NULL;
+    if (o.n_handles == 0) o.n_handles = 1;
+    /* Whole chunks, as the table grows. */
+    o.n_handles = (o.n_handles + EAI_CHUNK_ENTRIES - 1u) / EAI_CHUNK_ENTRIES * EAI_CHUNK_ENTRIES;
+    if (o.max_handles < o.n_handles) o.max_handles = o.n_handles;
+    size_t table = (size_t)(o.n_handles / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES;
+    if (!mem || size_bytes < skipped) return NULL;
+    size_bytes -= skipped;
+    most = (size_t)EAI_MAX_UNITS << EAI_UNIT_SHIFT;
+    if (size_bytes >> EAI_UNIT_SHIFT > EAI_MAX_UNITS)
+        size_bytes = size_bytes - most <= EAI_UNIT_BYTES ? most : 0;
+    size_bytes &= ~(size_t)(EAI_UNIT_BYTES - 1u);
+    if (size_bytes < ((size_t)(EAI_CONTROL_UNITS + EAI_MIN_UNITS + 1u) << EAI_UNIT_SHIFT) + table)
+        return NULL;
+
+    ea_movable_t *m = (ea_movable_t *)(void *)((char *)mem + skipped);
+    memset(m, 0, sizeof *m);
+    m->top = (char *)m + size_bytes - EAI_ENTRY_BYTES;
+    m->first = m->cursor = EAI_CONTROL_UNITS;
+    m->end = (units_t)((size_bytes - table) >> EAI_UNIT_SHIFT) - 1u;
+    m->max_handles = o.max_handles;
+    while (m->n_handles < o.n_handles) add_entries(m);
+    *at(m, m->end) = 0;
+    *at(m, m->first) = resized(0, m->end - m->first);
+    eai_movable_release(m, m->first);
+    return m;
+}

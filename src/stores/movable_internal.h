@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The layouts of a store of movable blocks and what its sources share. movable.c tells the story.
+ */
+#ifndef EALLOC_STORES_MOVABLE_INTERNAL_H
+#define EALLOC_STORES_MOVABLE_INTERNAL_H
+
+#include "base/atomic.h"
+#include "base/bits.h"
+#include "base/mem.h"
+#include "ealloc/movable.h"
+#include "ealloc/port.h"
+
+/* --- units ------------------------------------------------------------------------------------ */
+
+/* Bytes are counted in units: of a block's size, header included, and of its place, from the store.
+ */
+typedef uint32_t units_t;
+
+#define EAI_SMALL (EA_CFG_MOVABLE_LAYOUT == 0)
+#define EAI_LARGE (EA_CFG_MOVABLE_LAYOUT == 2)
+
+#if EAI_SMALL
+typedef uint32_t EA_MAY_ALIAS head_t; /* units:14 idx:11 gen:5 PF F */
+typedef uint16_t EA_MAY_ALIAS state_t;
+typedef uint16_t EA_MAY_ALIAS link_t;
+#define EAI_UNIT_SHIFT 2
+#define EAI_UNITS_SHIFT 18
+#define EAI_INDEX_SHIFT 7
+#define EAI_INDEX_BITS 11
+#define EAI_MAX_UNITS 0x3FFFu
+#define EAI_GEN_SHIFT 2
+#define EAI_MAX_GEN 31u
+#define EAI_HANDLE_SHIFT 16
+#define EAI_MAX_LOCKS 3u
+#elif !EAI_LARGE
+typedef uint32_t EA_MAY_ALIAS head_t; /* units:16 idx:14 PF F */
+typedef uint32_t EA_MAY_ALIAS state_t;
+typedef uint16_t EA_MAY_ALIAS link_t;
+#define EAI_UNIT_SHIFT 2
+#define EAI_UNITS_SHIFT 16
+#define EAI_INDEX_SHIFT 2
+#define EAI_INDEX_BITS 14
+#define EAI_MAX_UNITS 0xFFFFu
+#define EAI_GEN_SHIFT 8
+#define EAI_MAX_GEN 255u
+#define EAI_HANDLE_SHIFT 18
+#define EAI_MAX_LOCKS 125u
+#else
+typedef uint64_t EA_MAY_ALIAS head_t; /* units:32 0:6 idx:24 PF F */
+typedef uint32_t EA_MAY_ALIAS state_t;
+typedef uint32_t EA_MAY_ALIAS link_t;
+#define EAI_UNIT_SHIFT 3
+#define EAI_UNITS_SHIFT 32
+#define EAI_INDEX_SHIFT 2
+#define EAI_INDEX_BITS 24
+#define EAI_MAX_UNITS 0xFFFFFFF0u
+#define EAI_GEN_SHIFT 8
+#define EAI_MAX_GEN 255u
+#define EAI_HANDLE_SHIFT 8
+#define EAI_MAX_LOCKS 125u
+#endif
+
+#define EAI_UNIT_BYTES (1u << EAI_UNIT_SHIFT)
+#define EAI_MIN_UNITS 2u /* a header and one unit of payload      */
+#define EAI_LISTED 3u    /* a hole of as many units is in a bin   */
+#define EAI_INDEX_MASK ((1u << EAI_INDEX_BITS) - 1u)
+#define EAI_CHUNK_UNITS (32u >> EAI_UNIT_SHIFT)
+EA_STATIC_ASSERT(EAI_MAX_LOCKS == EA_MOVABLE_MAX_LOCKS, "as the header says");
+EA_STATIC_ASSERT(sizeof(head_t) == EAI_UNIT_BYTES, "a header is a unit");
+EA_STATIC_ASSERT(sizeof(head_t) == EA_MOVABLE_HEADER_BYTES, "as the header says");
+
+/* Header flags. A hole never has PREV_FREE: neighbours that are both free are one. */
+#define EAI_HOLE 1u
+#define EAI_PREV_FREE 2u
+
+typedef struct {
+    link_t next, prev; /* holes, by their place; 0: none */
+} EA_MAY_ALIAS links_t;
+
+/* --- bins: linear up to 7 units, then 4 per doubling ------------------------------------------ */
+
+#if EAI_SMALL
+#define EAI_BINS 52u
+#elif !EAI_LARGE
+#define EAI_BINS 60u
+#else
+#define EAI_BINS 124u
+#endif
+#define EAI_BIN_WORDS ((EAI_BINS + 31u) / 32u)
+
+EA_INLINE uint32_t bin_of(units_t units)
+{
+    if (units < 8) return units;
+    uint32_t e = eai_clz32(units);
+    e = 29u - e;
+    return (e << 2) + (units >> e);
+}
+
+/* --- the store -------------------------------------------------------------------------------- */
+
+/* The one move under way. Bytes that are copied are at their new place, the rest at the old one,
+ * whenever nobody is inside a masked section; n and k change only there. n 0: none is under way. k
+ * == n: the entry names the new place, and the owner has yet to settle what is around it. */
+typedef struct {
+    units_t from, to; /* the payload's first unit */
+    units_t n, k;     /* units to copy, and copied */
+    units_t home;     /* the header that says whose it is    */
+    uint32_t index;
+    bool upwards; /* copied from its end                 */
+} eai_move_t;
+
+struct ea_movable {
+    char *top;      /* entry 0; the others stand below it */
+    uint32_t limit; /* a handle at or above it names none */
+    units_t first;  /* the first block or hole            */
+    units_t end;    /* the end header                     */
+    units_t free_units;
+    units_t cursor;
+    eai_move_t move;
+    uint32_t n_handles, max_handles, n_live;
+#if EAI_SMALL
+    uint32_t chunks[2]; /* a bit for each chunk of the table with a free entry */
+    uint32_t next_entry;
+#else
+    uint32_t free_head, free_tail; /* of the free entries: first in, first out; none: n_live says */
+#endif
+    size_t moved_units, n_moves, max_demand_bytes;
+    uint32_t n_failures, n_again;
+    int16_t refusal;
+    bool has_moved; /* in this sweep */
+    uint32_t words[EAI_BIN_WORDS];
+    link_t bins[EAI_BINS];
+};
+
+#define EAI_CONTROL_UNITS                                                                          \
+    ((uint32_t)((sizeof(struct ea_movable) + EAI_UNIT_BYTES - 1u) >> EAI_UNIT_SHIFT))
+
+/* --- conversions, each in one place ----------------------------------------------------------- */
+
+EA_INLINE head_t *at(const ea_movable_t *m, units_t place)
+{
+    return (head_t *)(void *)((char *)(uintptr_t)m + ((size_t)place << EAI_UNIT_SHIFT));
+}
+
+EA_INLINE links_t *links_at(const ea_movable_t *m, units_t hole)
+{
+    return (links_t *)(void *)at(m, hole + 1u);
+}
+
+EA_INLINE units_t units_of(head_t head)
+{
+    return (units_t)(head >> EAI_UNITS_SHIFT);
+}
+
+EA_INLINE uint32_t index_of(head_t head)
+{
+    return (uint32_t)(head >> EAI_INDEX_SHIFT) & EAI_INDEX_MASK;
+}
+
+/* The same header with another size. */
+EA_INLINE head_t resized(head_t head, units_t units)
+{
+    return (head & (((head_t)1 << EAI_UNITS_SHIFT) - 1u)) | (head_t)units << EAI_UNITS_SHIFT;
+}
+
+/* A header is one word to who reads it to compare a generation. */
+EA_INLINE void put_head(const ea_movable_t *m, units_t place, head_t head)
+{
+#if EAI_SMALL && EA_CFG_MOVABLE_ISR
+    EAI_STORE(at(m, place), head, EAI_RELAXED);
+#else
+    *at(m, place) = head;
+#endif
+}
+
+/* Bytes in units; more than EAI_MAX_UNITS: too many. */
+EA_INLINE units_t units_for(size_t size_bytes)
+{
+    if (size_bytes > ((size_t)(EAI_MAX_UNITS - 1u) << EAI_UNIT_SHIFT)) return EAI_MAX_UNITS + 1u;
+    units_t payload = (units_t)((size_bytes + EAI_UNIT_BYTES - 1u) >> EAI_UNIT_SHIFT);
+    return payload ? payload + 1u : EAI_MIN_UNITS;
+}
+
+/* --- the table: entry i stands i places below the top ----------------------------------------- */
+
+#if EAI_SMALL
+
+/* Chunks of 32 entries and a word with a bit for each that is free. An entry: place:14 locks:2 of a
+ * live block; its place is 0 while the block is being moved, and of a free entry it is the next
+ * generation: both are places within the control structure. */
+#define EAI_ENTRY_BYTES 2u
+#define EAI_CHUNK_ENTRIES 32u
+#define EAI_TABLE_CHUNK_BYTES 68u
+#define EAI_FIRST_PLACE 32u
+#define EAI_STATE_MOVING 0u
+EA_STATIC_ASSERT(EAI_CONTROL_UNITS >= EAI_FIRST_PLACE, "no block has a free entry's place");
+
+EA_INLINE state_t *entry(const ea_movable_t *m, uint32_t index)
+{
+    return (state_t *)(void *)(m->top - index * 2u - (index >> 5) * 4u);
+}
+/* The word below the entries of a chunk. */
+EA_INLINE uint32_t *free_word(const ea_movable_t *m, uint32_t chunk)
+{
+    return (uint32_t *)(void *)(m->top + 2u - (chunk + 1u) * EAI_TABLE_CHUNK_BYTES);
+}
+EA_INLINE state_t *entry_of_handle(const ea_movable_t *m, uint32_t handle)
+{
+    return entry(m, handle >> EAI_HANDLE_SHIFT);
+}
+EA_INLINE uint32_t locks_of(state_t state)
+{
+    return state & 3u;
+}
+EA_INLINE bool is_moving(state_t state)
+{
+    return state == EAI_STATE_MOVING;
+}
+EA_INLINE bool is_free_entry(state_t state)
+{
+    return state >> 2 < EAI_FIRST_PLACE && state != EAI_STATE_MOVING;
+}
+EA_INLINE units_t place_of(const ea_movable_t *m, uint32_t index, state_t state)
+{
+    (void)index;
+    return is_moving(state) ? m->move.from : state >> 2;
+}
+EA_INLINE state_t moving(state_t state)
+{
+    (void)state;
+    return EAI_STATE_MOVING;
+}
+/* Of a handle and of a header. */
+EA_INLINE uint32_t gen_in_handle(uint32_t handle)
+{
+    return handle >> 2 & EAI_MAX_GEN;
+}
+EA_INLINE uint32_t head_gen(const ea_movable_t *m, units_t place)
+{
+#if EA_CFG_MOVABLE_ISR
+    return (uint32_t)EAI_LOAD(at(m, place), EAI_RELAXED) >> EAI_GEN_SHIFT & EAI_MAX_GEN;
+#else
+    return *at(m, place) >> EAI_GEN_SHIFT & EAI_MAX_GEN;
+#endif
+}
+EA_INLINE uint32_t gen_of(const ea_movable_t *m, uint32_t index, state_t state)
+{
+    (void)index;
+    if (is_free_entry(state)) return state >> 2;
+    return head_gen(m, is_moving(state) ? m->move.home : (state >> 2) - 1u);
+}
+EA_INLINE uint32_t handle_word(uint32_t index, uint32_t gen)
+{
+    return index << EAI_HANDLE_SHIFT | gen << 2;
+}
+/* Is the block live, of that handle, not in flight, and may it be locked once more? */
+EA_INLINE bool can_lock(const ea_movable_t *m, uint32_t handle, state_t state)
+{
+    units_t place = state >> 2;
+    return place >= EAI_FIRST_PLACE && locks_of(state) < EAI_MAX_LOCKS &&
+           head_gen(m, place - 1u) == gen_in_handle(handle);
+}
+EA_INLINE bool can_unlock(const ea_movable_t *m, uint32_t handle, state_t state)
+{
+    if (!EA_CFG_CHECK_LEVEL) return locks_of(state) != 0;
+    units_t place = state >> 2;
+    return place >= EAI_FIRST_PLACE && locks_of(state) != 0 &&
+           head_gen(m, place - 1u) == gen_in_handle(handle);
+}
+EA_INLINE head_t tag(uint32_t index, uint32_t gen)
+{
+    return index << EAI_INDEX_SHIFT | gen << EAI_GEN_SHIFT;
+}
+#define EAI_LINKED(word) EAI_LOAD_LINKED_U16(word)
+#define EAI_COND(word, seen, value) EAI_STORE_COND_U16(word, seen, (state_t)(value))
+
+#else
+
+/* An entry's state: place:16 (medium) gen:8 locks:8. */
+#define EAI_ENTRY_BYTES ((uint32_t)sizeof(entry_t))
+#define EAI_CHUNK_ENTRIES 8u
+#define EAI_FREE_ENTRY 126u
+#define EAI_MOVING 127u
+
+#if EAI_LARGE
+typedef struct {
+    state_t state;
+    uint32_t place; /* of a free entry: the next one */
+} EA_MAY_ALIAS entry_t;
+#define EAI_GEN_OF_HANDLE(handle) ((handle) << 8 & 0xFFFFu)
+#else
+typedef state_t entry_t;
+#define EAI_GEN_OF_HANDLE(handle) ((handle)&0xFFFFu)
+#endif
+#define EAI_TABLE_CHUNK_BYTES ((uint32_t)(EAI_CHUNK_ENTRIES * sizeof(entry_t)))
+
+EA_INLINE entry_t *entry_at(const ea_movable_t *m, uint32_t index)
+{
+    return (entry_t *)(void *)(m->top - (size_t)index * sizeof(entry_t));
+}
+EA_INLINE state_t *entry(const ea_movable_t *m, uint32_t index)
+{
+    return (state_t *)(void *)entry_at(m, index);
+}
+EA_INLINE state_t *entry_of_handle(const ea_movable_t *m, uint32_t handle)
+{
+#if EAI_LARGE
+    return entry(m, handle >> EAI_HANDLE_SHIFT);
+#else
+    /* The index stands where it is four times itself. */
+    return (state_t *)(void *)(m->top - (handle >> (EAI_HANDLE_SHIFT - 2)));
+#endif
+}
+EA_INLINE uint32_t locks_of(state_t state)
+{
+    return (state & 127u) <= EAI_MAX_LOCKS ? state & 127u : 0;
+}
+EA_INLINE bool is_moving(state_t state)
+{
+    return (state & 127u) == EAI_MOVING;
+}
+EA_INLINE bool is_free_entry(state_t state)
+{
+    return (state & 127u) == EAI_FREE_ENTRY;
+}
+EA_INLINE units_t place_of(const ea_movable_t *m, uint32_t index, state_t state)
+{
+#if EAI_LARGE
+    (void)state;
+    return entry_at(m, index)->place;
+#else
+    (void)m, (void)index;
+    return state >> 16;
+#endif
+}
+EA_INLINE state_t moving(state_t state)
+{
+    return state | EAI_MOVING;
+}
+EA_INLINE uint32_t gen_of(const ea_movable_t *m, uint32_t index, state_t state)
+{
+    (void)m, (void)index;
+    return state >> EAI_GEN_SHIFT & EAI_MAX_GEN;
+}
+EA_INLINE uint32_t gen_in_handle(uint32_t handle)
+{
+    return EAI_GEN_OF_HANDLE(handle) >> 8;
+}
+EA_INLINE uint32_t handle_word(uint32_t index, uint32_t gen)
+{
+    return index << EAI_HANDLE_SHIFT | (EAI_LARGE ? gen : gen << 8);
+}
+/* One compare for all: where the generations differ the difference is 256 or more. */
+EA_INLINE bool can_lock(const ea_movable_t *m, uint32_t handle, state_t state)
+{
+    (void)m;
+    return ((state ^ EAI_GEN_OF_HANDLE(handle)) & 0xFFFFu) < EAI_MAX_LOCKS;
+}
+EA_INLINE bool can_unlock(const ea_movable_t *m, uint32_t handle, state_t state)
+{
+    (void)m;
+    if (!EA_CFG_CHECK_LEVEL) return (state & 127u) != 0;
+    return ((state ^ EAI_GEN_OF_HANDLE(handle)) & 0xFFFFu) - 1u < EAI_MAX_LOCKS;
+}
+EA_INLINE head_t tag(uint32_t index, uint32_t gen)
+{
+    (void)gen;
+    return (head_t)index << EAI_INDEX_SHIFT;
+}
+#define EAI_LINKED(word) EAI_LOAD_LINKED(word)
+#define EAI_COND(word, seen, value) EAI_STORE_COND_U32(word, seen, value)
+#endif
+
+/* --- who else uses the store ------------------------------------------------------------------ */
+
+/* With EA_CFG_MOVABLE_ISR other contexts lock and unlock: an entry's state changes by a conditional
+ * store, moves in masked sections. */
+#if EA_CFG_MOVABLE_ISR
+#define EAI_MASK_BEGIN(irq) ea_port_irq_t irq = ea_port_irq_mask()
+#define EAI_MASK_END(irq) ea_port_irq_restore(irq)
+#define EAI_STATE(word) EAI_LOAD(word, EAI_ACQUIRE)
+#define EAI_SET_STATE(word, value) EAI_STORE(word, (state_t)(value), EAI_RELEASE)
+#else
+#undef EAI_LINKED
+#undef EAI_COND
+#undef EAI_ENTER
+#undef EAI_LEAVE
+#define EAI_LINKED(word) (*(word))
+#define EAI_COND(word, seen, value) (*(word) = (state_t)(value), true)
+#define EAI_ENTER(irq)
+#define EAI_LEAVE(irq)
+#define EAI_MASK_BEGIN(irq)
+#define EAI_MASK_END(irq)
+#define EAI_STATE(word) (*(word))
+#define EAI_SET_STATE(word, value) (*(word) = (state_t)(value))
+#endif
+
+/* A handle beyond the table; without checks none is ever asked for. */
+EA_INLINE bool is_beyond(const ea_movable_t *m, uint32_t handle)
+{
+    return EA_CFG_CHECK_LEVEL && handle >= m->limit;
+}
+
+/* What the cursor of the sweep may stand on: not the inside of this. */
+EA_INLINE void keep_cursor(ea_movable_t *m, units_t place, units_t units)
+{
+    if (m->cursor - place < units) m->cursor = place;
+}
+
+/* --- across the store's sources --------------------------------------------------------------- */
+
+/* The block at place, whose header is right, becomes a hole, one with its neighbours. */
+void eai_movable_release(ea_movable_t *m, units_t place);
+/* As many units from place on, used by nobody and in no list, become a hole; the one above joins
+ * it. */
+void eai_movable_make_hole(ea_movable_t *m, units_t place, units_t units);
+void eai_movable_unlink(ea_movable_t *m, units_t hole, units_t units);
+/* A hole of at least so many units; 0: none found. */
+units_t eai_movable_find(const ea_movable_t *m, units_t units);
+/* Take units from the start of a hole; the header is the caller's to write. */
+void eai_movable_take(ea_movable_t *m, units_t hole, units_t units);
+
+/* Copy a chunk of the move under way, if there is one. */
+void eai_movable_copy_chunk(ea_movable_t *m, units_t most);
+/* Finish it and settle what is around; nothing without one. */
+void eai_movable_finish_move(ea_movable_t *m);
+/* Begin and finish a move of the block at from to place to, whose header is written, of n units of
+ * payload. False: somebody locked it, nothing changed. */
+bool eai_movable_relocate(ea_movable_t *m, units_t from, units_t to, units_t n, bool upwards);
+/* The block above the hole begins to slide down. False: it is locked, or damaged. */
+bool eai_movable_slide(ea_movable_t *m, units_t hole);
+/* Make a hole of so many units within a budget. Its place; 0: *status says why not. */
+units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes,
+                            ea_status_t *status);
+/* A free entry that a request for so many units may have. */
+ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *budget_bytes);
+/* At least so many free units right above the block at place, which may move down for it. */
+ea_status_t eai_movable_gather(ea_movable_t *m, units_t place, units_t units, size_t *budget_bytes);
+/* More entries, if the end of the memory is free. */
+bool eai_movable_grow_table(ea_movable_t *m);
+bool eai_movable_wants_entries(const ea_movable_t *m);
+
+/* What of a budget n units and one block cost. */
+EA_INLINE size_t charge_for(units_t units)
+{
+    return ((size_t)units << EAI_UNIT_SHIFT) + EA_MOVABLE_MOVE_CHARGE_BYTES;
+}
+
+#endif

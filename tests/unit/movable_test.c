@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The contracts of stores of movable blocks (row A4): life, handles, locks, steps, budgets, the
+ * reasons of refusals, reports.
+ */
+#include <string.h>
+
+#include "ealloc/movable.h"
+#include "tap.h"
+
+#define RAM 2048
+
+static ea_movable_t *m;
+
+static void start(uint32_t n_handles, uint32_t max_handles)
+{
+    ea_movable_options_t options = {n_handles, max_handles};
+    m = ea_movable_init(tap_ram(), RAM, &options);
+}
+
+static ea_movable_stats_t stats(void)
+{
+    ea_movable_stats_t s;
+    ea_movable_stats(m, &s);
+    return s;
+}
+
+static void expect_sound(void)
+{
+    ea_movable_fault_t fault;
+    EXPECT_EQ(ea_movable_check(m, &fault), EA_OK);
+    EXPECT(fault.invariant == NULL);
+}
+
+/* A block full of a byte. */
+static ea_movable_handle_t make(size_t size_bytes, int byte)
+{
+    ea_movable_handle_t h = ea_movable_alloc(m, size_bytes, 0);
+    EA_MOVABLE_LOCKED(m, h, char, bytes)
+    {
+        if (bytes) memset(bytes, byte, size_bytes);
+    }
+    return h;
+}
+
+static bool is_full_of(ea_movable_handle_t h, size_t size_bytes, int byte)
+{
+    const unsigned char *bytes = ea_movable_lock(m, h);
+    bool good = bytes != NULL;
+    for (size_t i = 0; good && i < size_bytes; i++) good = bytes[i] == byte;
+    if (bytes) EXPECT_EQ(ea_movable_unlock(m, h), EA_OK);
+    return good;
+}
+
+static uintptr_t address_of(ea_movable_handle_t h)
+{
+    uintptr_t address = (uintptr_t)ea_movable_lock(m, h);
+    if (address) (void)ea_movable_unlock(m, h);
+    return address;
+}
+
+static void step_until_done(size_t budget)
+{
+    for (unsigned i = 0; i < 4000 && ea_movable_step(m, budget) == EA_ERR_AGAIN; i++) continue;
+}
+
+/* Blocks a and c with a hole between, and all the rest in one more block. */
+static ea_movable_handle_t a, c, rest;
+static size_t hole_bytes;
+
+static void make_holes(void)
+{
+    start(8, 8);
+    a = make(100, 'a');
+    ea_movable_handle_t b = make(200, 'b');
+    c = make(100, 'c');
+    rest = make(stats().largest_bytes - 200, 'r');
+    hole_bytes = 200;
+    EXPECT_EQ(ea_movable_free(m, b), EA_OK);
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+TEST(movable_init_refuses_too_little_memory_and_wrong_options, RAM)
+{
+    EXPECT(ea_movable_init(NULL, RAM, NULL) == NULL);
+    for (size_t n = 0; n < 200; n += 7) EXPECT(ea_movable_init(tap_ram(), n, NULL) == NULL);
+    ea_movable_options_t options = {9, 8};
+    EXPECT(ea_movable_init(tap_ram(), RAM, &options) == NULL);
+    options.n_handles = options.max_handles = EA_MOVABLE_MAX_HANDLES + 1u;
+    EXPECT(ea_movable_init(tap_ram(), RAM, &options) == NULL);
+    options.n_handles = EA_MOVABLE_MAX_HANDLES, options.max_handles = 0;
+    EXPECT(ea_movable_init(tap_ram(), RAM, &options) == NULL);
+    m = ea_movable_init(tap_ram(), RAM, NULL);
+    REQUIRE(m != NULL);
+    expect_sound();
+    EXPECT_EQ(stats().free_bytes, stats().total_bytes);
+}
+
+TEST(movable_works_in_misaligned_memory, RAM)
+{
+    for (size_t offset = 0; offset < 16; offset++) {
+        m = ea_movable_init((char *)tap_ram() + offset, RAM - 16 - offset, NULL);
+        REQUIRE(m != NULL);
+        ea_movable_handle_t h = make(40, 'x');
+        EXPECT_EQ(address_of(h) % EA_MOVABLE_ALIGN, 0);
+        EXPECT(is_full_of(h, 40, 'x'));
+        expect_sound();
+    }
+}
+
+/* --- handles ---------------------------------------------------------------------------------- */
+
+TEST(movable_stale_handles_are_found_out_by_every_call, RAM)
+{
+    start(0, 0);
+    void *address = NULL;
+    char byte = 0;
+    ea_movable_handle_t h = make(10, 'x'), none = {0};
+    EXPECT_EQ(ea_movable_free(m, h), EA_OK);
+    for (int i = 0; i < 2; i++, h = none) {
+        EXPECT(ea_movable_lock(m, h) == NULL);
+        EXPECT_EQ(ea_movable_try_lock(m, h, &address), EA_ERR_NOT_FOUND);
+        EXPECT_EQ(ea_movable_free(m, h), EA_ERR_NOT_FOUND);
+        EXPECT_EQ(ea_movable_resize(m, h, 5, 0), EA_ERR_NOT_FOUND);
+        EXPECT_EQ(ea_movable_read(m, h, 0, &byte, 1), EA_ERR_NOT_FOUND);
+        EXPECT_EQ(ea_movable_write(m, h, 0, &byte, 1), EA_ERR_NOT_FOUND);
+        EXPECT_EQ(ea_movable_size_bytes(m, h), 0);
+        EXPECT(!EA_CFG_CHECK_LEVEL || ea_movable_unlock(m, h) != EA_OK);
+    }
+    EXPECT(address == NULL);
+    expect_sound();
+}
+
+TEST(movable_a_handle_does_not_come_back_in_a_full_round_of_generations, RAM)
+{
+    start(1, 1); /* a chunk of entries, one of which is used at a time */
+    unsigned n = EA_CFG_MOVABLE_LAYOUT == 0 ? 31 : 255;
+    ea_movable_handle_t first = make(8, 'x'), h = first;
+    for (unsigned i = 1; i < n; i++) {
+        EXPECT_EQ(ea_movable_free(m, h), EA_OK);
+        h = make(8, 'x');
+        if (h.eai_word == first.eai_word) EXPECT(!"the first handle again");
+    }
+    EXPECT(ea_movable_lock(m, first) == NULL);
+}
+
+TEST(movable_garbage_handles_are_refused, RAM)
+{
+    if (!EA_CFG_CHECK_LEVEL) return;
+    start(0, 0);
+    (void)make(10, 'x');
+    uint32_t x = 1;
+    for (unsigned i = 0; i < 2000; i++) {
+        x ^= x << 13, x ^= x >> 17, x ^= x << 5;
+        ea_movable_handle_t h = {x | 0x40000000u};
+        EXPECT(ea_movable_lock(m, h) == NULL);
+        EXPECT_EQ(ea_movable_free(m, h), EA_ERR_NOT_FOUND);
+    }
+}
+
+/* --- locks ------------------------------------------------------------------------------------ */
+
+TEST(movable_a_locked_block_neither_moves_nor_is_freed, RAM)
+{
+    make_holes();
+    void *address = ea_movable_lock(m, c);
+    step_until_done(256);
+    EXPECT_EQ(ea_movable_free(m, c), EA_ERR_BUSY);
+    EXPECT(is_full_of(c, 100, 'c'));
+    EXPECT_EQ(address_of(c), (uintptr_t)address);
+    EXPECT_EQ(ea_movable_unlock(m, c), EA_OK);
+    step_until_done(256);
+    EXPECT_EQ(address_of(c), (uintptr_t)address - 200 - EA_MOVABLE_HEADER_BYTES);
+    EXPECT(is_full_of(c, 100, 'c') && is_full_of(a, 100, 'a'));
+    EXPECT_EQ(ea_movable_free(m, c), EA_OK);
+    expect_sound();
+}
+
+TEST(movable_locks_are_counted_up_to_the_layouts_most, RAM)
+{
+    start(0, 0);
+    void *address;
+    ea_movable_handle_t h = make(10, 'x');
+    for (unsigned i = 0; i < EA_MOVABLE_MAX_LOCKS; i++) EXPECT(ea_movable_lock(m, h) != NULL);
+    EXPECT(ea_movable_lock(m, h) == NULL);
+    EXPECT_EQ(ea_movable_try_lock(m, h, &address), EA_ERR_LIMIT);
+    for (unsigned i = 0; i < EA_MOVABLE_MAX_LOCKS; i++) EXPECT_EQ(ea_movable_unlock(m, h), EA_OK);
+    EXPECT_EQ(ea_movable_unlock(m, h), EA_ERR_INVALID);
+    EXPECT_EQ(ea_movable_free(m, h), EA_OK);
+}
+
+TEST(movable_lock_finishes_a_move_and_try_lock_says_busy, RAM)
+{
+    for (int by_lock = 0; by_lock < 2; by_lock++) {
+        make_holes();
+        void *address = NULL;
+        (void)ea_movable_step(m, 48);
+        EXPECT_EQ(ea_movable_try_lock(m, c, &address), EA_ERR_BUSY);
+        expect_sound();
+        if (by_lock) {
+            address = ea_movable_lock(m, c);
+        } else {
+            char byte = 0;
+            EXPECT_EQ(ea_movable_read(m, c, 99, &byte, 1), EA_OK);
+            EXPECT_EQ(byte, 'c');
+            EXPECT_EQ(ea_movable_read(m, c, 100, &byte, 1),
+                      100 % EA_MOVABLE_ALIGN ? EA_OK : EA_ERR_RANGE);
+            EXPECT_EQ(ea_movable_try_lock(m, c, &address), EA_OK);
+        }
+        REQUIRE(address != NULL);
+        EXPECT(ea_movable_size_bytes(m, c) < 100 + EA_MOVABLE_ALIGN);
+        expect_sound();
+        /* The owner goes on and must not wipe out the lock. */
+        step_until_done(256);
+        EXPECT_EQ(address_of(c), (uintptr_t)address);
+        EXPECT_EQ(ea_movable_free(m, c), EA_ERR_BUSY);
+        EXPECT_EQ(ea_movable_unlock(m, c), EA_OK);
+        EXPECT(is_full_of(c, 100, 'c') && is_full_of(rest, 1, 'r'));
+        expect_sound();
+    }
+}
+
+TEST(movable_a_block_in_flight_can_be_freed_and_resized, RAM)
+{
+    for (int frees = 0; frees < 2; frees++) {
+        make_holes();
+        size_t free_bytes = stats().free_bytes;
+        (void)ea_movable_step(m, 48);
+        if (frees) {
+            EXPECT_EQ(ea_movable_free(m, c), EA_OK);
+            EXPECT_EQ(stats().free_bytes,
+                      free_bytes +
+                          (100 + EA_MOVABLE_ALIGN - 1) / EA_MOVABLE_ALIGN * EA_MOVABLE_ALIGN +
+                          EA_MOVABLE_HEADER_BYTES);
+        } else {
+            EXPECT_EQ(ea_movable_resize(m, c, 250, 0), EA_OK);
+            EXPECT(is_full_of(c, 100, 'c'));
+        }
+        expect_sound();
+        step_until_done(64);
+        EXPECT(is_full_of(a, 100, 'a') && is_full_of(rest, 500, 'r'));
+        expect_sound();
+    }
+}
+
+TEST(movable_a_scope_unlocks_by_whatever_way_it_is_left, RAM)
+{
+    start(0, 0);
+    ea_movable_handle_t h = make(10, 'x');
+    for (int way = 0; way < 3; way++) {
+        EA_MOVABLE_LOCKED(m, h, char, bytes)
+        {
+            EXPECT_EQ(bytes[0], 'x');
+            EXPECT_EQ(ea_movable_free(m, h), EA_ERR_BUSY);
+            if (way == 1 && EA_HAS_CLEANUP) break;
+            if (way == 2) continue;
+        }
+        EXPECT_EQ(ea_movable_unlock(m, h), EA_ERR_INVALID);
+    }
+    EXPECT_EQ(ea_movable_free(m, h), EA_OK);
+}
+
+TEST(movable_read_and_write_know_the_blocks_end, RAM)
+{
+    start(0, 0);
+    char bytes[8] = "abcdefg";
+    ea_movable_handle_t h = make(16, 'x');
+    EXPECT_EQ(ea_movable_write(m, h, 8, bytes, 8), EA_OK);
+    EXPECT_EQ(ea_movable_write(m, h, 9, bytes, 8), EA_ERR_RANGE);
+    EXPECT_EQ(ea_movable_write(m, h, SIZE_MAX, bytes, 8), EA_ERR_RANGE);
+    EXPECT_EQ(ea_movable_read(m, h, 10, bytes, 4), EA_OK);
+    EXPECT(memcmp(bytes, "cdefefg", 8) == 0);
+    EXPECT_EQ(ea_movable_read(m, h, 16, bytes, 0), EA_OK);
+    EXPECT_EQ(ea_movable_free(m, h), EA_OK);
+}
+
+/* --- compaction ------------------------------------------------------------------------------- */
+
+TEST(movable_a_step_copies_no_more_than_its_budget_and_ends, RAM)
+{
+    static const size_t budgets[] = {12, 36, 100, 256};
+    for (unsigned i = 0; i < 4; i++) {
+        make_holes();
+        size_t n_steps = 0;
+        for (ea_status_t status = EA_ERR_AGAIN; status == EA_ERR_AGAIN && n_steps < 4000;
+             n_steps++) {
+            size_t before = stats().moved_bytes;
+            status = ea_movable_step(m, budgets[i]);
+            EXPECT(stats().moved_bytes - before <= budgets[i]);
+            expect_sound();
+        }
+        EXPECT(n_steps < 4000);
+        EXPECT_EQ(stats().largest_bytes + EA_MOVABLE_HEADER_BYTES, stats().free_bytes);
+        EXPECT(is_full_of(a, 100, 'a') && is_full_of(c, 100, 'c') && is_full_of(rest, 500, 'r'));
+    }
+}
+
+TEST(movable_a_request_moves_within_its_budget_or_says_again, RAM)
+{
+    make_holes();
+    size_t wanted = stats().free_bytes - EA_MOVABLE_HEADER_BYTES;
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, wanted, 0)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_AGAIN);
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, wanted, 64)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_AGAIN);
+    EXPECT_EQ(stats().moved_bytes, 0);
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, wanted + 8, EA_MOVABLE_UNLIMITED)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_NO_MEMORY);
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, RAM, EA_MOVABLE_UNLIMITED)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, SIZE_MAX, EA_MOVABLE_UNLIMITED)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
+    EXPECT(ea_movable_lock(m, c) && ea_movable_lock(m, rest));
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, wanted, EA_MOVABLE_UNLIMITED)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_BUSY);
+    EXPECT_EQ(ea_movable_unlock(m, c), EA_OK);
+    EXPECT_EQ(ea_movable_unlock(m, rest), EA_OK);
+    EXPECT_EQ(stats().n_failures, 6);
+    EXPECT_EQ(stats().n_again, 2);
+    EXPECT(!ea_movable_is_none(ea_movable_alloc(m, wanted, EA_MOVABLE_UNLIMITED)));
+    EXPECT_EQ(stats().free_bytes, 0);
+    EXPECT(is_full_of(a, 100, 'a') && is_full_of(c, 100, 'c') && is_full_of(rest, 500, 'r'));
+    expect_sound();
+}
+
+TEST(movable_resize_grows_in_a_full_store_by_moving_its_neighbours, RAM)
+{
+    for (int which = 0; which < 3; which++) {
+        make_holes();
+        ea_movable_handle_t h = which == 0 ? a : which == 1 ? c : rest;
+        size_t old = which == 2 ? ea_movable_size_bytes(m, h) : 100;
+        size_t wanted = ea_movable_size_bytes(m, h) + stats().free_bytes;
+        EXPECT_EQ(ea_movable_resize(m, h, wanted + 8, EA_MOVABLE_UNLIMITED),
+                  which == 2 && wanted + 8 > RAM ? EA_ERR_TOO_LARGE : EA_ERR_NO_MEMORY);
+        EXPECT_EQ(ea_movable_resize(m, h, wanted, which == 2 ? 100 : 0), EA_ERR_AGAIN);
+        EXPECT_EQ(ea_movable_resize(m, h, wanted, EA_MOVABLE_UNLIMITED), EA_OK);
+        EXPECT_EQ(stats().free_bytes, 0);
+        EXPECT(is_full_of(a, 100, 'a') && is_full_of(c, 100, 'c'));
+        EXPECT(is_full_of(rest, which == 2 ? old - 8 : 500, 'r'));
+        expect_sound();
+        EXPECT_EQ(ea_movable_resize(m, h, 10, 0), EA_OK);
+        EXPECT(ea_movable_size_bytes(m, h) < 20);
+        expect_sound();
+    }
+}
+
+TEST(movable_the_table_grows_down_into_free_memory_up_to_its_most, RAM)
+{
+    start(0, 0);
+    unsigned n = 0;
+    uint32_t n_handles = stats().n_handles;
+    while (!ea_movable_is_none(ea_movable_alloc(m, 4, EA_MOVABLE_UNLIMITED))) n++;
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_NO_MEMORY);
+    EXPECT(stats().n_handles > n_handles);
+    EXPECT_EQ(stats().n_live, n);
+    expect_sound();
+    start(1, 1);
+    for (n = 0; !ea_movable_is_none(ea_movable_alloc(m, 4, EA_MOVABLE_UNLIMITED));) n++;
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_LIMIT);
+    EXPECT_EQ(n, stats().n_handles);
+    expect_sound();
+}
+
+/* --- reports ---------------------------------------------------------------------------------- */
+
+TEST(movable_walk_shows_every_block_and_hole_in_order, RAM)
+{
+    make_holes();
+    size_t position = 0, n = 0, sum = 0, last = 0;
+    ea_movable_block_t block;
+    while (ea_movable_walk(m, &position, &block)) {
+        EXPECT(block.offset_bytes > last);
+        last = block.offset_bytes;
+        sum += block.size_bytes + EA_MOVABLE_HEADER_BYTES;
+        if (n == 0) EXPECT_EQ(block.handle.eai_word, a.eai_word);
+        if (n == 1) EXPECT(ea_movable_is_none(block.handle));
+        if (n == 2) EXPECT_EQ(block.handle.eai_word, c.eai_word);
+        n++;
+    }
+    EXPECT_EQ(n, 5);
+    EXPECT_EQ(sum, stats().total_bytes);
+}
+
+TEST(movable_pins_are_reported_costliest_first, RAM)
+{
+    make_holes();
+    ea_movable_pin_t pins[3];
+    EXPECT_EQ(ea_movable_pins(m, pins, 3), 0);
+    EXPECT(ea_movable_lock(m, a) && ea_movable_lock(m, c) && ea_movable_lock(m, c));
+    EXPECT_EQ(ea_movable_pins(m, pins, 3), 2);
+    EXPECT_EQ(pins[0].handle.eai_word, c.eai_word);
+    EXPECT_EQ(pins[0].hole_bytes, hole_bytes + EA_MOVABLE_HEADER_BYTES);
+    EXPECT_EQ(pins[0].n_locks, 2);
+    EXPECT_EQ(pins[1].handle.eai_word, a.eai_word);
+    EXPECT_EQ(pins[1].hole_bytes, 0);
+    EXPECT_EQ(ea_movable_pins(m, pins, 1), 1);
+    EXPECT_EQ(pins[0].handle.eai_word, c.eai_word);
+    EXPECT_EQ(ea_movable_pins(m, pins, 0), 0);
+}
+
+TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
+          &movable_works_in_misaligned_memory, &movable_stale_handles_are_found_out_by_every_call,
+          &movable_a_handle_does_not_come_back_in_a_full_round_of_generations,
+          &movable_garbage_handles_are_refused, &movable_a_locked_block_neither_moves_nor_is_freed,
+          &movable_locks_are_counted_up_to_the_layouts_most,
+          &movable_lock_finishes_a_move_and_try_lock_says_busy,
+          &movable_a_block_in_flight_can_be_freed_and_resized,
+          &movable_a_scope_unlocks_by_whatever_way_it_is_left,
+          &movable_read_and_write_know_the_blocks_end,
+          &movable_a_step_copies_no_more_than_its_budget_and_ends,
+          &movable_a_request_moves_within_its_budget_or_says_again,
+          &movable_resize_grows_in_a_full_store_by_moving_its_neighbours,
+          &movable_the_table_grows_down_into_free_memory_up_to_its_most,
+          &movable_walk_shows_every_block_and_hole_in_order,
+          &movable_pins_are_reported_costliest_first)
