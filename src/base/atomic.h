@@ -61,11 +61,26 @@ EA_INLINE bool eai_cas_u32(uint32_t *word, uint32_t seen, uint32_t value)
                                        __ATOMIC_RELAXED);
 }
 
+#if defined(__riscv)
+/* Which has no compare-and-swap of half a word, and the compiler would call a library for it. A
+ * change of the other half makes it fail, as it may without cause. */
+EA_INLINE bool eai_cas_u16(uint16_t *word, uint16_t seen, uint16_t value)
+{
+    typedef uint32_t EA_MAY_ALIAS both_t;
+    both_t *both = (both_t *)((uintptr_t)word & ~(uintptr_t)3u);
+    unsigned shift = ((uintptr_t)word & 2u) != 0 ? 16u : 0;
+    uint32_t there = __atomic_load_n(both, __ATOMIC_RELAXED), mask = (uint32_t)UINT16_MAX << shift;
+    if ((there & mask) != (uint32_t)seen << shift) return false;
+    return __atomic_compare_exchange_n(both, &there, (there & ~mask) | (uint32_t)value << shift,
+                                       true, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+#else
 EA_INLINE bool eai_cas_u16(uint16_t *word, uint16_t seen, uint16_t value)
 {
     return __atomic_compare_exchange_n(word, &seen, value, true, __ATOMIC_SEQ_CST,
                                        __ATOMIC_RELAXED);
 }
+#endif
 
 #define EAI_LOAD_LINKED(word) __atomic_load_n(word, __ATOMIC_ACQUIRE)
 #define EAI_LOAD_LINKED_U16(word) EAI_LOAD_LINKED(word)
