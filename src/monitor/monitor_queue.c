@@ -25,7 +25,7 @@
 #define VOID_ENTRY(monitor) (((word_t)(monitor)->eai_n_slots + 1u) << 1)
 
 /* The generation that counts is the slot's; the entry's tells an audit that it is not left over. */
-EA_INLINE word_t entry_of(uint32_t index, word_t word)
+EA_INLINE word_t queue_entry(uint32_t index, word_t word)
 {
     return (generation_of(word) << 24 | (index + 1u)) << 1;
 }
@@ -81,7 +81,7 @@ static bool put(monitor_t *monitor, word_t entry, word_t *n_queued)
 bool eai_queue_put(monitor_t *monitor, uint32_t index, word_t word)
 {
     word_t n_queued;
-    if (EA_UNLIKELY(!put(monitor, entry_of(index, word), &n_queued))) return false;
+    if (EA_UNLIKELY(!put(monitor, queue_entry(index, word), &n_queued))) return false;
     if (EA_UNLIKELY(n_queued >= monitor->eai_batch) &&
         EA_UNLIKELY(!ea_waitq_is_empty(&monitor->eai_cleanup_waits))) {
         (void)!ea_waitq_hand_first(&monitor->eai_cleanup_waits, monitor);
@@ -93,7 +93,7 @@ bool eai_queue_knows(const monitor_t *monitor, uint32_t index, word_t word)
 {
     for (uint32_t i = 0; i < monitor->eai_n_cells; i++) {
         word_t content = EAI_LOAD(&monitor->eai_cells[i], EAI_ACQUIRE);
-        if (content == entry_of(index, word)) return true;
+        if (content == queue_entry(index, word)) return true;
     }
     return false;
 }
@@ -105,7 +105,7 @@ static bool is_right(const monitor_t *monitor, word_t content)
     uint32_t index = SLOT_OF(content) - 1u;
     if (index >= monitor->eai_n_slots) return content == VOID_ENTRY(monitor);
     word_t word = word_of(&monitor->eai_slots[index]);
-    return state_of(word) != SLOT_LIVE || entry_of(index, word) != content;
+    return state_of(word) != SLOT_LIVE || queue_entry(index, word) != content;
 }
 
 /* What is between head and tail is slots, or void, and what is not is nothing. */

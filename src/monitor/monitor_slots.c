@@ -127,7 +127,7 @@ bool eai_slots_knows(const monitor_t *monitor, uint32_t index)
 
 /* What a cell holds: 0, or a slot + 1 that is idle in this generation (of which 32-bit machines
  * keep 8 bits). */
-EA_INLINE word_t entry_of(uint32_t index, word_t word)
+EA_INLINE word_t idle_entry(uint32_t index, word_t word)
 {
     return generation_of(word) << 24 | (index + 1u);
 }
@@ -184,7 +184,7 @@ bool eai_idle_offer(monitor_t *monitor, uint8_t type, uint32_t index, word_t wor
     eai_kind_t *kind = &monitor->eai_kinds[type];
     for (uint32_t i = 0; i < kind->n_idle; i++) {
         if (EAI_LOAD(&kind->idle[i], EAI_RELAXED) == 0 &&
-            move_word(&kind->idle[i], 0, entry_of(index, word))) {
+            move_word(&kind->idle[i], 0, idle_entry(index, word))) {
             add_word(&kind->idle_version, 1);
             return true;
         }
@@ -196,7 +196,7 @@ bool eai_idle_knows(const monitor_t *monitor, uint8_t type, uint32_t index, word
 {
     eai_kind_t *kind = &monitor->eai_kinds[type];
     for (uint32_t i = 0; i < kind->n_idle; i++) {
-        if (EAI_LOAD(&kind->idle[i], EAI_ACQUIRE) == entry_of(index, word)) return true;
+        if (EAI_LOAD(&kind->idle[i], EAI_ACQUIRE) == idle_entry(index, word)) return true;
     }
     return false;
 }
