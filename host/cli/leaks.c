@@ -37,13 +37,13 @@ typedef struct {
     rec_reader_t *reader;
     symbols_t *symbols;
     uint64_t duration_us, n_events, n_blocks;
-    uint32_t n_sites;
+    uint32_t n_sites, n_rows;
     bool is_damaged;
     volatile uint32_t clock;
     ea_leaks_t leaks;
     void *tables;
-    ea_leak_t *found;
-    size_t n_found;
+    ea_leak_t *found; /* the worst first */
+    size_t n_found, n_shown;
 } run_t;
 
 static const struct argp_option option_table[] = {
@@ -131,8 +131,9 @@ static uint32_t power_of_two(uint64_t least, uint32_t most)
 
 static void begin(run_t *run)
 {
+    run->n_rows = power_of_two(4 * (uint64_t)run->n_sites, MOST_SITES);
     ea_leaks_options_t options = {
-        .n_sites = power_of_two(4 * (uint64_t)run->n_sites, MOST_SITES),
+        .n_sites = run->n_rows,
         .n_blocks = power_of_two(4 * run->n_blocks, MOST_BLOCKS),
         .clock = &run->clock,
         .tick_us = 1,
@@ -238,7 +239,7 @@ static void print_text(run_t *run)
     char name[NAME_BYTES];
     printf("%zu suspect%s in %.1f s\n", run->n_found, run->n_found == 1 ? "" : "s",
            (double)run->duration_us / 1e6);
-    for (size_t i = 0; i < run->n_found; i++) {
+    for (size_t i = 0; i < run->n_shown; i++) {
         const ea_leak_t *leak = &run->found[i];
         name_site(run, leak->site, name, sizeof name);
         char *shown = printable(name);
@@ -270,23 +271,26 @@ static json_t *json_of(run_t *run, const ea_leak_t *leak)
 static void print_json(run_t *run)
 {
     json_t *suspects = json_array();
-    for (size_t i = 0; i < run->n_found; i++)
+    for (size_t i = 0; i < run->n_shown; i++)
         json_array_append_new(suspects, json_of(run, &run->found[i]));
-    json_t *root = json_pack("{s:o, s:b, s:f, s:o}", "file", json_text(run->options.file),
-                             "complete", !run->is_damaged, "duration_s",
-                             (double)run->duration_us / 1e6, "suspects", suspects);
+    json_t *root =
+        json_pack("{s:o, s:b, s:f, s:I, s:o}", "file", json_text(run->options.file), "complete",
+                  !run->is_damaged, "duration_s", (double)run->duration_us / 1e6, "n_suspects",
+                  (json_int_t)run->n_found, "suspects", suspects);
     json_dumpf(root, stdout, JSON_INDENT(2));
     putchar('\n');
     json_decref(root);
 }
 
-/* What has grown, and was freed in the end, is no leak of a program that ran to its end. */
-static void leave_out_what_was_freed(run_t *run)
+/* All suspects, however many are shown. What has grown, and was freed in the end, is no leak of a
+ * program that ran to its end. */
+static void find(run_t *run)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < run->n_found; i++)
-        if (run->found[i].n_suspects > 0) run->found[n++] = run->found[i];
-    run->n_found = n;
+    run->found = allocate(run->n_rows, sizeof *run->found);
+    size_t n = ea_leaks_top(&run->leaks, run->found, run->n_rows);
+    for (size_t i = 0; i < n; i++)
+        if (run->found[i].n_suspects > 0) run->found[run->n_found++] = run->found[i];
+    run->n_shown = run->n_found < run->options.n_top ? run->n_found : run->options.n_top;
 }
 
 int cmd_leaks(int argc, char **argv)
@@ -298,9 +302,7 @@ int cmd_leaks(int argc, char **argv)
     begin(&run);
     feed(&run);
     go_to(&run, N_WINDOWS * TICKS_A_WINDOW);
-    run.found = allocate(run.options.n_top + 1u, sizeof *run.found);
-    run.n_found = ea_leaks_top(&run.leaks, run.found, run.options.n_top);
-    leave_out_what_was_freed(&run);
+    find(&run);
     run.symbols = symbols_new();
     if (run.options.json)
         print_json(&run);

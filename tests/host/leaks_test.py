@@ -72,9 +72,18 @@ class Leaks(unittest.TestCase):
     def test_text_tells_the_same(self):
         done = ealloc("leaks", "--top", "1", self.record(PROGRAMS[0], "20"))
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stdout, r"^1 suspect in")
+        self.assertRegex(done.stdout, r"^\d+ suspects? in")
         self.assertIn(line_of(PROGRAMS[0]), done.stdout)
         self.assertRegex(done.stdout, r"grows +\d+ bytes a second")
+
+    def test_how_many_are_shown_changes_neither_the_number_nor_the_status(self):
+        for top in "0", "1", "4294967295":
+            done = ealloc("leaks", "--top", top, self.record(PROGRAMS[0], "20"))
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertRegex(done.stdout, r"^[1-9]\d* suspects? in")
+            told = json.loads(ealloc("leaks", "--json", "--top", top, self.record(PROGRAMS[0], "20")).stdout)
+            self.assertGreaterEqual(told["n_suspects"], 1)
+            self.assertEqual(len(told["suspects"]), min(int(top), told["n_suspects"]))
 
     def test_what_cannot_be_read_is_one_line_and_status_2(self):
         Path("no.rec").write_bytes(b"not a recording at all")
