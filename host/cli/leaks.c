@@ -234,23 +234,31 @@ static double bytes_per_s(const run_t *run, const ea_leak_t *leak)
     return per_tick / (seconds(run, 1) > 0 ? seconds(run, 1) : 1);
 }
 
+/* Of seconds that somebody reads: microseconds are the recording's. */
+static int decimals(double s)
+{
+    return s >= 1 ? 1 : s >= 1e-3 ? 4 : 6;
+}
+
 static void print_text(run_t *run)
 {
     char name[NAME_BYTES];
-    printf("%zu suspect%s in %.1f s\n", run->n_found, run->n_found == 1 ? "" : "s",
-           (double)run->duration_us / 1e6);
+    double duration_s = (double)run->duration_us / 1e6;
+    printf("%zu suspect%s in %.*f s\n", run->n_found, run->n_found == 1 ? "" : "s",
+           decimals(duration_s), duration_s);
     for (size_t i = 0; i < run->n_shown; i++) {
         const ea_leak_t *leak = &run->found[i];
         name_site(run, leak->site, name, sizeof name);
         char *shown = printable(name);
         printf("\n%zu. %s\n", i + 1, shown);
         free(shown);
-        printf("   old     %zu blocks, %zu bytes, of %zu live; the oldest lived about %.1f s\n",
-               leak->n_suspects, leak->suspect_bytes, leak->n_live, seconds(run, leak->oldest_us));
+        double oldest_s = seconds(run, leak->oldest_us), usual_s = seconds(run, leak->usual_us);
+        printf("   old     %zu blocks, %zu bytes, of %zu live; the oldest lived about %.*f s\n",
+               leak->n_suspects, leak->suspect_bytes, leak->n_live, decimals(oldest_s), oldest_s);
         printf("   grows   %.0f bytes a second\n", bytes_per_s(run, leak));
         if (leak->usual_us != 0)
-            printf("   usual   99 of 100 that are freed are within %.3g s\n",
-                   seconds(run, leak->usual_us));
+            printf("   usual   99 of 100 that are freed are within %.*f s\n", decimals(usual_s),
+                   usual_s);
         else
             printf("   usual   none is freed\n");
     }
@@ -277,7 +285,7 @@ static void print_json(run_t *run)
         json_pack("{s:o, s:b, s:f, s:I, s:o}", "file", json_text(run->options.file), "complete",
                   !run->is_damaged, "duration_s", (double)run->duration_us / 1e6, "n_suspects",
                   (json_int_t)run->n_found, "suspects", suspects);
-    json_dumpf(root, stdout, JSON_INDENT(2));
+    json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(root);
 }

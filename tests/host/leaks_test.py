@@ -67,7 +67,7 @@ class Leaks(unittest.TestCase):
             with self.subTest(program=program):
                 done = ealloc("leaks", self.record(program))
                 self.assertEqual(done.returncode, 0, done.stdout)
-                self.assertRegex(done.stdout, r"^0 suspects in \d+\.\d s\n$")
+                self.assertRegex(done.stdout, r"^0 suspects in \d+\.\d+ s\n$")
 
     def test_text_tells_the_same(self):
         done = ealloc("leaks", "--top", "1", self.record(PROGRAMS[0], "20"))
