@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sane.h"
+#include "source_line.h"
 
 /* Names that were asked for: few sites have many blocks. */
 enum { CACHED = 512 };
@@ -275,9 +276,8 @@ static void look_up(firmware_t *f, const snapshot_t *s, uint64_t site, bool is_c
     /* One back: the call stands before the place that it returns to. */
     GElf_Addr address = at + f->bias - (is_code ? 0 : 1);
     const char *function = dwfl_module_addrname(f->module, address);
-    Dwfl_Line *line = dwfl_module_getsrc(f->module, address);
     int number = 0;
-    const char *source = line != NULL ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+    const char *source = source_line(f->module, address, &number);
     const char *base = source != NULL ? strrchr(source, '/') : NULL;
     if (source != NULL)
         snprintf(to, size, "%s (%s:%d)", function != NULL ? function : "?",

@@ -164,6 +164,10 @@ class Inspect(unittest.TestCase):
         subprocess.run(["strip", "-s", "-o", "stripped.elf", MAKE], check=True)
         self.assertIn("net ", self.found("a.dump", "stripped.elf"))
 
+    def test_lines_are_named_where_debug_information_has_no_address_ranges_as_clangs(self):
+        subprocess.run(["objcopy", "--remove-section=.debug_aranges", MAKE, "bare.elf"], check=True)
+        self.assertIn(f"take_frame (dump_make.c:{FRAME_LINE})", self.found(make("a.dump"), "bare.elf"))
+
     def test_what_is_no_dump_is_said_in_one_line(self):
         Path("empty").write_bytes(b"")
         Path("text").write_bytes(b"not a dump at all\n")
