@@ -220,9 +220,11 @@ static bool open_firmware(loaded_t *l, const char *path)
     l->firmware = firmware_open(path, error, sizeof error);
     if (l->firmware == NULL) return complain(path, error), false;
     firmware_place(l->firmware, l->s);
-    if (!firmware_is_another(l->firmware, l->s)) return true;
-    complain(path, "another build than the dump is of (build ids differ); "
-                   "call sites stay addresses");
+    const char *mismatch = firmware_mismatch(l->firmware, l->s);
+    if (mismatch == NULL) return true;
+    snprintf(error, sizeof error,
+             "another build than the dump is of (%s); call sites stay addresses", mismatch);
+    complain(path, error);
     firmware_close(l->firmware);
     l->firmware = NULL;
     return false;

@@ -16,6 +16,7 @@
 
 /* Names that were asked for: few sites have many blocks. */
 enum { CACHED = 512 };
+enum { LEAST_PAGE = 1024 }; /* a program is moved by whole pages, of flash or of an MMU */
 typedef struct {
     uint64_t site;
     char *name; /* NULL: the place is empty */
@@ -100,12 +101,15 @@ void firmware_close(firmware_t *f)
     free(f);
 }
 
-bool firmware_is_another(const firmware_t *f, const snapshot_t *s)
+const char *firmware_mismatch(const firmware_t *f, const snapshot_t *s)
 {
     const void *id;
     ssize_t n = dwelf_elf_gnu_build_id(f->elf, &id);
-    if (n <= 0 || s->head.n_build_id == 0) return false;
-    return (size_t)n != s->head.n_build_id || memcmp(id, s->head.build_id, (size_t)n) != 0;
+    if (n > 0 && s->head.n_build_id > 0) {
+        bool same = (size_t)n == s->head.n_build_id && memcmp(id, s->head.build_id, (size_t)n) == 0;
+        return same ? NULL : "build ids differ";
+    }
+    return f->loaded % LEAST_PAGE != 0 ? "ea_dump() lies elsewhere" : NULL;
 }
 
 /* --- in memory -------------------------------------------------------------------------------- */

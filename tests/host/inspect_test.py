@@ -154,6 +154,16 @@ class Inspect(unittest.TestCase):
         self.assertIn("net ", done.stdout)
         self.assertNotIn("dump_make.c:", done.stdout)
 
+    def test_another_build_without_a_build_id_is_refused_where_its_functions_lie_elsewhere(self):
+        told = subprocess.run(["readelf", "-sSW", MAKE], check=True, capture_output=True, text=True).stdout
+        text = int(re.search(r" \.text +PROGBITS +(\w+)", told).group(1), 16)
+        was = int(re.search(r": (\w+) .* ea_dump$", told, re.M).group(1), 16)
+        moved = f"ea_dump=.text:{was + 2 - text},function,global"
+        subprocess.run(["objcopy", "--strip-symbol=ea_dump", "--add-symbol", moved, MAKE, "moved.elf"], check=True)
+        done = inspect(make("a.dump"), "moved.elf")
+        self.one_line(done, status=1, holds=r"moved.elf: another build than the dump is of \(ea_dump")
+        self.assertNotIn("dump_make.c:", done.stdout)
+
     def test_an_elf_file_that_is_none_or_stripped_still_leaves_addresses(self):
         make("a.dump")
         Path("no.elf").write_bytes(b"\x7fELF, but not really")
