@@ -67,6 +67,15 @@ uint64_t firmware_loaded(const firmware_t *f)
     return f->loaded;
 }
 
+/* Is the end of the file missing, where its sections are told of? */
+static bool is_cut_off(Elf *elf)
+{
+    GElf_Ehdr head;
+    size_t size = 0;
+    if (elf_rawfile(elf, &size) == NULL || gelf_getehdr(elf, &head) == NULL) return true;
+    return head.e_shoff > size || (uint64_t)head.e_shnum * head.e_shentsize > size - head.e_shoff;
+}
+
 firmware_t *firmware_open(const char *path, char *error, size_t error_size)
 {
     firmware_t *f = calloc(1, sizeof *f);
@@ -84,8 +93,9 @@ firmware_t *firmware_open(const char *path, char *error, size_t error_size)
         dwfl_report_end(f->dwfl, NULL, NULL);
     }
     if (f->module != NULL) f->elf = dwfl_module_getelf(f->module, &f->bias);
-    if (f->elf == NULL) {
-        snprintf(error, error_size, "not an ELF file that could be read");
+    if (f->elf == NULL || is_cut_off(f->elf)) {
+        snprintf(error, error_size,
+                 f->elf == NULL ? "not an ELF file that could be read" : "an ELF file, cut off");
         if (f->module == NULL) close(fd);
         firmware_close(f);
         return NULL;

@@ -167,7 +167,8 @@ class Inspect(unittest.TestCase):
     def test_an_elf_file_that_is_none_or_stripped_still_leaves_addresses(self):
         make("a.dump")
         Path("no.elf").write_bytes(b"\x7fELF, but not really")
-        for name in "no.elf", "missing.elf", ".":
+        Path("cut.elf").write_bytes(Path(MAKE).read_bytes()[:4000])
+        for name in "no.elf", "cut.elf", "missing.elf", ".":
             done = inspect("a.dump", name)
             self.one_line(done, status=1, holds=r"^ealloc inspect: \S+: ")
             self.assertIn("net ", done.stdout)
