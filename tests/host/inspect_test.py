@@ -122,6 +122,11 @@ class Inspect(unittest.TestCase):
                                rf"take_frame \(dump_make.c:{FRAME_LINE}\)\n    offset    100\n")
         self.assertRegex(text, r"bytes     21 21 .*!!")
 
+    def test_what_the_allocator_itself_found_is_named(self):
+        for kind, text in (2, "write behind the block"), (5, "double free"), (1 << 33, "damage"):
+            Path("a.dump").write_bytes(dump_of([[2, kind, 0x20001000, 20] + [0] * 12]))
+            self.assertIn(f"last found   {text} at 0x20001000, 20 bytes of nobody", self.found("a.dump"))
+
     def test_a_damaged_header_is_laid_to_the_block_below_and_what_follows_is_there(self):
         text = self.found(make("a.dump", "header"), MAKE, status=3)
         self.assertRegex(text, rf"damaged block header.*\n    below .*of net, allocated by take_frame "
