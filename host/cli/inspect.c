@@ -339,7 +339,12 @@ static bool load_memory(loaded_t *l, const options_t *options, const char *path,
     const survey_options_t how = {l->image, l->layout, firmware_loaded(l->firmware),
                                   options->which};
     l->s = survey(&how, error, sizeof error);
-    if (l->s == NULL) return complain(path, error), false;
+    if (l->s == NULL) {
+        const char *flaw = image_flaw(l->image); /* what is missing may be behind it */
+        char both[2 * sizeof error];
+        snprintf(both, sizeof both, "%s%s%s", flaw, flaw[0] != '\0' ? "; " : "", error);
+        return complain(path, both), false;
+    }
     l->s->origin = is_core ? SNAP_OF_CORE : SNAP_OF_RAM;
     firmware_sign(l->firmware, l->s);
     if (is_core) describe_death(l->s, image_facts(l->image));

@@ -314,6 +314,14 @@ class Inspect(unittest.TestCase):
         self.one_line(inspect("--heap", "nobody", core), status=1, holds=r"no allocator or heap in use is called that")
         self.one_line(inspect(MAKE), status=1, holds=r"an ELF file, but neither a dump nor a core")
 
+    def test_a_core_that_ends_before_the_allocator_is_said_to_be_cut_off(self):
+        core = make_core()
+        if core is None:
+            self.skipTest("no core was written")
+        for n in 4000, 9000:
+            Path("cut").write_bytes(Path(core).read_bytes()[:n])
+            self.one_line(inspect("cut"), status=1, holds=rf"cut: offset {n}: the core ends here, cut off")
+
     def test_a_damaged_core_ends_in_a_report_or_a_line(self):
         core = make_core("trace", "pools")
         if core is None:
