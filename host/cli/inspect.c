@@ -351,6 +351,15 @@ static bool load_memory(loaded_t *l, const options_t *options, const char *path,
     return true;
 }
 
+/* Two dumps or cores of which something tells that they are of two builds: its call sites are not
+ * those of the other one. */
+static bool is_another_build(const snapshot_t *a, const snapshot_t *b)
+{
+    const snap_head_t *x = &a->head, *y = &b->head;
+    if (x->n_build_id == 0 || y->n_build_id == 0) return false;
+    return x->n_build_id != y->n_build_id || memcmp(x->build_id, y->build_id, x->n_build_id) != 0;
+}
+
 /* false: nothing of it could be used, and that was said. */
 static bool load(loaded_t *l, const options_t *options, const char *path, const char *elf,
                  bool *complete)
@@ -384,6 +393,12 @@ static int compare(const options_t *options)
     if (!load(&b, options, options->files[1], a.data != NULL ? NULL : elf, &complete)) {
         unload(&a);
         return 1;
+    }
+    if (is_another_build(a.s, b.s)) {
+        complain(options->files[1],
+                 "another build than the first one is of (build ids differ): call sites cannot be "
+                 "compared");
+        complete = false;
     }
     judge_align(&b.j, a.s);
     if (options->json)

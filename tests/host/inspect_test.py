@@ -314,6 +314,14 @@ class Inspect(unittest.TestCase):
         self.one_line(inspect("--heap", "nobody", core), status=1, holds=r"no allocator or heap in use is called that")
         self.one_line(inspect(MAKE), status=1, holds=r"an ELF file, but neither a dump nor a core")
 
+    def test_diff_says_when_the_two_are_of_different_builds(self):
+        core = make_core("leak")
+        if core is None:
+            self.skipTest("no core was written")
+        done = inspect("--diff", make("a.dump", "id"), core)
+        self.one_line(done, status=1, holds=rf"^ealloc inspect: {core}: another build")
+        self.found("--diff", core, core)
+
     def test_a_core_that_ends_before_the_allocator_is_said_to_be_cut_off(self):
         core = make_core()
         if core is None:
