@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "census.h"
+#include "choice.h"
 #include "commands.h"
 #include "ealloc/leaks.h"
 #include "json_text.h"
@@ -34,6 +35,7 @@ typedef struct {
 
 typedef struct {
     options_t options;
+    choice_t choice; /* of the processes of a manifest */
     rec_reader_t *reader;
     symbols_t *symbols;
     uint64_t duration_us, n_events, n_blocks;
@@ -75,7 +77,8 @@ static const struct argp parser = {
         "Name the call sites of a recorded program that leak: whose blocks become more from "
         "quarter to quarter of the recording, and of which hardly any that is old is freed. The "
         "recording should hold a while of steady work: of a program that only starts up, and of "
-        "one that fills a cache, what grows looks like a leak.\v"
+        "one that fills a cache, what grows looks like a leak. FILE may be a manifest of several "
+        "processes: the one with the most events is judged.\v"
         "The exit status is 0 if no site is suspected, 1 if one is, 2 if the recording cannot be "
         "read or is damaged; what was readable is judged all the same.\n\n"
         "Example: ealloc record -o server.rec -- ./server && ealloc leaks server.rec",
@@ -93,10 +96,17 @@ static void *allocate(size_t n, size_t size)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+static bool choose(run_t *run)
+{
+    bool ok = choice_make(&run->choice, run->options.file);
+    if (!ok) fprintf(stderr, "ealloc leaks: %s\n", run->choice.error);
+    return ok;
+}
+
 static bool open_recording(run_t *run)
 {
     char *error;
-    run->reader = rec_open(run->options.file, &error);
+    run->reader = rec_open(run->choice.path, &error);
     if (run->reader == NULL) {
         fprintf(stderr, "ealloc leaks: %s\n", error);
         free(error);
@@ -246,6 +256,11 @@ static void print_text(run_t *run)
     double duration_s = (double)run->duration_us / 1e6;
     printf("%zu suspect%s in %.*f s\n", run->n_found, run->n_found == 1 ? "" : "s",
            decimals(duration_s), duration_s);
+    if (run->choice.from_manifest) {
+        char *shown = printable(run->choice.path);
+        printf("%s, the process with the most events\n", shown);
+        free(shown);
+    }
     for (size_t i = 0; i < run->n_shown; i++) {
         const ea_leak_t *leak = &run->found[i];
         name_site(run, leak->site, name, sizeof name);
@@ -282,7 +297,7 @@ static void print_json(run_t *run)
     for (size_t i = 0; i < run->n_shown; i++)
         json_array_append_new(suspects, json_of(run, &run->found[i]));
     json_t *root =
-        json_pack("{s:o, s:b, s:f, s:I, s:o}", "file", json_text(run->options.file), "complete",
+        json_pack("{s:o, s:b, s:f, s:I, s:o}", "file", json_text(run->choice.path), "complete",
                   !run->is_damaged, "duration_s", (double)run->duration_us / 1e6, "n_suspects",
                   (json_int_t)run->n_found, "suspects", suspects);
     json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
@@ -306,7 +321,10 @@ int cmd_leaks(int argc, char **argv)
     run_t run = {.options = {.n_top = 10}};
     argp_err_exit_status = 2;
     argp_parse(&parser, argc, argv, 0, NULL, &run.options);
-    if (!measure(&run) || !open_recording(&run)) return 2;
+    if (!choose(&run) || !measure(&run) || !open_recording(&run)) {
+        choice_release(&run.choice);
+        return 2;
+    }
     begin(&run);
     feed(&run);
     go_to(&run, N_WINDOWS * TICKS_A_WINDOW);
@@ -320,6 +338,7 @@ int cmd_leaks(int argc, char **argv)
     rec_close(run.reader);
     free(run.found);
     free(run.tables);
+    choice_release(&run.choice);
     if (run.is_damaged) return 2;
     return run.n_found > 0 ? 1 : 0;
 }
