@@ -220,9 +220,11 @@ static bool open_firmware(loaded_t *l, const char *path)
     l->firmware = firmware_open(path, error, sizeof error);
     if (l->firmware == NULL) return complain(path, error), false;
     firmware_place(l->firmware, l->s);
-    if (!firmware_is_another(l->firmware, l->s)) return true;
-    complain(path, "another build than the dump is of (build ids differ); "
-                   "call sites stay addresses");
+    const char *mismatch = firmware_mismatch(l->firmware, l->s);
+    if (mismatch == NULL) return true;
+    snprintf(error, sizeof error,
+             "another build than the dump is of (%s); call sites stay addresses", mismatch);
+    complain(path, error);
     firmware_close(l->firmware);
     l->firmware = NULL;
     return false;
@@ -337,11 +339,25 @@ static bool load_memory(loaded_t *l, const options_t *options, const char *path,
     const survey_options_t how = {l->image, l->layout, firmware_loaded(l->firmware),
                                   options->which};
     l->s = survey(&how, error, sizeof error);
-    if (l->s == NULL) return complain(path, error), false;
+    if (l->s == NULL) {
+        const char *flaw = image_flaw(l->image); /* what is missing may be behind it */
+        char both[2 * sizeof error];
+        snprintf(both, sizeof both, "%s%s%s", flaw, flaw[0] != '\0' ? "; " : "", error);
+        return complain(path, both), false;
+    }
     l->s->origin = is_core ? SNAP_OF_CORE : SNAP_OF_RAM;
     firmware_sign(l->firmware, l->s);
     if (is_core) describe_death(l->s, image_facts(l->image));
     return true;
+}
+
+/* Two dumps or cores of which something tells that they are of two builds: its call sites are not
+ * those of the other one. */
+static bool is_another_build(const snapshot_t *a, const snapshot_t *b)
+{
+    const snap_head_t *x = &a->head, *y = &b->head;
+    if (x->n_build_id == 0 || y->n_build_id == 0) return false;
+    return x->n_build_id != y->n_build_id || memcmp(x->build_id, y->build_id, x->n_build_id) != 0;
 }
 
 /* false: nothing of it could be used, and that was said. */
@@ -377,6 +393,12 @@ static int compare(const options_t *options)
     if (!load(&b, options, options->files[1], a.data != NULL ? NULL : elf, &complete)) {
         unload(&a);
         return 1;
+    }
+    if (is_another_build(a.s, b.s)) {
+        complain(options->files[1],
+                 "another build than the first one is of (build ids differ): call sites cannot be "
+                 "compared");
+        complete = false;
     }
     judge_align(&b.j, a.s);
     if (options->json)

@@ -247,8 +247,9 @@ static void print_report(const judgement_t *j, firmware_t *f)
 {
     const snap_report_t *r = &j->s->report;
     if (r->kind == 0) return;
-    printf("last found   damage of kind %" PRIu64 " in the block at 0x%" PRIx64 ", ", r->kind,
-           r->block);
+    bool is_known = r->kind <= EA_GUARD_STORE;
+    printf("last found   %s at 0x%" PRIx64 ", ",
+           is_known ? ea_guard_kind_name((ea_guard_kind_t)r->kind) : "damage", r->block);
     print_whose(j, f, r->size, r->owner, r->site);
     putchar('\n');
     if (r->below.block != 0) {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "census.h"
+#include "choice.h"
 #include "commands.h"
 #include "ealloc/leaks.h"
 #include "json_text.h"
@@ -34,16 +35,17 @@ typedef struct {
 
 typedef struct {
     options_t options;
+    choice_t choice; /* of the processes of a manifest */
     rec_reader_t *reader;
     symbols_t *symbols;
     uint64_t duration_us, n_events, n_blocks;
-    uint32_t n_sites;
+    uint32_t n_sites, n_rows;
     bool is_damaged;
     volatile uint32_t clock;
     ea_leaks_t leaks;
     void *tables;
-    ea_leak_t *found;
-    size_t n_found;
+    ea_leak_t *found; /* the worst first */
+    size_t n_found, n_shown;
 } run_t;
 
 static const struct argp_option option_table[] = {
@@ -75,7 +77,8 @@ static const struct argp parser = {
         "Name the call sites of a recorded program that leak: whose blocks become more from "
         "quarter to quarter of the recording, and of which hardly any that is old is freed. The "
         "recording should hold a while of steady work: of a program that only starts up, and of "
-        "one that fills a cache, what grows looks like a leak.\v"
+        "one that fills a cache, what grows looks like a leak. FILE may be a manifest of several "
+        "processes: the one with the most events is judged.\v"
         "The exit status is 0 if no site is suspected, 1 if one is, 2 if the recording cannot be "
         "read or is damaged; what was readable is judged all the same.\n\n"
         "Example: ealloc record -o server.rec -- ./server && ealloc leaks server.rec",
@@ -93,10 +96,17 @@ static void *allocate(size_t n, size_t size)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+static bool choose(run_t *run)
+{
+    bool ok = choice_make(&run->choice, run->options.file);
+    if (!ok) fprintf(stderr, "ealloc leaks: %s\n", run->choice.error);
+    return ok;
+}
+
 static bool open_recording(run_t *run)
 {
     char *error;
-    run->reader = rec_open(run->options.file, &error);
+    run->reader = rec_open(run->choice.path, &error);
     if (run->reader == NULL) {
         fprintf(stderr, "ealloc leaks: %s\n", error);
         free(error);
@@ -131,8 +141,9 @@ static uint32_t power_of_two(uint64_t least, uint32_t most)
 
 static void begin(run_t *run)
 {
+    run->n_rows = power_of_two(4 * (uint64_t)run->n_sites, MOST_SITES);
     ea_leaks_options_t options = {
-        .n_sites = power_of_two(4 * (uint64_t)run->n_sites, MOST_SITES),
+        .n_sites = run->n_rows,
         .n_blocks = power_of_two(4 * run->n_blocks, MOST_BLOCKS),
         .clock = &run->clock,
         .tick_us = 1,
@@ -233,23 +244,36 @@ static double bytes_per_s(const run_t *run, const ea_leak_t *leak)
     return per_tick / (seconds(run, 1) > 0 ? seconds(run, 1) : 1);
 }
 
+/* Of seconds that somebody reads: microseconds are the recording's. */
+static int decimals(double s)
+{
+    return s >= 1 ? 1 : s >= 1e-3 ? 4 : 6;
+}
+
 static void print_text(run_t *run)
 {
     char name[NAME_BYTES];
-    printf("%zu suspect%s in %.1f s\n", run->n_found, run->n_found == 1 ? "" : "s",
-           (double)run->duration_us / 1e6);
-    for (size_t i = 0; i < run->n_found; i++) {
+    double duration_s = (double)run->duration_us / 1e6;
+    printf("%zu suspect%s in %.*f s\n", run->n_found, run->n_found == 1 ? "" : "s",
+           decimals(duration_s), duration_s);
+    if (run->choice.from_manifest) {
+        char *shown = printable(run->choice.path);
+        printf("%s, the process with the most events\n", shown);
+        free(shown);
+    }
+    for (size_t i = 0; i < run->n_shown; i++) {
         const ea_leak_t *leak = &run->found[i];
         name_site(run, leak->site, name, sizeof name);
         char *shown = printable(name);
         printf("\n%zu. %s\n", i + 1, shown);
         free(shown);
-        printf("   old     %zu blocks, %zu bytes, of %zu live; the oldest lived about %.1f s\n",
-               leak->n_suspects, leak->suspect_bytes, leak->n_live, seconds(run, leak->oldest_us));
+        double oldest_s = seconds(run, leak->oldest_us), usual_s = seconds(run, leak->usual_us);
+        printf("   old     %zu blocks, %zu bytes, of %zu live; the oldest lived about %.*f s\n",
+               leak->n_suspects, leak->suspect_bytes, leak->n_live, decimals(oldest_s), oldest_s);
         printf("   grows   %.0f bytes a second\n", bytes_per_s(run, leak));
         if (leak->usual_us != 0)
-            printf("   usual   99 of 100 that are freed are within %.3g s\n",
-                   seconds(run, leak->usual_us));
+            printf("   usual   99 of 100 that are freed are within %.*f s\n", decimals(usual_s),
+                   usual_s);
         else
             printf("   usual   none is freed\n");
     }
@@ -270,23 +294,26 @@ static json_t *json_of(run_t *run, const ea_leak_t *leak)
 static void print_json(run_t *run)
 {
     json_t *suspects = json_array();
-    for (size_t i = 0; i < run->n_found; i++)
+    for (size_t i = 0; i < run->n_shown; i++)
         json_array_append_new(suspects, json_of(run, &run->found[i]));
-    json_t *root = json_pack("{s:o, s:b, s:f, s:o}", "file", json_text(run->options.file),
-                             "complete", !run->is_damaged, "duration_s",
-                             (double)run->duration_us / 1e6, "suspects", suspects);
-    json_dumpf(root, stdout, JSON_INDENT(2));
+    json_t *root =
+        json_pack("{s:o, s:b, s:f, s:I, s:o}", "file", json_text(run->choice.path), "complete",
+                  !run->is_damaged, "duration_s", (double)run->duration_us / 1e6, "n_suspects",
+                  (json_int_t)run->n_found, "suspects", suspects);
+    json_dumpf(root, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     putchar('\n');
     json_decref(root);
 }
 
-/* What has grown, and was freed in the end, is no leak of a program that ran to its end. */
-static void leave_out_what_was_freed(run_t *run)
+/* All suspects, however many are shown. What has grown, and was freed in the end, is no leak of a
+ * program that ran to its end. */
+static void find(run_t *run)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < run->n_found; i++)
-        if (run->found[i].n_suspects > 0) run->found[n++] = run->found[i];
-    run->n_found = n;
+    run->found = allocate(run->n_rows, sizeof *run->found);
+    size_t n = ea_leaks_top(&run->leaks, run->found, run->n_rows);
+    for (size_t i = 0; i < n; i++)
+        if (run->found[i].n_suspects > 0) run->found[run->n_found++] = run->found[i];
+    run->n_shown = run->n_found < run->options.n_top ? run->n_found : run->options.n_top;
 }
 
 int cmd_leaks(int argc, char **argv)
@@ -294,13 +321,14 @@ int cmd_leaks(int argc, char **argv)
     run_t run = {.options = {.n_top = 10}};
     argp_err_exit_status = 2;
     argp_parse(&parser, argc, argv, 0, NULL, &run.options);
-    if (!measure(&run) || !open_recording(&run)) return 2;
+    if (!choose(&run) || !measure(&run) || !open_recording(&run)) {
+        choice_release(&run.choice);
+        return 2;
+    }
     begin(&run);
     feed(&run);
     go_to(&run, N_WINDOWS * TICKS_A_WINDOW);
-    run.found = allocate(run.options.n_top + 1u, sizeof *run.found);
-    run.n_found = ea_leaks_top(&run.leaks, run.found, run.options.n_top);
-    leave_out_what_was_freed(&run);
+    find(&run);
     run.symbols = symbols_new();
     if (run.options.json)
         print_json(&run);
@@ -310,6 +338,7 @@ int cmd_leaks(int argc, char **argv)
     rec_close(run.reader);
     free(run.found);
     free(run.tables);
+    choice_release(&run.choice);
     if (run.is_damaged) return 2;
     return run.n_found > 0 ? 1 : 0;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "sane.h"
+#include "source_line.h"
 
 typedef struct {
     char *path;
@@ -113,9 +114,8 @@ void symbols_name(symbols_t *s, const char *path, const char *build_id, uint64_t
     /* One back: the call stands before the place that it returns to. */
     if (module == NULL || offset == 0 || !address_of(module, offset - 1, &address)) return;
     const char *function = dwfl_module_addrname(module, address);
-    Dwfl_Line *line = dwfl_module_getsrc(module, address);
     int number = 0;
-    const char *source = line != NULL ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+    const char *source = source_line(module, address, &number);
     if (source != NULL)
         snprintf(to, size, "%s (%s:%d)", function != NULL ? function : "?", source, number);
     else if (function != NULL)

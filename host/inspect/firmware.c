@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "sane.h"
+#include "source_line.h"
 
 /* Names that were asked for: few sites have many blocks. */
 enum { CACHED = 512 };
+enum { LEAST_PAGE = 1024 }; /* a program is moved by whole pages, of flash or of an MMU */
 typedef struct {
     uint64_t site;
     char *name; /* NULL: the place is empty */
@@ -65,6 +67,15 @@ uint64_t firmware_loaded(const firmware_t *f)
     return f->loaded;
 }
 
+/* Is the end of the file missing, where its sections are told of? */
+static bool is_cut_off(Elf *elf)
+{
+    GElf_Ehdr head;
+    size_t size = 0;
+    if (elf_rawfile(elf, &size) == NULL || gelf_getehdr(elf, &head) == NULL) return true;
+    return head.e_shoff > size || (uint64_t)head.e_shnum * head.e_shentsize > size - head.e_shoff;
+}
+
 firmware_t *firmware_open(const char *path, char *error, size_t error_size)
 {
     firmware_t *f = calloc(1, sizeof *f);
@@ -82,8 +93,9 @@ firmware_t *firmware_open(const char *path, char *error, size_t error_size)
         dwfl_report_end(f->dwfl, NULL, NULL);
     }
     if (f->module != NULL) f->elf = dwfl_module_getelf(f->module, &f->bias);
-    if (f->elf == NULL) {
-        snprintf(error, error_size, "not an ELF file that could be read");
+    if (f->elf == NULL || is_cut_off(f->elf)) {
+        snprintf(error, error_size,
+                 f->elf == NULL ? "not an ELF file that could be read" : "an ELF file, cut off");
         if (f->module == NULL) close(fd);
         firmware_close(f);
         return NULL;
@@ -99,12 +111,15 @@ void firmware_close(firmware_t *f)
     free(f);
 }
 
-bool firmware_is_another(const firmware_t *f, const snapshot_t *s)
+const char *firmware_mismatch(const firmware_t *f, const snapshot_t *s)
 {
     const void *id;
     ssize_t n = dwelf_elf_gnu_build_id(f->elf, &id);
-    if (n <= 0 || s->head.n_build_id == 0) return false;
-    return (size_t)n != s->head.n_build_id || memcmp(id, s->head.build_id, (size_t)n) != 0;
+    if (n > 0 && s->head.n_build_id > 0) {
+        bool same = (size_t)n == s->head.n_build_id && memcmp(id, s->head.build_id, (size_t)n) == 0;
+        return same ? NULL : "build ids differ";
+    }
+    return f->loaded % LEAST_PAGE != 0 ? "ea_dump() lies elsewhere" : NULL;
 }
 
 /* --- in memory -------------------------------------------------------------------------------- */
@@ -275,9 +290,8 @@ static void look_up(firmware_t *f, const snapshot_t *s, uint64_t site, bool is_c
     /* One back: the call stands before the place that it returns to. */
     GElf_Addr address = at + f->bias - (is_code ? 0 : 1);
     const char *function = dwfl_module_addrname(f->module, address);
-    Dwfl_Line *line = dwfl_module_getsrc(f->module, address);
     int number = 0;
-    const char *source = line != NULL ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL) : NULL;
+    const char *source = source_line(f->module, address, &number);
     const char *base = source != NULL ? strrchr(source, '/') : NULL;
     if (source != NULL)
         snprintf(to, size, "%s (%s:%d)", function != NULL ? function : "?",

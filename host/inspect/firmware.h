@@ -35,8 +35,9 @@ uint64_t firmware_loaded(const firmware_t *f);
 /* Fill in the snapshot's build id and an address that names where the program was. */
 void firmware_sign(firmware_t *f, snapshot_t *s);
 
-/* Does its build id differ from that in the dump? false also if one of them has none. */
-bool firmware_is_another(const firmware_t *f, const snapshot_t *s);
+/* What tells that the dump is of another build, by the build ids or, where one of them has none, by
+ * where it was placed; NULL: nothing does. */
+const char *firmware_mismatch(const firmware_t *f, const snapshot_t *s);
 
 /* Describe the call that returns to site: "function (file:line)" as far as it is known, at least
  * "0xaddress"; "unknown" for 0. f may be NULL. is_code: site is the place itself, no return

@@ -275,7 +275,9 @@ bool image_use_core(image_t *m, uint8_t *bytes, size_t n, char *error, size_t er
             else
                 set_flaw(m, head.e_phoff, "the core's segments are damaged here");
         }
-        if (m->n_pieces == 0)
+        if (m->n_pieces == 0 && m->flaw[0] != '\0')
+            snprintf(error, error_size, "%s", m->flaw);
+        else if (m->n_pieces == 0)
             snprintf(error, error_size, "offset %" PRIu64 ": no memory is in it", head.e_phoff);
     }
     if (elf != NULL) elf_end(elf);

@@ -461,9 +461,10 @@ static bool choose(survey_t *v, const survey_options_t *o, object_kind_t *kind, 
         return false;
     }
     if (chosen == NULL) {
-        snprintf(error, size,
-                 "no allocator or heap of ealloc in use is among the program's variables; --heap "
-                 "ADDRESS names one");
+        snprintf(
+            error, size,
+            "no allocator or heap of ealloc in use is among the variables of what was compiled "
+            "with -g; --heap ADDRESS names one");
         return false;
     }
     int at = snprintf(v->s->subject, sizeof v->s->subject, "%.60s, at 0x%" PRIx64, chosen->name,

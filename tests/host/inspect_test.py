@@ -122,6 +122,11 @@ class Inspect(unittest.TestCase):
                                rf"take_frame \(dump_make.c:{FRAME_LINE}\)\n    offset    100\n")
         self.assertRegex(text, r"bytes     21 21 .*!!")
 
+    def test_what_the_allocator_itself_found_is_named(self):
+        for kind, text in (2, "write behind the block"), (5, "double free"), (1 << 33, "damage"):
+            Path("a.dump").write_bytes(dump_of([[2, kind, 0x20001000, 20] + [0] * 12]))
+            self.assertIn(f"last found   {text} at 0x20001000, 20 bytes of nobody", self.found("a.dump"))
+
     def test_a_damaged_header_is_laid_to_the_block_below_and_what_follows_is_there(self):
         text = self.found(make("a.dump", "header"), MAKE, status=3)
         self.assertRegex(text, rf"damaged block header.*\n    below .*of net, allocated by take_frame "
@@ -154,15 +159,30 @@ class Inspect(unittest.TestCase):
         self.assertIn("net ", done.stdout)
         self.assertNotIn("dump_make.c:", done.stdout)
 
+    def test_another_build_without_a_build_id_is_refused_where_its_functions_lie_elsewhere(self):
+        told = subprocess.run(["readelf", "-sSW", MAKE], check=True, capture_output=True, text=True).stdout
+        text = int(re.search(r" \.text +PROGBITS +(\w+)", told).group(1), 16)
+        was = int(re.search(r": (\w+) .* ea_dump$", told, re.M).group(1), 16)
+        moved = f"ea_dump=.text:{was + 2 - text},function,global"
+        subprocess.run(["objcopy", "--strip-symbol=ea_dump", "--add-symbol", moved, MAKE, "moved.elf"], check=True)
+        done = inspect(make("a.dump"), "moved.elf")
+        self.one_line(done, status=1, holds=r"moved.elf: another build than the dump is of \(ea_dump")
+        self.assertNotIn("dump_make.c:", done.stdout)
+
     def test_an_elf_file_that_is_none_or_stripped_still_leaves_addresses(self):
         make("a.dump")
         Path("no.elf").write_bytes(b"\x7fELF, but not really")
-        for name in "no.elf", "missing.elf", ".":
+        Path("cut.elf").write_bytes(Path(MAKE).read_bytes()[:4000])
+        for name in "no.elf", "cut.elf", "missing.elf", ".":
             done = inspect("a.dump", name)
             self.one_line(done, status=1, holds=r"^ealloc inspect: \S+: ")
             self.assertIn("net ", done.stdout)
         subprocess.run(["strip", "-s", "-o", "stripped.elf", MAKE], check=True)
         self.assertIn("net ", self.found("a.dump", "stripped.elf"))
+
+    def test_lines_are_named_where_debug_information_has_no_address_ranges_as_clangs(self):
+        subprocess.run(["objcopy", "--remove-section=.debug_aranges", MAKE, "bare.elf"], check=True)
+        self.assertIn(f"take_frame (dump_make.c:{FRAME_LINE})", self.found(make("a.dump"), "bare.elf"))
 
     def test_what_is_no_dump_is_said_in_one_line(self):
         Path("empty").write_bytes(b"")
@@ -293,6 +313,22 @@ class Inspect(unittest.TestCase):
         self.one_line(inspect(core, "stripped.elf"), status=1, holds=r"stripped.elf: no debug information of ealloc")
         self.one_line(inspect("--heap", "nobody", core), status=1, holds=r"no allocator or heap in use is called that")
         self.one_line(inspect(MAKE), status=1, holds=r"an ELF file, but neither a dump nor a core")
+
+    def test_diff_says_when_the_two_are_of_different_builds(self):
+        core = make_core("leak")
+        if core is None:
+            self.skipTest("no core was written")
+        done = inspect("--diff", make("a.dump", "id"), core)
+        self.one_line(done, status=1, holds=rf"^ealloc inspect: {core}: another build")
+        self.found("--diff", core, core)
+
+    def test_a_core_that_ends_before_the_allocator_is_said_to_be_cut_off(self):
+        core = make_core()
+        if core is None:
+            self.skipTest("no core was written")
+        for n in 4000, 9000:
+            Path("cut").write_bytes(Path(core).read_bytes()[:n])
+            self.one_line(inspect("cut"), status=1, holds=rf"cut: offset {n}: the core ends here, cut off")
 
     def test_a_damaged_core_ends_in_a_report_or_a_line(self):
         core = make_core("trace", "pools")

@@ -67,21 +67,38 @@ class Leaks(unittest.TestCase):
             with self.subTest(program=program):
                 done = ealloc("leaks", self.record(program))
                 self.assertEqual(done.returncode, 0, done.stdout)
-                self.assertRegex(done.stdout, r"^0 suspects in \d+\.\d s\n$")
+                self.assertRegex(done.stdout, r"^0 suspects in \d+\.\d+ s\n$")
 
     def test_text_tells_the_same(self):
         done = ealloc("leaks", "--top", "1", self.record(PROGRAMS[0], "20"))
         self.assertEqual(done.returncode, 1)
-        self.assertRegex(done.stdout, r"^1 suspect in")
+        self.assertRegex(done.stdout, r"^\d+ suspects? in")
         self.assertIn(line_of(PROGRAMS[0]), done.stdout)
         self.assertRegex(done.stdout, r"grows +\d+ bytes a second")
+
+    def test_how_many_are_shown_changes_neither_the_number_nor_the_status(self):
+        for top in "0", "1", "4294967295":
+            done = ealloc("leaks", "--top", top, self.record(PROGRAMS[0], "20"))
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertRegex(done.stdout, r"^[1-9]\d* suspects? in")
+            told = json.loads(ealloc("leaks", "--json", "--top", top, self.record(PROGRAMS[0], "20")).stdout)
+            self.assertGreaterEqual(told["n_suspects"], 1)
+            self.assertEqual(len(told["suspects"]), min(int(top), told["n_suspects"]))
+
+    def test_of_a_manifest_the_process_with_the_most_events_is_judged(self):
+        ealloc("record", "-q", "-o", "two.rec", "--", "sh", "-c", f"{PROGRAMS[0]} 20; true")
+        done = ealloc("leaks", "two.rec.manifest.json")
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stdout, r"^\d+ suspects? in .*\ntwo.rec.2, the process with the most events\n")
+        self.assertIn(line_of(PROGRAMS[0]), done.stdout)
 
     def test_what_cannot_be_read_is_one_line_and_status_2(self):
         Path("no.rec").write_bytes(b"not a recording at all")
         whole = Path(self.record(PROGRAMS[0], "20")).read_bytes()
         Path("empty.rec").write_bytes(b"")
         Path("cut.rec").write_bytes(whole[:len(whole) * 3 // 4])
-        for name in ["no.rec", "missing.rec", "empty.rec", "cut.rec", "."]:
+        Path("damaged.manifest.json").write_bytes(b'{"manifest_version": 1')
+        for name in ["no.rec", "damaged.manifest.json", "missing.rec", "empty.rec", "cut.rec", "."]:
             done = ealloc("leaks", name)
             self.assertEqual(done.returncode, 2, name)
             self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
