@@ -77,6 +77,7 @@ static void check_files(struct argp_state *state, const options_t *options)
     if (n == 0) argp_error(state, options->n_images > 0 ? "no ELF file given" : "no dump given");
     if (options->diff && n < 2) argp_error(state, "--diff takes two dumps");
     if (options->diff && options->n_images > 0) argp_error(state, "--diff takes no --image");
+    if (options->diff && options->has_address) argp_error(state, "--diff takes no --address");
     if (options->has_base && n < (options->diff ? 3u : 2u))
         argp_error(state, "--base needs the program's ELF file");
     unsigned most = options->diff ? 3 : options->n_images > 0 && !options->has_base ? 1 : 2;
@@ -124,7 +125,8 @@ static const struct argp parser = {
         "names its program.\v"
         "The exit status is 0; 1 if the file or the ELF file cannot be used as a whole (what was "
         "readable is described all the same) or the output cannot be written; 3 if the file is "
-        "sound and the memory it tells of is damaged.\n\n"
+        "sound and the memory it tells of is damaged (--diff does not judge: 0 means that the two "
+        "were compared).\n\n"
         "Example: ealloc inspect crash.dump firmware.elf\n"
         "         ealloc inspect core.1234\n"
         "         ealloc inspect --base 0x20000000 ram.bin firmware.elf",

@@ -198,6 +198,7 @@ class Inspect(unittest.TestCase):
             self.assertEqual(done.stdout, "")
         self.assertEqual(inspect().returncode, 2)
         self.assertEqual(inspect("--diff", "a.dump").returncode, 2)
+        self.assertEqual(inspect("--diff", "--address", "1", "a.dump", "a.dump").returncode, 2)
 
     def test_a_dump_cut_anywhere_says_so_and_shows_what_is_there(self):
         data = Path(make("a.dump")).read_bytes()
