@@ -31,7 +31,7 @@ EA_STATIC_ASSERT(sizeof(eai_waiting_t) <= EAI_CANARY_BYTES, "a link stands where
 
 /* --- links ------------------------------------------------------------------------------------ */
 
-static eai_waiting_t *link_of(const void *payload)
+static eai_waiting_t *waiting_link_of(const void *payload)
 {
     return (eai_waiting_t *)((uintptr_t)payload - EAI_CANARY_BYTES);
 }
@@ -98,7 +98,7 @@ void eai_quarantine_init(eai_quarantine_t *q, uint32_t budget_bytes)
 
 bool eai_quarantine_push(eai_quarantine_t *q, const eai_guard_t *g, void *payload, size_t usable)
 {
-    eai_waiting_t *link = link_of(payload);
+    eai_waiting_t *link = waiting_link_of(payload);
     if (q->budget_bytes < EAI_FRONT_BYTES || usable > q->budget_bytes - EAI_FRONT_BYTES)
         return false;
     write_link(g, link, NULL, (uint32_t)usable);
