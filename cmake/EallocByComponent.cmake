@@ -8,9 +8,10 @@ function(ealloc_compile_by_component target)
     get_target_property(sources ${target} SOURCES)
     foreach(source IN LISTS sources)
         if(source MATCHES "src/([a-z]+)/([a-z]+)[a-z_]*\\.c$")
-            set(group ${CMAKE_MATCH_1}_${CMAKE_MATCH_2})
+            set(folder ${CMAKE_MATCH_1})
+            set(group ${folder}_${CMAKE_MATCH_2})
             if(group MATCHES "^base_|^memory_" AND NOT group STREQUAL "memory_allocator")
-                set(group ${CMAKE_MATCH_1}) # small ones
+                set(group ${folder}) # small ones
             endif()
             set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${group})
         endif()
