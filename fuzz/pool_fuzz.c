@@ -6,25 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "input.h"
 #include "pool_model.h"
-
-typedef struct {
-    const uint8_t *at, *end;
-} input_t;
-
-/* One byte for a small choice, two for a larger one; 0 when the input is used up. */
-static uint32_t draw_from_input(void *context, uint32_t limit)
-{
-    input_t *input = context;
-    uint32_t value = 0;
-    for (uint32_t reach = 1; reach < limit; reach <<= 8) {
-        if (input->at == input->end) return 0;
-        value = value << 8 | *input->at++;
-    }
-    return value % limit;
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

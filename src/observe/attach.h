@@ -8,11 +8,17 @@
 
 #include "ealloc/allocator.h"
 
+/* Whether there is an allocator that tells; for a component that gets ready first. */
+EA_INLINE bool eai_can_attach(const ea_allocator_t *a)
+{
+    return EA_CFG_ALLOC_HOOK && a != NULL;
+}
+
 /* The component's hook becomes `as` and is added. */
 EA_INLINE ea_status_t eai_attach(ea_alloc_hook_t *hook, ea_alloc_hook_t as, ea_allocator_t *a)
 {
 #if EA_CFG_ALLOC_HOOK
-    if (!a) return EA_ERR_INVALID;
+    if (!eai_can_attach(a)) return EA_ERR_INVALID;
     if (hook->function) return EA_ERR_BUSY;
     *hook = as;
     ea_status_t status = ea_allocator_add_hook(a, hook);

@@ -3,13 +3,11 @@
  * An allocator's blocks into the leak detector, and its room out of it. Apart, so that a program
  * that feeds it by itself needs no allocator.
  */
-#include "ealloc/allocator.h"
+#include "observe/attach.h"
 #include "observe/leaks_internal.h"
 
-#if EA_CFG_ALLOC_HOOK
-
-static void record(void *context, ea_block_event_t what, uint16_t owner, const void *site,
-                   const void *block, size_t size_bytes)
+static void record_in_leaks(void *context, ea_block_event_t what, uint16_t owner, const void *site,
+                            const void *block, size_t size_bytes)
 {
     ea_leaks_record((ea_leaks_t *)context, what, owner, site, block, size_bytes);
 }
@@ -44,14 +42,12 @@ static size_t room_of(void *context, uint16_t owner)
 
 ea_status_t ea_leaks_attach(ea_leaks_t *leaks, ea_allocator_t *allocator)
 {
-    if (!leaks || !allocator) return EA_ERR_INVALID;
+    if (!leaks || !eai_can_attach(allocator)) return EA_ERR_INVALID;
     if (leaks->eai_hook.function) return EA_ERR_BUSY;
     eai_leaks_forget_blocks(leaks); /* nobody told of what happened to them since */
-    leaks->eai_hook = (ea_alloc_hook_t){.function = record, .context = leaks};
-    ea_status_t status = ea_allocator_add_hook(allocator, &leaks->eai_hook);
-    if (status != EA_OK) {
-        leaks->eai_hook.function = NULL;
-    } else if (!leaks->eai_room_bytes) {
+    const ea_alloc_hook_t hook = {.function = record_in_leaks, .context = leaks};
+    ea_status_t status = eai_attach(&leaks->eai_hook, hook, allocator);
+    if (status == EA_OK && !leaks->eai_room_bytes) {
         leaks->eai_room_bytes = room_of;
         leaks->eai_room_context = allocator;
     }
@@ -60,26 +56,8 @@ ea_status_t ea_leaks_attach(ea_leaks_t *leaks, ea_allocator_t *allocator)
 
 ea_status_t ea_leaks_detach(ea_leaks_t *leaks, ea_allocator_t *allocator)
 {
-    if (!leaks || !allocator) return EA_ERR_NOT_FOUND;
-    ea_status_t status = ea_allocator_remove_hook(allocator, &leaks->eai_hook);
-    if (status != EA_OK) return status;
-    leaks->eai_hook.function = NULL;
-    if (leaks->eai_room_bytes == room_of) leaks->eai_room_bytes = NULL;
-    return EA_OK;
+    if (!leaks) return EA_ERR_NOT_FOUND;
+    ea_status_t status = eai_detach(&leaks->eai_hook, allocator);
+    if (status == EA_OK && leaks->eai_room_bytes == room_of) leaks->eai_room_bytes = NULL;
+    return status;
 }
-
-#else
-
-ea_status_t ea_leaks_attach(ea_leaks_t *leaks, ea_allocator_t *allocator)
-{
-    (void)leaks, (void)allocator;
-    return EA_ERR_INVALID;
-}
-
-ea_status_t ea_leaks_detach(ea_leaks_t *leaks, ea_allocator_t *allocator)
-{
-    (void)leaks, (void)allocator;
-    return EA_ERR_NOT_FOUND;
-}
-
-#endif

@@ -5,8 +5,8 @@
 #include "ealloc/lineage.h"
 #include "observe/attach.h"
 
-static void record(void *context, ea_block_event_t what, uint16_t owner, const void *site,
-                   const void *block, size_t size_bytes)
+static void record_in_lineage(void *context, ea_block_event_t what, uint16_t owner,
+                              const void *site, const void *block, size_t size_bytes)
 {
     ea_lineage_record((ea_lineage_t *)context, what, owner, site, block, size_bytes);
 }
@@ -14,7 +14,7 @@ static void record(void *context, ea_block_event_t what, uint16_t owner, const v
 ea_status_t ea_lineage_attach(ea_lineage_t *lineage, ea_allocator_t *allocator)
 {
     if (!lineage) return EA_ERR_INVALID;
-    const ea_alloc_hook_t hook = {.function = record, .context = lineage};
+    const ea_alloc_hook_t hook = {.function = record_in_lineage, .context = lineage};
     return eai_attach(&lineage->eai_hook, hook, allocator);
 }
 

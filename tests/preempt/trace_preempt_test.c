@@ -15,7 +15,12 @@
 #include "observe/trace.c"
 #include "observe/trace_read.c"
 
-#include "tap.h"
+#ifdef BROKEN
+#define FOUND_OUT 1
+#else
+#define FOUND_OUT 0
+#endif
+#include "verdict.h"
 
 #define N 8u
 #define MAX_LEVELS 3u
@@ -46,7 +51,6 @@ static level_t levels[MAX_LEVELS];
 static unsigned n_levels, current;
 static call_t calls[MAX_CALLS];
 static unsigned n_calls;
-static const char *wrong;
 
 static void record_one(unsigned level)
 {
@@ -155,31 +159,6 @@ static unsigned run_once(uint32_t start, bool reads)
     current = MAX_LEVELS;
     verify();
     return steps;
-}
-
-static unsigned long n_runs, n_wrong;
-static const char *last_wrong;
-
-static void note_run(void)
-{
-    n_runs++;
-    if (wrong == NULL) return;
-    n_wrong++;
-    last_wrong = wrong;
-}
-
-static void expect_verdict(void)
-{
-    tap_note("runs", (long long)n_runs);
-#ifdef BROKEN
-    tap_note("runs that went wrong", (long long)n_wrong);
-    EXPECT(n_wrong > 0);
-#else
-    EXPECT_EQ(n_wrong, 0);
-    if (last_wrong != NULL) tap_fail(__FILE__, __LINE__, last_wrong, 1, 0);
-#endif
-    n_runs = n_wrong = 0;
-    last_wrong = NULL;
 }
 
 static const uint32_t starts[] = {5, 0x7FFA, 0x7FFB, 0x7FFC, 0x7FFD, 0x7FFE, 0x7FFF, 0xFFFE};
