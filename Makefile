@@ -29,7 +29,7 @@ help:
 
 demo:
 	$(DEPS)
-	$(BUILD) release
+	$(BUILD) release ealloc ealloc_tool ealloc_preload
 	@scripts/demo
 
 test:
