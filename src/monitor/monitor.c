@@ -553,7 +553,7 @@ static ea_status_t hand_over(monitor_t *monitor, slot_t *slot, word_t word, reco
     const type_t *type = &monitor->eai_types[type_of(record->whose)];
     ea_account_t *from = account_with(type, account_of(record->whose));
     ea_status_t status = EA_ERR_INVALID;
-    if (from != NULL && to->eai_book == type->book) {
+    if (from != NULL && to != NULL && to->eai_book == type->book) {
         status = ea_account_transfer(from, to, record->units, NULL);
     }
     if (status == EA_OK) {
