@@ -273,7 +273,7 @@ typedef struct ea_monitor {
     uint32_t eai_stride; /* bytes of a stripe's tallies */
     uint8_t eai_cell_shift;
     uint64_t eai_delay_us;
-    uint64_t eai_waits_since_us; /* something was in the queue when poll looked; 0: nothing was */
+    uint64_t eai_waits_since_us; /* poll first met something in the queue then, + 1; 0: nothing */
     EAI_SHARED(uintptr_t) eai_tail; /* of the queue: producers' */
 #if UINTPTR_MAX > 0xFFFFFFFFu
     unsigned char eai_apart[EAI_MONITOR_LINE];

@@ -32,9 +32,10 @@
  * leaves a free slot without a bit, which an audit finds.
  *
  * Why idle objects do not pass the limit. Of those who were charged, D hold an object or will make
- * one; I objects are idle. Only who was charged and then finds a moment without idle objects will
- * make one: D + 1 <= charged <= capacity and I = 0. To take an idle one is D + 1, I - 1; to give
- * one back, before the charge is returned, D - 1, I + 1. So D + I never passes the capacity.
+ * one; I objects are idle. Only who was charged takes an idle one or, after a moment without any,
+ * makes one. To make one: D + 1 <= charged <= capacity and I = 0. To take an idle one is D + 1, I -
+ * 1; to give one back, before the charge is returned, D - 1, I + 1. So D + I never passes the
+ * capacity.
  *
  * The release queue holds slots, not pointers, and what counts is that the slot says queued. The
  * cleanup moves it to cleaning and takes the entry away after it is done: if it dies before, the
@@ -244,27 +245,6 @@ void eai_monitor_free(monitor_t *monitor, slot_t *slot, word_t word, uint32_t st
     eai_slots_offer(monitor, index_of(monitor, slot), stripe);
 }
 
-/* The slot goes back to where it came from: nothing was granted. */
-static EA_NOINLINE void give_slot_back(monitor_t *monitor, slot_t *slot, uint8_t type,
-                                       bool was_idle, uint32_t stripe)
-{
-    word_t word = word_of(slot);
-    if (was_idle) {
-        record_t record;
-        (void)read_record(slot, &record);
-        write_seal(monitor, slot, word, &record);
-        word_t idle = make_word(generation_of(word), 0, SLOT_IDLE);
-        EAI_STORE(&slot->eai_state, idle, EAI_SEQ_CST);
-        if (eai_idle_offer(monitor, type, index_of(monitor, slot), idle)) return;
-        if (!move_word(&slot->eai_state, idle, make_word(generation_of(word), 0, SLOT_RESERVED))) {
-            return;
-        }
-        const type_t *of = &monitor->eai_types[type];
-        if (of->destroy != NULL) of->destroy(of->context, record.object);
-    }
-    eai_monitor_free(monitor, slot, word, stripe);
-}
-
 /* No slot is free: one that an idle object holds is. */
 static EA_NOINLINE slot_t *take_last(monitor_t *monitor, uint32_t stripe)
 {
@@ -291,29 +271,23 @@ EA_INLINE bool is_plain(const type_t *type)
 }
 
 /* The slot is reserved and charged: its object, from an idle slot, which then is the slot, or by
- * create. */
+ * create. Not before the charge: who holds an object counts. */
 static EA_NOINLINE ea_status_t find_object(monitor_t *monitor, const type_t *type,
                                            const ea_resource_request_t *request, slot_t **slot,
-                                           bool was_idle, uint32_t stripe, record_t *record)
+                                           uint32_t stripe, record_t *record)
 {
-    uint8_t number = request->type;
-    if (!was_idle && type->max_idle > 0) {
-        slot_t *idle = eai_idle_take(monitor, number);
-        if (idle != NULL) {
-            /* Whose units are meant is clear at any moment: it is the same account. */
-            WRITE(idle, eai_units, record->units);
-            WRITE(idle, eai_whose, record->whose);
-            eai_monitor_free(monitor, *slot, word_of(*slot), stripe);
-            *slot = idle;
-            was_idle = true;
-        }
+    slot_t *idle = type->max_idle > 0 ? eai_idle_take(monitor, request->type) : NULL;
+    if (idle == NULL) {
+        return type->create == NULL ? EA_OK : type->create(type->context, request, &record->object);
     }
-    if (was_idle) {
-        record->object = READ(*slot, eai_object);
-        count(&monitor->eai_kinds[number].recycled);
-        return EA_OK;
-    }
-    return type->create == NULL ? EA_OK : type->create(type->context, request, &record->object);
+    /* Whose units are meant is clear at any moment: it is the same account. */
+    WRITE(idle, eai_units, record->units);
+    WRITE(idle, eai_whose, record->whose);
+    eai_monitor_free(monitor, *slot, word_of(*slot), stripe);
+    *slot = idle;
+    record->object = READ(idle, eai_object);
+    count(&monitor->eai_kinds[request->type].recycled);
+    return EA_OK;
 }
 
 /* Everything was granted. */
@@ -362,23 +336,21 @@ ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *
             ea_resource_is_none(request->parent) ? 0u : (request->parent.eai_slot & 0xFFFFFFu) + 1u,
     };
     ea_status_t status = EA_ERR_NO_MEMORY;
-    slot_t *slot = type->max_idle > 0 ? eai_idle_take(monitor, number) : NULL;
-    bool was_idle = slot != NULL;
-    if (!was_idle) slot = eai_slots_take(monitor, stripe);
+    slot_t *slot = eai_slots_take(monitor, stripe);
     if (EA_UNLIKELY(slot == NULL)) slot = take_last(monitor, stripe);
     if (EA_UNLIKELY(slot == NULL)) goto none;
     WRITE(slot, eai_units, record.units);
     WRITE(slot, eai_whose, record.whose);
     status = ea_account_charge(account, record.units, NULL);
     if (EA_UNLIKELY(status != EA_OK)) {
-        give_slot_back(monitor, slot, number, was_idle, stripe);
+        eai_monitor_free(monitor, slot, word_of(slot), stripe);
         goto none;
     }
     if (EA_UNLIKELY(!is_plain(type))) {
-        status = find_object(monitor, type, request, &slot, was_idle, stripe, &record);
+        status = find_object(monitor, type, request, &slot, stripe, &record);
         if (EA_UNLIKELY(status != EA_OK)) {
             (void)ea_account_return(account, record.units);
-            give_slot_back(monitor, slot, number, false, stripe);
+            eai_monitor_free(monitor, slot, word_of(slot), stripe);
             goto none;
         }
     }
@@ -581,7 +553,7 @@ static ea_status_t hand_over(monitor_t *monitor, slot_t *slot, word_t word, reco
     const type_t *type = &monitor->eai_types[type_of(record->whose)];
     ea_account_t *from = account_with(type, account_of(record->whose));
     ea_status_t status = EA_ERR_INVALID;
-    if (from != NULL && to->eai_book == type->book) {
+    if (from != NULL && to != NULL && to->eai_book == type->book) {
         status = ea_account_transfer(from, to, record->units, NULL);
     }
     if (status == EA_OK) {

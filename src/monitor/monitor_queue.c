@@ -21,8 +21,6 @@
 /* The slot of an entry, + 1. */
 #define SLOT_OF(content) ((uint32_t)((content) >> 1 & 0xFFFFFFu))
 #define IS_SLOT(content) (((content)&1u) == 0 && SLOT_OF(content) != 0)
-/* An entry that leads nowhere. */
-#define VOID_ENTRY(monitor) (((word_t)(monitor)->eai_n_slots + 1u) << 1)
 
 /* The generation that counts is the slot's; the entry's tells an audit that it is not left over. */
 EA_INLINE word_t queue_entry(uint32_t index, word_t word)
@@ -103,12 +101,12 @@ bool eai_queue_knows(const monitor_t *monitor, uint32_t index, word_t word)
 static bool is_right(const monitor_t *monitor, word_t content)
 {
     uint32_t index = SLOT_OF(content) - 1u;
-    if (index >= monitor->eai_n_slots) return content == VOID_ENTRY(monitor);
+    if (index >= monitor->eai_n_slots) return false;
     word_t word = word_of(&monitor->eai_slots[index]);
     return state_of(word) != SLOT_LIVE || queue_entry(index, word) != content;
 }
 
-/* What is between head and tail is slots, or void, and what is not is nothing. */
+/* What is between head and tail is slots, and what is not is nothing. */
 bool eai_queue_is_sound(const monitor_t *monitor)
 {
     monitor_t *of = (monitor_t *)monitor;
@@ -192,10 +190,9 @@ size_t ea_monitor_poll(monitor_t *monitor, uint64_t now_us, size_t max_n)
         monitor->eai_waits_since_us = 0;
         return 0;
     }
-    if (monitor->eai_waits_since_us == 0) monitor->eai_waits_since_us = now_us + (now_us == 0);
-    if (n < monitor->eai_batch && now_us - monitor->eai_waits_since_us < monitor->eai_delay_us) {
-        return 0;
-    }
+    if (monitor->eai_waits_since_us == 0) monitor->eai_waits_since_us = now_us + 1u;
+    uint64_t waited_us = now_us + 1u - monitor->eai_waits_since_us;
+    if (n < monitor->eai_batch && waited_us < monitor->eai_delay_us) return 0;
     monitor->eai_waits_since_us = 0;
     return ea_monitor_cleanup(monitor, max_n);
 }

@@ -120,8 +120,8 @@ static void acquire(void)
     } else {
         EXPECT_EQ(status, is_allowed ? EA_OK : EA_ERR_LIMIT);
     }
-    /* Without a slot of its own it took an idle object's, whether it was allowed or not. */
-    if (entry.type != AGAIN && n_live_slots + n_idle == N_SLOTS && n_idle > 0) n_idle--;
+    /* Without a free slot it took an idle object's, whether it was allowed or not. */
+    if (n_live_slots + n_idle == N_SLOTS && n_idle > 0) n_idle--;
     if (status != EA_OK) return;
     if (entry.type == AGAIN && n_idle > 0) n_idle--;
     n_live_slots++;

@@ -3,8 +3,9 @@
  * The monitor interrupted at every step (rows C1, C2, C3, C7): short programs of acquire, release,
  * share, hand-over, cleanup and audit, interrupted by others before each atomic access of theirs,
  * in all combinations, and interrupts that are interrupted. The sources are compiled here with a
- * hook in every access. No object is ended twice or lost, no more live than the limit allows, no
- * audit that comes in between finds anything, and afterwards everything agrees with the slots.
+ * hook in every access. No object is ended twice or lost, no more live than the limit allows, nor
+ * are live and idle ones together; no audit that comes in between finds anything, and afterwards
+ * everything agrees with the slots.
  *
  * BROKEN: a compare-and-swap that does not compare; the test passes if that is found out.
  */
@@ -32,6 +33,7 @@ typedef enum {
     ACQUIRE,
     ACQUIRE_LATER,
     ACQUIRE_AGAIN,
+    ACQUIRE_SINGLE,
     RELEASE_OLDEST,
     RELEASE_SHARED,
     SHARE,
@@ -56,9 +58,12 @@ uintptr_t preempt_keep_bits = UINTPTR_MAX;
 
 static ea_account_t nodes[N_NODES];
 static ea_accounts_t book;
+static ea_account_t single_node[1]; /* of a type of which one may be */
+static ea_accounts_t single_book;
+static unsigned n_singles; /* live, idle, or being handed out */
 static ea_account_t *leaf, *other;
 static ea_monitor_t monitor;
-static _Alignas(64) unsigned char memory[EA_MONITOR_BYTES(N_SLOTS, 3, N_NODES, 2, N_QUEUE, 2)];
+static _Alignas(64) unsigned char memory[EA_MONITOR_BYTES(N_SLOTS, 4, N_NODES + 1, 2, N_QUEUE, 3)];
 static ea_resource_t common; /* each level holds a reference of it */
 static unsigned n_common;    /* of all levels */
 static bool exists[N_OBJECTS];
@@ -76,10 +81,26 @@ static void end_object(void *context, uintptr_t object)
     }
 }
 
-static const ea_resource_type_t types[3] = {
+static ea_status_t make_single(void *context, const ea_resource_request_t *request,
+                               uintptr_t *object)
+{
+    (void)context;
+    *object = request->object;
+    if (++n_singles > 1) wrong = "live and idle ones are more than the limit";
+    return EA_OK;
+}
+
+static void end_single(void *context, uintptr_t object)
+{
+    n_singles--;
+    end_object(context, object);
+}
+
+static const ea_resource_type_t types[4] = {
     {.book = &book, .destroy = end_object},
     {.book = &book, .destroy = end_object, .strategy = EA_RELEASE_QUEUED},
     {.book = &book, .destroy = end_object, .max_idle = 2},
+    {.book = &single_book, .create = make_single, .destroy = end_single, .max_idle = 1},
 };
 
 /* --- programs --------------------------------------------------------------------------------- */
@@ -100,7 +121,7 @@ static void acquire(actor_t *level, uint8_t type, ea_account_t *account)
     uintptr_t got;
     if (ea_monitor_object(&monitor, resource, type, &got) != EA_OK) wrong = "what is held is not";
     if (wrong == NULL && got != object) exists[object] = false; /* an idle one is used instead */
-    if (++n_live > ROOT_MAX) wrong = "more live than the limit";
+    if (type != 3 && ++n_live > ROOT_MAX) wrong = "more live than the limit";
     level->held[level->n_held++] = resource;
 }
 
@@ -108,7 +129,7 @@ static void release(actor_t *level)
 {
     if (level->n_held == 0) return;
     ea_resource_t resource = level->held[--level->n_held];
-    n_live--;
+    if (ea_resource_type(resource) != 3) n_live--;
     if (ea_monitor_release(&monitor, resource) != EA_OK) wrong = "a release is refused";
 }
 
@@ -151,6 +172,7 @@ static void run_program(actor_t *level)
         case ACQUIRE: acquire(level, 0, leaf); break;
         case ACQUIRE_LATER: acquire(level, 1, other); break;
         case ACQUIRE_AGAIN: acquire(level, 2, leaf); break;
+        case ACQUIRE_SINGLE: acquire(level, 3, single_node); break;
         case RELEASE_OLDEST: release(level); break;
         case RELEASE_SHARED: release_common(level); break;
         case SHARE: share_common(level); break;
@@ -175,16 +197,20 @@ void preempt_hook(void)
 
 /* --- one run ---------------------------------------------------------------------------------- */
 
-/* One of each type, the first shared; one idle. */
+/* One of each type but the last, the first shared; one idle, and without batches one of the last
+ * type too. */
 static void start(size_t batch)
 {
     const ea_account_limits_t all = {.max = ROOT_MAX};
     const ea_monitor_options_t options = {
-        .types = types, .n_types = 3, .n_slots = N_SLOTS, .n_stripes = 2, .n_queue = N_QUEUE};
+        .types = types, .n_types = 4, .n_slots = N_SLOTS, .n_stripes = 2, .n_queue = N_QUEUE};
     wrong = NULL;
-    n_objects = n_live = n_common = 0;
+    n_objects = n_live = n_common = n_singles = 0;
     memset(exists, 0, sizeof exists);
     if (ea_accounts_init(&book, nodes, N_NODES, &all) != EA_OK) wrong = "book";
+    if (ea_accounts_init(&single_book, single_node, 1, &(ea_account_limits_t){.max = 1}) != EA_OK) {
+        wrong = "book";
+    }
     leaf = ea_account_create(&book, nodes, &(ea_account_options_t){.batch = batch});
     other = ea_account_create(&book, nodes, NULL);
     if (ea_monitor_init(&monitor, memory, sizeof memory, &options) != EA_OK) wrong = "init";
@@ -198,6 +224,10 @@ static void start(size_t batch)
     n_common = MAX_LEVELS;
     acquire(first, 2, leaf);
     release(first);
+    if (batch == 0) {
+        acquire(first, 3, single_node);
+        release(first);
+    }
     acquire(first, 1, leaf);
 }
 

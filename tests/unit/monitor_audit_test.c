@@ -122,6 +122,42 @@ TEST(audit_finds_nothing_in_a_sound_monitor, RAM)
         EXPECT_EQ(report.n_passes, 2);
     }
     EXPECT_EQ(ea_monitor_audit(&monitor, 0, 0, NULL), EA_ERR_INVALID);
+    EXPECT_EQ(ea_monitor_audit(&monitor, 0, SIZE_MAX, NULL), EA_OK);
+}
+
+TEST(audit_begins_anew_with_other_flags, RAM)
+{
+    REQUIRE(start());
+    ea_audit_report_t report;
+    EXPECT_EQ(ea_monitor_audit(&monitor, 0, N_SLOTS - 1, &report), EA_ERR_AGAIN);
+    slot_t *slot = slot_of(live); /* which that one has passed */
+    slot->eai_state = make_word(generation_of(slot->eai_state), 0, SLOT_RELEASING);
+    EXPECT_EQ(audit(EA_AUDIT_ALONE).by_kind[EA_AUDIT_RELEASING], 1);
+}
+
+TEST(audit_gives_up_after_eight_passes_over_slots_that_change, RAM)
+{
+    REQUIRE(start());
+    ea_audit_report_t report;
+    unsigned n = 0;
+    while (ea_monitor_audit(&monitor, 0, N_SLOTS / 2, &report) == EA_ERR_AGAIN && ++n < 100) {
+        EXPECT_EQ(ea_monitor_release(&monitor, live), EA_OK);
+        live = acquire(0, leaf, 1000);
+    }
+    EXPECT_EQ(report.n_passes, 8);
+    EXPECT(!report.is_exact);
+    EXPECT_EQ(report.n_found, 0);
+    EXPECT(audit(0).is_exact);
+}
+
+TEST(audit_of_one_that_is_alone_takes_over_from_a_dead_one, RAM)
+{
+    REQUIRE(start());
+    ea_audit_report_t report;
+    monitor.eai_audit.is_busy = 1;
+    EXPECT_EQ(ea_monitor_audit(&monitor, 0, SIZE_MAX, &report), EA_ERR_BUSY);
+    EXPECT_EQ(audit(EA_AUDIT_ALONE).n_found, 0);
+    EXPECT_EQ(audit(0).n_found, 0);
 }
 
 TEST(audit_goes_on_in_steps, RAM)
@@ -178,6 +214,25 @@ TEST(audit_finds_every_wrong_state, RAM)
     }
 }
 
+TEST(audit_finds_words_that_no_step_makes, RAM)
+{
+    const word_t words[] = {
+        make_word(0, 1, SLOT_LIVE),                      /* no generation */
+        make_word(5, 0, SLOT_LIVE),                      /* nobody's */
+        make_word(5, 1, SLOT_QUEUED),                    /* still somebody's */
+        make_word(5, 1, SLOT_LIVE) ^ 1u << PARITY_SHIFT, /* a count that is damaged */
+#if UINTPTR_MAX > 0xFFFFFFFFu
+        make_word(5, INCARNATION_MAX + 1u, SLOT_CLEANING), /* no cleanup's */
+#endif
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        REQUIRE(start());
+        slot_of(live)->eai_state = words[i];
+        ea_audit_report_t report = expect_mended("word", 3);
+        EXPECT_EQ(report.by_kind[EA_AUDIT_STATE], 1);
+    }
+}
+
 TEST(audit_finds_what_a_dead_context_left, RAM)
 {
     static const word_t states[] = {SLOT_RESERVED, SLOT_RELEASING, SLOT_CLEANING};
@@ -205,6 +260,7 @@ TEST(audit_ends_what_a_dead_cleanup_had_begun_while_others_are_at_work, RAM)
         EXPECT_EQ(ea_monitor_cleanup(&monitor, 10), 0); /* it is thought to be at it */
         EXPECT_EQ(audit(EA_AUDIT_REPAIR).n_found, 0);
         EXPECT_EQ(audit(EA_AUDIT_REPAIR).n_in_flight, 1);
+        EXPECT(!audit(EA_AUDIT_REPAIR).is_exact); /* it may hold units of that book */
         ea_monitor_cleanup_died(&monitor);
         ea_audit_report_t report = audit(EA_AUDIT_REPAIR);
         EXPECT_EQ(report.by_kind[EA_AUDIT_RELEASING], 1);
@@ -215,6 +271,71 @@ TEST(audit_ends_what_a_dead_cleanup_had_begun_while_others_are_at_work, RAM)
         EXPECT_EQ(audit(EA_AUDIT_ALONE).n_found, 0);
         EXPECT_EQ(ea_monitor_cleanup(&monitor, 10), 1); /* what was queued before */
     }
+}
+
+/* The number of a cleanup's incarnation fits a slot's word however many die. */
+TEST(audit_knows_the_cleanup_that_is_at_it_after_many_that_died, RAM)
+{
+    REQUIRE(start());
+    slot_t *slot = slot_of(live);
+    word_t word = slot->eai_state;
+    for (unsigned i = 0; i < 130; i++) {
+        ea_monitor_cleanup_died(&monitor);
+        uint32_t incarnation = eai_cleaner_enter(&monitor);
+        REQUIRE(incarnation != 0);
+        slot->eai_state = make_word(generation_of(word), incarnation, SLOT_CLEANING);
+        EXPECT_EQ(audit(0).n_found, 0);
+    }
+    slot->eai_state = word;
+    ea_monitor_cleanup_died(&monitor);
+    EXPECT_EQ(audit(EA_AUDIT_ALONE).n_found, 0);
+}
+
+TEST(audit_lets_the_parent_of_what_was_left_go, RAM)
+{
+    REQUIRE(start());
+    ea_resource_t child;
+    const ea_resource_request_t request = {.account = leaf, .object = 1500, .parent = live};
+    REQUIRE(ea_monitor_acquire(&monitor, &request, &child) == EA_OK);
+    EXPECT_EQ(ea_monitor_release(&monitor, live), EA_OK);
+    slot_t *slot = slot_of(child);
+    slot->eai_state = make_word(generation_of(slot->eai_state), 0, SLOT_RELEASING);
+    EXPECT_EQ(n_ended, 0);
+    (void)audit(EA_AUDIT_ALONE | EA_AUDIT_REPAIR);
+    EXPECT_EQ(n_ended, 2); /* the child, and with it the parent */
+    EXPECT_EQ(ea_monitor_share(&monitor, live), EA_ERR_NOT_FOUND);
+    EXPECT_EQ(audit(EA_AUDIT_ALONE).n_found, 0);
+}
+
+/* What no queue and no list of idle ones has room for. */
+TEST(audit_ends_what_it_finds_no_place_for, RAM)
+{
+    REQUIRE(start());
+    for (unsigned i = 1; i < N_QUEUE; i++) {
+        EXPECT_EQ(ea_monitor_release(&monitor, acquire(2, leaf, 1010 + i)), EA_OK);
+    }
+    EXPECT_EQ(n_ended, 0);
+    slot_t *slot = slot_of(live);
+    slot->eai_state = make_word(generation_of(slot->eai_state), 0, SLOT_QUEUED);
+    ea_audit_report_t report = expect_mended("queued", 3 + N_QUEUE - 1);
+    EXPECT_EQ(report.by_kind[EA_AUDIT_QUEUED], 1);
+
+    REQUIRE(start());
+    ea_resource_t more[3];
+    for (unsigned i = 0; i < 3; i++) more[i] = acquire(1, leaf, 1010 + i);
+    for (unsigned i = 0; i < 3; i++) EXPECT_EQ(ea_monitor_release(&monitor, more[i]), EA_OK);
+    slot = NULL;
+    for (uint32_t i = 0; i < N_SLOTS; i++) { /* the one of type 1 that lives */
+        word_t word = monitor.eai_slots[i].eai_state;
+        if (state_of(word) == SLOT_LIVE && type_of(monitor.eai_slots[i].eai_whose) == 1)
+            slot = &monitor.eai_slots[i];
+    }
+    REQUIRE(slot != NULL);
+    slot->eai_state = make_word(generation_of(slot->eai_state), 0, SLOT_IDLE);
+    n_ended = 0;
+    (void)audit(EA_AUDIT_ALONE | EA_AUDIT_REPAIR);
+    EXPECT_EQ(n_ended, 1);
+    EXPECT_EQ(audit(EA_AUDIT_ALONE).n_found, 0);
 }
 
 TEST(audit_finds_damaged_counters, RAM)
@@ -289,6 +410,104 @@ TEST(audit_builds_a_damaged_queue_anew, RAM)
     }
 }
 
+TEST(audit_tells_a_full_queue_from_one_that_is_too_full, RAM)
+{
+    REQUIRE(start());
+    for (unsigned i = 1; i < N_QUEUE; i++) {
+        EXPECT_EQ(ea_monitor_release(&monitor, acquire(2, leaf, 1010 + i)), EA_OK);
+    }
+    EXPECT(eai_queue_is_sound(&monitor));
+    monitor.eai_tail += N_QUEUE;
+    EXPECT(!eai_queue_is_sound(&monitor));
+}
+
+/* An entry that leads far beyond the slots. */
+TEST(cleanup_passes_over_an_entry_that_leads_nowhere, RAM)
+{
+    REQUIRE(start());
+    monitor.eai_cells[0] = (word_t)0xFFFFFF << 1;
+    EXPECT(!eai_queue_is_sound(&monitor));
+    EXPECT_EQ(ea_monitor_cleanup(&monitor, 1), 0);
+    EXPECT_EQ(n_ended, 0);
+}
+
+/* One that puts and stops half-way: the entry is there, tail is behind. */
+TEST(release_helps_another_that_stopped_half_way, RAM)
+{
+    REQUIRE(start());
+    monitor.eai_tail--;
+    EXPECT_EQ(ea_monitor_release(&monitor, acquire(2, leaf, 1010)), EA_OK);
+    EXPECT_EQ(n_ended, 0);
+    EXPECT_EQ(ea_monitor_cleanup(&monitor, 10), 2);
+    EXPECT_EQ(audit(EA_AUDIT_ALONE).n_found, 0);
+}
+
+/* A cleanup that died when it had emptied the cell, and not yet said so. */
+TEST(cleanup_goes_on_after_one_that_died_half_way, RAM)
+{
+    REQUIRE(start());
+    EXPECT_EQ(ea_monitor_cleanup(&monitor, 1), 1);
+    monitor.eai_head--;
+    EXPECT(eai_cleaner_enter(&monitor) != 0);
+    ea_monitor_cleanup_died(&monitor);
+    EXPECT_EQ(ea_monitor_release(&monitor, acquire(2, leaf, 1010)), EA_OK);
+    EXPECT_EQ(ea_monitor_cleanup(&monitor, 10), 1);
+    EXPECT_EQ(audit(EA_AUDIT_ALONE).n_found, 0);
+}
+
+TEST(release_wakes_the_cleanup_when_a_batch_is_complete, RAM)
+{
+    for (unsigned batch = 2; batch < 4; batch++) {
+        REQUIRE(start()); /* one is queued */
+        ea_waiter_t waiter;
+        monitor.eai_batch = batch;
+        ea_waiter_init(&waiter, 0);
+        ea_waitq_enter(&monitor.eai_cleanup_waits, &waiter);
+        EXPECT_EQ(ea_monitor_release(&monitor, acquire(2, leaf, 1010)), EA_OK);
+        EXPECT_EQ(ea_waitq_sleep(&waiter, 0), batch == 2 ? EA_OK : EA_ERR_TIMEOUT);
+    }
+}
+
+/* --- lifetimes and references ----------------------------------------------------------------- */
+
+TEST(release_counts_a_lifetime_in_its_class, RAM)
+{
+    for (unsigned k = 6; k < 24; k++) { /* 2^k units and a few, if this is slow */
+        REQUIRE(start());
+        slot_t *slot = slot_of(live);
+        record_t record;
+        REQUIRE(slot != NULL);
+        (void)read_record(slot, &record);
+        uint64_t since = (ea_port_time_coarse_us() >> 10) - ((uint64_t)1 << k);
+        record.since = (uint32_t)since;
+        record.whose = (record.whose & ~0xFFu) | (uint32_t)(since >> 32 & 0xFFu);
+        slot->eai_since = record.since;
+        slot->eai_whose = record.whose;
+        write_seal(&monitor, slot, slot->eai_state, &record);
+        EXPECT_EQ(ea_monitor_release(&monitor, live), EA_OK);
+        ea_resource_stats_t stats;
+        EXPECT_EQ(ea_monitor_type_stats(&monitor, 0, &stats), EA_OK);
+        unsigned last = EA_CFG_MONITOR_LIFETIMES - 1u;
+        EXPECT_EQ(stats.lifetimes[k + 1 < last ? k + 1 : last], 1);
+        EXPECT_EQ(stats.n_released, 1);
+    }
+}
+
+TEST(share_refuses_one_reference_too_many, RAM)
+{
+    REQUIRE(start());
+    slot_t *slot = slot_of(live);
+    word_t word = slot->eai_state;
+    slot->eai_state = make_word(generation_of(word), REFERENCES_MAX - 1u, SLOT_LIVE);
+    EXPECT_EQ(ea_monitor_share(&monitor, live), EA_OK);
+    EXPECT_EQ(ea_monitor_share(&monitor, live), EA_ERR_LIMIT);
+    EXPECT_EQ(ea_monitor_transfer(&monitor, live, other), EA_ERR_BUSY);
+    EXPECT_EQ(references_of(slot->eai_state), REFERENCES_MAX);
+    slot->eai_state = word;
+    EXPECT_EQ(ea_monitor_release(&monitor, live), EA_OK);
+    EXPECT_EQ(audit(EA_AUDIT_ALONE).n_found, 0);
+}
+
 /* Hints may lead anywhere. */
 TEST(monitor_survives_damaged_hints, RAM)
 {
@@ -305,14 +524,44 @@ TEST(monitor_survives_damaged_hints, RAM)
     EXPECT_EQ(ea_monitor_release(&monitor, b), EA_OK);
     (void)audit(EA_AUDIT_ALONE | EA_AUDIT_REPAIR);
     EXPECT_EQ(audit(EA_AUDIT_ALONE).n_found, 0);
+
+    /* Bits of slots that there are not. */
+    REQUIRE(start());
+    ea_resource_t held[N_SLOTS], more;
+    for (unsigned i = 0; i < 2; i++) monitor.eai_bits[i] = UINT32_MAX;
+    for (unsigned i = 0; i < N_SLOTS - 4; i++) held[i] = acquire(0, other, 1000);
+    const ea_resource_request_t request = {.account = other, .object = 1000};
+    EXPECT_EQ(ea_monitor_acquire(&monitor, &request, &more), EA_ERR_NO_MEMORY);
+    for (unsigned i = 0; i < N_SLOTS - 4; i++)
+        EXPECT_EQ(ea_monitor_release(&monitor, held[i]), EA_OK);
+
+    /* An idle object of another type. */
+    REQUIRE(start());
+    slot_t *slot = slot_of(live);
+    slot->eai_state = make_word(generation_of(slot->eai_state), 0, SLOT_IDLE);
+    for (unsigned i = 0; i < 3; i++) monitor.eai_kinds[1].idle[i] = 0;
+    EXPECT(eai_idle_offer(&monitor, 1, index_of(&monitor, slot), slot->eai_state));
+    EXPECT(eai_idle_take(&monitor, 1) == NULL);
 }
 
 TEST(release_refuses_a_damaged_record, RAM)
 {
     REQUIRE(start());
     slot_of(live)->eai_object ^= 1u;
+    ea_resource_info_t info;
+    EXPECT_EQ(ea_monitor_info(&monitor, live, &info), EA_ERR_NOT_FOUND);
+    EXPECT_EQ(ea_monitor_transfer(&monitor, live, other), EA_ERR_BUSY);
     if (EA_CFG_CHECK_LEVEL >= 1) {
+        static ea_event_t ring[4];
+        static ea_events_t events;
+        REQUIRE(ea_events_init(&events, ring, 4) == EA_OK);
+        monitor.eai_events = &events;
+        events.eai_kinds = EA_EVENTS_ALL;
         EXPECT_EQ(ea_monitor_release(&monitor, live), EA_ERR_CORRUPT);
+        EXPECT_EQ(ring[0].kind, EA_EVENT_CORRUPTION);
+        EXPECT_EQ(ring[0].level, EA_AUDIT_SEAL);
+        EXPECT(ring[0].where == slot_of(live));
+        monitor.eai_events = NULL;
         slot_of(queued)->eai_caller ^= 1u;
         EXPECT_EQ(ea_monitor_cleanup(&monitor, 10), 0);
         EXPECT_EQ(n_ended, 0);
@@ -341,11 +590,21 @@ TEST(audit_tells_what_it_found, RAM)
     EXPECT_EQ(ring[2].level, EA_AUDIT_ACCOUNT);
 }
 
-TEST_MAIN(&audit_finds_nothing_in_a_sound_monitor, &audit_goes_on_in_steps,
+TEST_MAIN(&audit_finds_nothing_in_a_sound_monitor, &audit_begins_anew_with_other_flags,
+          &audit_gives_up_after_eight_passes_over_slots_that_change,
+          &audit_of_one_that_is_alone_takes_over_from_a_dead_one, &audit_goes_on_in_steps,
           &audit_finds_every_flipped_bit_of_a_record, &audit_finds_every_wrong_state,
-          &audit_finds_what_a_dead_context_left,
+          &audit_finds_words_that_no_step_makes, &audit_finds_what_a_dead_context_left,
           &audit_ends_what_a_dead_cleanup_had_begun_while_others_are_at_work,
+          &audit_knows_the_cleanup_that_is_at_it_after_many_that_died,
+          &audit_lets_the_parent_of_what_was_left_go, &audit_ends_what_it_finds_no_place_for,
           &audit_finds_damaged_counters, &audit_finds_wrong_accounts, &audit_knows_reservations,
           &audit_finds_slots_and_idle_objects_that_are_not_known,
-          &audit_builds_a_damaged_queue_anew, &monitor_survives_damaged_hints,
-          &release_refuses_a_damaged_record, &audit_tells_what_it_found)
+          &audit_builds_a_damaged_queue_anew, &audit_tells_a_full_queue_from_one_that_is_too_full,
+          &cleanup_passes_over_an_entry_that_leads_nowhere,
+          &release_helps_another_that_stopped_half_way,
+          &cleanup_goes_on_after_one_that_died_half_way,
+          &release_wakes_the_cleanup_when_a_batch_is_complete,
+          &release_counts_a_lifetime_in_its_class, &share_refuses_one_reference_too_many,
+          &monitor_survives_damaged_hints, &release_refuses_a_damaged_record,
+          &audit_tells_what_it_found)

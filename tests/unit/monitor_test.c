@@ -133,6 +133,7 @@ TEST(monitor_registers_what_is_acquired, RAM)
     REQUIRE(ea_monitor_info(&monitor, socket, &info) == EA_OK);
     EXPECT_EQ(info.object, 7);
     EXPECT_EQ(info.units, 3);
+    EXPECT_EQ(info.type, SOCKET);
     EXPECT_EQ(info.account, ea_account_id(web));
     EXPECT(info.caller == &book);
     EXPECT(ea_resource_is_none(info.parent));
@@ -183,6 +184,20 @@ TEST(monitor_refuses_beyond_a_limit_and_holds_nothing_then, RAM)
     expect_rest();
 }
 
+TEST(monitor_tells_how_full_a_large_book_is, RAM)
+{
+    const size_t max = (size_t)3000 * 1000 * 1000;
+    REQUIRE(start(max));
+    EXPECT_EQ(stats_of(SOCKET).utilisation_permille, 0);
+    ea_resource_t resource;
+    const ea_resource_request_t request = {.account = log_, .units = max / 4 * 3};
+    REQUIRE(ea_monitor_acquire(&monitor, &request, &resource) == EA_OK);
+    EXPECT_EQ(stats_of(SOCKET).used, max / 4 * 3);
+    EXPECT_EQ(stats_of(SOCKET).utilisation_permille, 750);
+    EXPECT_EQ(ea_monitor_release(&monitor, resource), EA_OK);
+    expect_rest();
+}
+
 TEST(monitor_finds_every_slot_and_refuses_without_one, RAM)
 {
     REQUIRE(start(1000));
@@ -202,6 +217,27 @@ TEST(monitor_finds_every_slot_and_refuses_without_one, RAM)
     expect_rest();
 }
 
+/* Slots of several words of bits. */
+#define N_MANY 100u
+TEST(monitor_finds_slots_in_every_word, EA_MONITOR_BYTES(N_MANY, N_TYPES, N_NODES, 1, 0, N_IDLE))
+{
+    static ea_resource_t held[N_MANY];
+    const ea_monitor_options_t options = {.types = types, .n_types = N_TYPES, .n_slots = N_MANY};
+    REQUIRE(start(1000));
+    const size_t bytes = EA_MONITOR_BYTES(N_MANY, N_TYPES, N_NODES, 1, 0, N_IDLE);
+    REQUIRE(ea_monitor_init(&monitor, tap_ram(), bytes, &options) == EA_OK);
+    for (unsigned i = 0; i < N_MANY; i++) held[i] = must(SOCKET, log_, 1);
+    for (unsigned first = 0; first < N_MANY; first += 11) {
+        unsigned both[2] = {first, (first * 7 + 50) % N_MANY};
+        if (both[0] == both[1]) continue;
+        for (unsigned i = 0; i < 2; i++)
+            EXPECT_EQ(ea_monitor_release(&monitor, held[both[i]]), EA_OK);
+        for (unsigned i = 0; i < 2; i++) held[both[i]] = must(SOCKET, log_, 1);
+    }
+    for (unsigned i = 0; i < N_MANY; i++) EXPECT_EQ(ea_monitor_release(&monitor, held[i]), EA_OK);
+    expect_rest();
+}
+
 TEST(monitor_refuses_a_handle_that_was_released, RAM)
 {
     REQUIRE(start(30));
@@ -212,6 +248,11 @@ TEST(monitor_refuses_a_handle_that_was_released, RAM)
     EXPECT_EQ(first.eai_slot, second.eai_slot); /* the slot is used again */
     EXPECT_EQ(ea_monitor_release(&monitor, first), EA_ERR_DOUBLE_FREE);
     EXPECT_EQ(ea_monitor_share(&monitor, first), EA_ERR_NOT_FOUND);
+    EXPECT_EQ(ea_monitor_transfer(&monitor, first, log_), EA_ERR_NOT_FOUND);
+    ea_resource_info_t info;
+    EXPECT_EQ(ea_monitor_info(&monitor, first, &info), EA_ERR_NOT_FOUND);
+    uintptr_t object;
+    EXPECT_EQ(ea_monitor_object(&monitor, first, SOCKET, &object), EA_ERR_NOT_FOUND);
     EXPECT_EQ(ea_monitor_release(&monitor, EA_RESOURCE_NONE), EA_ERR_INVALID);
     EXPECT_EQ(ea_monitor_release(&monitor, (ea_resource_t){N_SLOTS, 1}), EA_ERR_INVALID);
     EXPECT_EQ(ea_monitor_release(&monitor, (ea_resource_t){0xFF000000u, 1}), EA_ERR_INVALID);
@@ -234,13 +275,55 @@ TEST(monitor_refuses_what_makes_no_sense, RAM)
     EXPECT_EQ(acquire(SOCKET, NULL, 1, &resource), EA_ERR_INVALID);
     EXPECT_EQ(acquire(SOCKET, other_nodes, 1, &resource), EA_ERR_INVALID);
     EXPECT_EQ(stats_of(SOCKET).n_failures[EA_REASON_INVALID], 2);
-    ea_monitor_close(&monitor, true);
-    EXPECT_EQ(acquire(SOCKET, web, 1, &resource), EA_ERR_CANCELLED);
-    ea_monitor_close(&monitor, false);
-    EXPECT_EQ(ea_monitor_release(&monitor, must(SOCKET, web, 1)), EA_OK);
+    resource = must(SOCKET, web, 1);
+    EXPECT_EQ(ea_monitor_transfer(&monitor, resource, other_nodes), EA_ERR_INVALID);
+    EXPECT_EQ(ea_monitor_transfer(&monitor, resource, NULL), EA_ERR_INVALID);
+    EXPECT_EQ(ea_account_committed(web), 1);
+    EXPECT_EQ(ea_monitor_release(&monitor, resource), EA_OK);
     ea_resource_stats_t stats;
     EXPECT_EQ(ea_monitor_type_stats(&monitor, N_TYPES, &stats), EA_ERR_INVALID);
     expect_rest();
+}
+
+TEST(monitor_that_is_closed_turns_acquire_away_and_keeps_nothing_idle, RAM)
+{
+    ea_resource_t resource;
+    REQUIRE(start(30));
+    ea_resource_t live = must(BUFFER, web, 0);
+    ea_monitor_close(&monitor, true);
+    EXPECT_EQ(acquire(BUFFER, web, 1, &resource), EA_ERR_CANCELLED);
+    EXPECT(ea_resource_is_none(resource));
+    EXPECT_EQ(ea_monitor_share(&monitor, live), EA_OK);
+    EXPECT_EQ(ea_monitor_release(&monitor, live), EA_OK);
+    EXPECT_EQ(ea_monitor_release(&monitor, live), EA_OK);
+    EXPECT_EQ(n_ended, 1);
+    EXPECT_EQ(stats_of(BUFFER).n_idle, 0);
+    ea_monitor_close(&monitor, false);
+    EXPECT_EQ(ea_monitor_release(&monitor, must(BUFFER, web, 1)), EA_OK);
+    EXPECT_EQ(stats_of(BUFFER).n_idle, 1);
+    EXPECT_EQ(ea_monitor_trim(&monitor, 1), 1);
+    expect_rest();
+}
+
+TEST(monitor_init_refuses_what_is_outside_its_range, RAM)
+{
+    REQUIRE(start(30));
+    const ea_resource_type_t without_book = {.name = "x"},
+                             without_strategy = {.book = &book, .strategy = 3};
+    for (unsigned k = 0; k < 8; k++) {
+        ea_monitor_options_t options = {.types = types, .n_types = N_TYPES, .n_slots = 4};
+        switch (k) {
+        case 0: options.types = NULL; break;
+        case 1: options.n_types = EA_MONITOR_TYPES_MAX + 1u; break;
+        case 2: options.n_queue = 2 * EA_MONITOR_QUEUE_MAX; break;
+        case 3: options.n_queue = 3; break;
+        case 4: options.batch = EA_MONITOR_QUEUE_MAX + 1u; break;
+        case 5: options.n_stripes = 0x10000u; break;
+        case 6: options.types = &without_book, options.n_types = 1; break;
+        default: options.types = &without_strategy, options.n_types = 1; break;
+        }
+        EXPECT_EQ(ea_monitor_init(&monitor, tap_ram(), RAM, &options), EA_ERR_INVALID);
+    }
 }
 
 TEST(monitor_needs_the_bytes_it_says, RAM)
@@ -291,6 +374,12 @@ TEST(monitor_returns_everything_when_create_fails, RAM)
     EXPECT(ea_resource_is_none(resource));
     EXPECT_EQ(stats_of(BUFFER).n_failures[EA_REASON_EXHAUSTED], 1);
     EXPECT_EQ(stats_of(BUFFER).n_failures[EA_REASON_TIMEOUT], 1);
+    create_says = EA_ERR_CORRUPT;
+    EXPECT_EQ(acquire(BUFFER, web, 0, &resource), EA_ERR_CORRUPT);
+    EXPECT_EQ(stats_of(BUFFER).n_failures[EA_REASON_DAMAGED], 1);
+    create_says = EA_ERR_TOO_LARGE;
+    EXPECT_EQ(acquire(BUFFER, web, 0, &resource), EA_ERR_TOO_LARGE);
+    EXPECT_EQ(stats_of(BUFFER).n_failures[EA_REASON_TOO_LARGE], 1);
     EXPECT_EQ(n_ended, 0);
     expect_rest();
 }
@@ -311,6 +400,7 @@ TEST(monitor_hands_an_idle_object_out_again, RAM)
     EXPECT_EQ(n_made, 2);
     EXPECT_EQ(n_ended, 0);
     EXPECT_EQ(stats_of(BUFFER).n_recycled, 1);
+    EXPECT_EQ(stats_of(BUFFER).n_idle, 0);
     recycle_says = false;
     EXPECT_EQ(ea_monitor_release(&monitor, b), EA_OK);
     EXPECT_EQ(n_ended, 1);
@@ -443,6 +533,9 @@ TEST(monitor_hands_a_resource_over, RAM)
     for (unsigned i = 0; i < 20; i++) EXPECT_EQ(ea_monitor_release(&monitor, held[i]), EA_OK);
     EXPECT_EQ(ea_monitor_release(&monitor, socket), EA_OK);
     EXPECT_EQ(ea_monitor_transfer(&monitor, socket, web), EA_ERR_NOT_FOUND);
+    ea_audit_report_t report;
+    EXPECT_EQ(ea_monitor_audit(&monitor, 0, SIZE_MAX, &report), EA_OK);
+    EXPECT(report.is_exact); /* no change is open */
     expect_rest();
 }
 
@@ -483,6 +576,8 @@ TEST(monitor_releases_at_once_when_the_queue_is_full, RAM)
     ea_monitor_stats(&monitor, &stats);
     EXPECT_EQ(stats.n_queue_full, 2);
     EXPECT_EQ(stats.n_queued, N_QUEUE);
+    EXPECT_EQ(stats.n_queued_total, N_QUEUE);
+    EXPECT_EQ(stats.n_slots, N_SLOTS);
     EXPECT_EQ(ea_monitor_cleanup(&monitor, SIZE_MAX), N_QUEUE);
     EXPECT_EQ(n_ended, N_QUEUE + 2);
     expect_rest();
@@ -507,6 +602,49 @@ TEST(monitor_cleans_up_when_a_batch_waits_or_the_delay_is_over, RAM)
     EXPECT_EQ(ea_monitor_cleanup_wait(&monitor, 10), 3); /* without waiting */
     expect_rest();
 }
+
+TEST(monitor_poll_counts_the_delay_anew_for_what_comes_later, RAM)
+{
+    REQUIRE(start(30));
+    EXPECT_EQ(ea_monitor_release(&monitor, must(LATER, web, 1)), EA_OK);
+    EXPECT_EQ(ea_monitor_poll(&monitor, 0, 10), 0); /* at time 0 too it has been met */
+    EXPECT_EQ(ea_monitor_poll(&monitor, 1001, 10), 1);
+    EXPECT_EQ(ea_monitor_release(&monitor, must(LATER, web, 2)), EA_OK);
+    EXPECT_EQ(ea_monitor_poll(&monitor, 1500, 10), 0);
+    EXPECT_EQ(ea_monitor_cleanup(&monitor, 10), 1);
+    EXPECT_EQ(ea_monitor_poll(&monitor, 1600, 10), 0);
+    EXPECT_EQ(ea_monitor_release(&monitor, must(LATER, web, 3)), EA_OK);
+    EXPECT_EQ(ea_monitor_poll(&monitor, 2550, 10), 0);
+    EXPECT_EQ(ea_monitor_poll(&monitor, 3550, 10), 1);
+    expect_rest();
+}
+
+/* By the clock, which needs a timer on a board. */
+#if defined(__unix__)
+TEST(monitor_cleanup_waits_for_the_delay_but_not_with_a_batch, RAM)
+{
+    ea_monitor_options_t options = {.types = types,
+                                    .n_types = N_TYPES,
+                                    .n_slots = N_SLOTS,
+                                    .n_queue = N_QUEUE,
+                                    .batch = 2,
+                                    .delay_us = 20000};
+    REQUIRE(start(30));
+    REQUIRE(ea_monitor_init(&monitor, tap_ram(), RAM, &options) == EA_OK);
+    EXPECT_EQ(ea_monitor_release(&monitor, must(LATER, web, 1)), EA_OK);
+    uint64_t before = ea_port_time_us();
+    EXPECT_EQ(ea_monitor_cleanup_wait(&monitor, 10), 1);
+    EXPECT(ea_port_time_us() - before >= 20000);
+    options.delay_us = 5000000;
+    REQUIRE(ea_monitor_init(&monitor, tap_ram(), RAM, &options) == EA_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        EXPECT_EQ(ea_monitor_release(&monitor, must(LATER, web, 1)), EA_OK);
+    }
+    before = ea_port_time_us();
+    EXPECT_EQ(ea_monitor_cleanup_wait(&monitor, 10), 2);
+    EXPECT(ea_port_time_us() - before < 4000000);
+}
+#endif
 
 TEST(monitor_releases_at_once_where_nobody_is_at_it, RAM)
 {
@@ -602,20 +740,39 @@ TEST(monitor_tells_of_refusals, RAM)
     REQUIRE(ea_events_listen(&events, &listener, EA_EVENTS_ALL, note_event, NULL) == EA_OK);
     REQUIRE(ea_monitor_init(&monitor, tap_ram(), RAM, &options) == EA_OK);
     ea_resource_t only = must(SOCKET, web, 1);
-    EXPECT_EQ(acquire(SOCKET, web, 2, &more), EA_ERR_LIMIT);
+    const ea_resource_request_t request = {
+        .account = web, .type = LATER, .units = 5, .caller = &book};
+    EXPECT_EQ(ea_monitor_acquire(&monitor, &request, &more), EA_ERR_LIMIT);
     EXPECT_EQ(ea_events_poll(&events), EA_OK);
     EXPECT_EQ(last_event.kind, EA_EVENT_LIMIT);
+    EXPECT_EQ(last_event.n, LATER);
+    EXPECT_EQ(last_event.size_bytes, 5);
+    EXPECT(last_event.where == &monitor);
+    EXPECT(last_event.caller == &book);
     EXPECT_EQ(last_event.reason, EA_REASON_OVER_LIMIT);
     EXPECT_EQ(last_event.owner, ea_account_id(web));
     EXPECT_EQ(ea_monitor_release(&monitor, only), EA_OK);
+    last_event.kind = EA_EVENT_LIMIT;
+    EXPECT_EQ(ea_monitor_release(&monitor, only), EA_ERR_DOUBLE_FREE);
+    (void)ea_events_poll(&events);
+    EXPECT_EQ(last_event.kind, EA_EVENT_LIMIT); /* nothing is damaged */
 }
+
+#if defined(__unix__)
+#define BY_THE_CLOCK &monitor_cleanup_waits_for_the_delay_but_not_with_a_batch,
+#else
+#define BY_THE_CLOCK
+#endif
 
 TEST_MAIN(&monitor_registers_what_is_acquired, &monitor_notes_the_call_site_and_the_time,
           &monitor_refuses_beyond_a_limit_and_holds_nothing_then,
-          &monitor_finds_every_slot_and_refuses_without_one,
+          &monitor_tells_how_full_a_large_book_is,
+          &monitor_finds_every_slot_and_refuses_without_one, &monitor_finds_slots_in_every_word,
           &monitor_refuses_a_handle_that_was_released, &monitor_refuses_what_makes_no_sense,
-          &monitor_needs_the_bytes_it_says, &monitor_returns_everything_when_create_fails,
-          &monitor_hands_an_idle_object_out_again, &monitor_keeps_no_more_idle_objects_than_it_may,
+          &monitor_that_is_closed_turns_acquire_away_and_keeps_nothing_idle,
+          &monitor_init_refuses_what_is_outside_its_range, &monitor_needs_the_bytes_it_says,
+          &monitor_returns_everything_when_create_fails, &monitor_hands_an_idle_object_out_again,
+          &monitor_keeps_no_more_idle_objects_than_it_may,
           &monitor_takes_an_idle_objects_slot_when_no_other_is_free,
           &monitor_releases_with_the_last_reference,
           &monitor_keeps_parents_as_long_as_their_children,
@@ -623,5 +780,6 @@ TEST_MAIN(&monitor_registers_what_is_acquired, &monitor_notes_the_call_site_and_
           &monitor_releases_queued_resources_in_order,
           &monitor_releases_at_once_when_the_queue_is_full,
           &monitor_cleans_up_when_a_batch_waits_or_the_delay_is_over,
-          &monitor_releases_at_once_where_nobody_is_at_it, &monitor_lets_a_destructor_release,
-          &monitor_walks_in_steps, &monitor_tells_of_refusals)
+          &monitor_poll_counts_the_delay_anew_for_what_comes_later,
+          BY_THE_CLOCK &monitor_releases_at_once_where_nobody_is_at_it,
+          &monitor_lets_a_destructor_release, &monitor_walks_in_steps, &monitor_tells_of_refusals)
