@@ -137,6 +137,9 @@ typedef struct ea_resource_request {
     ea_resource_t parent;  /* what it belongs to, which lives at least as long; or none       */
     const void *caller;    /* the call site; NULL: the caller of ea_monitor_acquire()         */
     uint8_t type;          /* its number among the monitor's types                            */
+    /* The units come out of this reservation of the account; NULL: they are charged. */
+    ea_reservation_t *reservation;
+    ea_resource_t slot; /* of ea_monitor_hold_slots(), used first; or none                     */
 } ea_resource_request_t;
 
 /* --- the monitor ------------------------------------------------------------------------------ */
@@ -290,6 +293,7 @@ typedef struct ea_monitor {
     eai_count_t eai_n_queued;
     eai_count_t eai_n_refused;
     ea_waitq_t eai_cleanup_waits;
+    uint32_t eai_expire_at; /* slot that ea_monitor_expire_slots() looks at next */
     eai_audit_t eai_audit;
 } ea_monitor_t;
 
@@ -326,7 +330,8 @@ EA_NODISCARD ea_status_t ea_monitor_init(ea_monitor_t *monitor, void *mem, size_
  * Returns  EA_OK. Nothing is held after any other: EA_ERR_LIMIT: the account, or one above it,
  *          refused; EA_ERR_NO_MEMORY: no slot is free; EA_ERR_NOT_FOUND: the parent is not live;
  *          EA_ERR_CANCELLED: the monitor is closed; EA_ERR_INVALID: no such type, or account is
- *          NULL or of another book; or what create returned.
+ *          NULL, of another book or not the reservation's; what ea_reservation_use() returned; or
+ *          what create returned. Reservation and held slot are then as before.
  * Owns     the caller, until ea_monitor_release().
  * Cost     O(1), and a charge: where the hint or the word it lies in has no free slot, a look at
  *          one word for 32 slots. */
@@ -366,6 +371,26 @@ void ea_monitor_close(ea_monitor_t *monitor, bool is_closed);
 
 /* Destroy idle objects, of all types, max_n at most. Returns how many. Cost O(types * max_idle). */
 size_t ea_monitor_trim(ea_monitor_t *monitor, size_t max_n);
+
+/* --- reservations ----------------------------------------------------------------------------- */
+
+/* A request with a reservation (ea_account_reserve()) cannot be refused for units as long as that
+ * lasts. So that it is not for want of a slot either, slots are held beside it: n of them, whose
+ * handles are written to slots, for requests that name one each. They count as nobody's.
+ * Returns  EA_OK; EA_ERR_NO_MEMORY: so many are not free; then none is held.
+ * Owns     the caller, until a request uses them, ea_monitor_drop_slot(), or after expires_us
+ *          (rounded up to 1024 us) ea_monitor_expire_slots() when it comes by.
+ * Cost     O(n), each as in ea_monitor_acquire(). */
+EA_NODISCARD ea_status_t ea_monitor_hold_slots(ea_monitor_t *monitor, size_t n, uint64_t expires_us,
+                                               ea_resource_t *slots);
+
+/* Give a held slot up. Returns EA_OK; EA_ERR_NOT_FOUND: it is held no more. Cost O(1). */
+ea_status_t ea_monitor_drop_slot(ea_monitor_t *monitor, ea_resource_t slot);
+
+/* Give up held slots whose time is over, looking at max_steps slots at most; the next call goes on
+ * behind them. What is reserved of units ends by ea_accounts_expire(). Returns how many it gave up.
+ * Context  one at a time. Cost O(max_steps). */
+size_t ea_monitor_expire_slots(ea_monitor_t *monitor, uint64_t now_us, size_t max_steps);
 
 /* --- the release queue ------------------------------------------------------------------------ */
 

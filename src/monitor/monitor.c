@@ -6,6 +6,7 @@
  *     live(g) --one winner--> releasing(g) --destroyed, counted, returned--> free(g+1)
  *     live(g) --one winner--> queued(g) --the cleanup--> cleaning(g) ------> free(g+1)
  *                             releasing(g) --to be handed out again--> idle(g+1) --> reserved(g+1)
+ *     free(g) --taken for a reservation--> held(g) --> reserved(g), or free(g+1) when that is over
  *
  *     memory   [stripes][tallies][slots][kinds][sums][queue][idle][bits]
  *
@@ -264,6 +265,39 @@ static EA_NOINLINE void let_parent_go(monitor_t *monitor, ea_resource_t parent)
     }
 }
 
+/* Everything was refused but this. */
+static EA_NOINLINE void give_slot_back(monitor_t *monitor, const ea_resource_request_t *request,
+                                       slot_t *slot, uint32_t stripe)
+{
+    if (eai_held_is(monitor, request->slot, slot)) {
+        eai_held_put_back(monitor, slot);
+    } else {
+        eai_monitor_free(monitor, slot, word_of(slot), stripe);
+    }
+}
+
+static EA_NOINLINE slot_t *take_held(monitor_t *monitor, ea_resource_t held, uint32_t stripe)
+{
+    slot_t *slot = eai_held_take(monitor, held);
+    return slot != NULL ? slot : eai_slots_take(monitor, stripe);
+}
+
+static EA_NOINLINE ea_status_t take_reserved(const ea_resource_request_t *request, word_t units,
+                                             uint64_t now_us)
+{
+    if (request->reservation->eai_account != request->account) return EA_ERR_INVALID;
+    return eai_reservation_take(request->reservation, units, now_us);
+}
+
+static EA_NOINLINE void give_units_back(const ea_resource_request_t *request, word_t units)
+{
+    if (request->reservation != NULL) {
+        eai_reservation_put_back(request->reservation, units);
+    } else {
+        (void)ea_account_return(request->account, units);
+    }
+}
+
 /* Whether anything but a free slot and an object that the request brings is wanted. */
 EA_INLINE bool is_plain(const type_t *type)
 {
@@ -322,7 +356,7 @@ ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *
         return fail(monitor, request, EA_ERR_NOT_FOUND);
     }
 
-    const uint64_t now = ea_port_time_coarse_us() >> 10;
+    const uint64_t now_us = ea_port_time_coarse_us(), now = now_us >> 10;
     const uint32_t stripe = stripe_of(monitor, ea_account_id(account));
     const void *caller = request->caller != NULL ? request->caller : __builtin_return_address(0);
     record_t record = {
@@ -336,25 +370,30 @@ ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *
             ea_resource_is_none(request->parent) ? 0u : (request->parent.eai_slot & 0xFFFFFFu) + 1u,
     };
     ea_status_t status = EA_ERR_NO_MEMORY;
-    slot_t *slot = eai_slots_take(monitor, stripe);
+    slot_t *slot = EA_LIKELY(ea_resource_is_none(request->slot))
+                       ? eai_slots_take(monitor, stripe)
+                       : take_held(monitor, request->slot, stripe);
     if (EA_UNLIKELY(slot == NULL)) slot = take_last(monitor, stripe);
     if (EA_UNLIKELY(slot == NULL)) goto none;
     WRITE(slot, eai_units, record.units);
     WRITE(slot, eai_whose, record.whose);
-    status = ea_account_charge(account, record.units, NULL);
+    status = EA_LIKELY(request->reservation == NULL)
+                 ? ea_account_charge(account, record.units, NULL)
+                 : take_reserved(request, record.units, now_us);
     if (EA_UNLIKELY(status != EA_OK)) {
-        eai_monitor_free(monitor, slot, word_of(slot), stripe);
+        give_slot_back(monitor, request, slot, stripe);
         goto none;
     }
     if (EA_UNLIKELY(!is_plain(type))) {
         status = find_object(monitor, type, request, &slot, stripe, &record);
         if (EA_UNLIKELY(status != EA_OK)) {
-            (void)ea_account_return(account, record.units);
-            eai_monitor_free(monitor, slot, word_of(slot), stripe);
+            give_units_back(request, record.units);
+            give_slot_back(monitor, request, slot, stripe);
             goto none;
         }
     }
     *resource = go_live(monitor, slot, number, stripe, &record);
+    if (EA_UNLIKELY(request->reservation != NULL)) eai_reservation_settle(request->reservation);
     return EA_OK;
 none:
     let_parent_go(monitor, request->parent);

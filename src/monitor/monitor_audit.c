@@ -72,6 +72,7 @@ static bool is_word(word_t word)
     switch (state_of(word)) {
     case SLOT_LIVE: return has_some;
     case SLOT_CLEANING: return has_some && references_of(word) <= INCARNATION_MAX;
+    case SLOT_HELD:
     case SLOT_FREE:
     case SLOT_RESERVED:
     case SLOT_RELEASING:
@@ -181,14 +182,21 @@ static bool is_quiet(const monitor_t *monitor, word_t *n)
     return ended == *n;
 }
 
-/* The seal of a live, queued or idle slot is wrong, and not because it is being handed over. */
+static bool is_sealed(const monitor_t *monitor, const slot_t *slot, word_t word)
+{
+    return state_of(word) == SLOT_HELD ? eai_held_is_sealed(monitor, slot, word)
+                                       : eai_monitor_is_sealed(monitor, slot, word);
+}
+
+/* The seal of a live, queued, idle or held slot is wrong, and not because it is being handed over
+ * or put back. */
 static bool is_damaged(const monitor_t *monitor, const slot_t *slot, word_t word)
 {
     word_t before, after;
-    if (eai_monitor_is_sealed(monitor, slot, word)) return false;
+    if (is_sealed(monitor, slot, word)) return false;
     if (is_alone(monitor)) return true;
-    return is_quiet(monitor, &before) && !eai_monitor_is_sealed(monitor, slot, word) &&
-           word_of(slot) == word && is_quiet(monitor, &after) && before == after;
+    return is_quiet(monitor, &before) && !is_sealed(monitor, slot, word) && word_of(slot) == word &&
+           is_quiet(monitor, &after) && before == after;
 }
 
 /* Set one slot right. Returns its word. */
@@ -196,7 +204,7 @@ static word_t mend(monitor_t *monitor, slot_t *slot)
 {
     word_t word = word_of(slot), state = state_of(word);
     if (!is_word(word)) return forget(monitor, slot, word, EA_AUDIT_STATE);
-    if (state == SLOT_LIVE || state == SLOT_QUEUED || state == SLOT_IDLE) {
+    if (state == SLOT_LIVE || state == SLOT_QUEUED || state == SLOT_IDLE || state == SLOT_HELD) {
         if (is_damaged(monitor, slot, word)) return forget(monitor, slot, word, EA_AUDIT_SEAL);
     }
     if (state == SLOT_RESERVED && is_alone(monitor)) {
@@ -211,7 +219,8 @@ static void add_up(monitor_t *monitor, const slot_t *slot, word_t word)
     uint32_t whose = READ(slot, eai_whose);
     word_t units = READ(slot, eai_units);
     uint8_t type = type_of(whose);
-    if (!is_word(word) || state_of(word) == SLOT_FREE || state_of(word) == SLOT_IDLE) return;
+    word_t state = state_of(word);
+    if (!is_word(word) || state == SLOT_FREE || state == SLOT_IDLE || state == SLOT_HELD) return;
     if (type >= monitor->eai_n_types) return;
     if (is_on_its_way(word)) {
         monitor->eai_type_sums[type].open++;

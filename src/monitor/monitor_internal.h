@@ -24,6 +24,7 @@ typedef uintptr_t word_t;
  *
  * States have an even number of bits set, so that one flipped bit makes none. The references of a
  * slot that is being cleaned up are the number of the cleanup's incarnation. */
+#define SLOT_HELD 0u      /* for a reservation; nobody's, and charged to nobody */
 #define SLOT_FREE 3u      /* the generation is the next resource's */
 #define SLOT_RESERVED 5u  /* somebody's, not yet live */
 #define SLOT_LIVE 6u      /* with 1 reference or more */
@@ -270,6 +271,17 @@ slot_t *eai_idle_take(monitor_t *monitor, uint8_t type);
 /* The slot is idle, with that word: make that known. false: no room. */
 bool eai_idle_offer(monitor_t *monitor, uint8_t type, uint32_t index, word_t word);
 bool eai_idle_knows(const monitor_t *monitor, uint8_t type, uint32_t index, word_t word);
+
+/* --- monitor_reserve.c ------------------------------------------------------------------------ */
+
+/* The held slot of that handle, reserved for the caller; NULL: it is held no more. */
+slot_t *eai_held_take(monitor_t *monitor, ea_resource_t held);
+/* Whether a reserved slot was taken by that handle. */
+bool eai_held_is(const monitor_t *monitor, ea_resource_t held, const slot_t *slot);
+/* It is held as before. */
+void eai_held_put_back(monitor_t *monitor, slot_t *slot);
+/* Whether the record of a held slot can be trusted. */
+bool eai_held_is_sealed(const monitor_t *monitor, const slot_t *slot, word_t word);
 
 /* --- monitor_queue.c -------------------------------------------------------------------------- */
 
