@@ -87,6 +87,7 @@ typedef enum {
 } ea_release_strategy_t;
 
 struct ea_resource_request;
+struct ea_monitor;
 
 /* A kind of resource; constant while monitors use it. */
 typedef struct {
@@ -105,6 +106,8 @@ typedef struct {
      * 0. */
     bool (*recycle)(void *context, uintptr_t object);
     void *context; /* for the three                                                        */
+    /* The monitor that the parents of its resources are of; NULL: that of the resource itself. */
+    struct ea_monitor *parents;
     uint16_t max_idle;
     uint8_t strategy;   /* ea_release_strategy_t                                          */
     bool is_idempotent; /* to destroy an object twice does no harm: audit may do it for one
@@ -134,7 +137,8 @@ typedef struct ea_resource_request {
     ea_account_t *account; /* of the type's book                                              */
     uintptr_t object;      /* what the application calls it: a descriptor, a pointer          */
     size_t units;          /* 0 means 1                                                       */
-    ea_resource_t parent;  /* what it belongs to, which lives at least as long; or none       */
+    ea_resource_t parent;  /* what it belongs to, which lives at least as long; or none. Of the
+                              type's monitor of parents                                       */
     const void *caller;    /* the call site; NULL: the caller of ea_monitor_acquire()         */
     uint8_t type;          /* its number among the monitor's types                            */
     /* The units come out of this reservation of the account; NULL: they are charged. */
@@ -328,10 +332,11 @@ EA_NODISCARD ea_status_t ea_monitor_init(ea_monitor_t *monitor, void *mem, size_
  * the type is handed out first; if there is none the type's create makes one, else it is
  * request->object. Between check and grant there is no gap: what was charged is this caller's.
  * Returns  EA_OK. Nothing is held after any other: EA_ERR_LIMIT: the account, or one above it,
- *          refused; EA_ERR_NO_MEMORY: no slot is free; EA_ERR_NOT_FOUND: the parent is not live;
- *          EA_ERR_CANCELLED: the monitor is closed; EA_ERR_INVALID: no such type, or account is
- *          NULL, of another book or not the reservation's; what ea_reservation_use() returned; or
- *          what create returned. Reservation and held slot are then as before.
+ *          refused; EA_ERR_NO_MEMORY: no slot is free; EA_ERR_NOT_FOUND: the parent is not live, or
+ *          has all the references there can be; EA_ERR_CANCELLED: the monitor is closed;
+ *          EA_ERR_INVALID: no such type, or account is NULL, of another book or not the
+ *          reservation's; what ea_reservation_use() returned; or what create returned. Reservation
+ *          and held slot are then as before.
  * Owns     the caller, until ea_monitor_release().
  * Cost     O(1), and a charge: where the hint or the word it lies in has no free slot, a look at
  *          one word for 32 slots. */
@@ -414,6 +419,8 @@ void ea_monitor_cleanup_died(ea_monitor_t *monitor);
 /* --- looking ---------------------------------------------------------------------------------- */
 
 typedef struct {
+    const ea_monitor_t *monitor; /* of resource */
+    const ea_monitor_t *parents; /* of parent   */
     ea_resource_t resource;
     ea_resource_t parent; /* none: it has none */
     uintptr_t object;
@@ -439,6 +446,22 @@ typedef bool (*ea_resource_visit_t)(void *context, const ea_resource_info_t *inf
 EA_NODISCARD ea_status_t ea_monitor_walk(const ea_monitor_t *monitor, size_t *cursor,
                                          size_t max_steps, ea_resource_visit_t visit,
                                          void *context);
+
+/* Visit a live resource, its parent, the parent's, and so on, max_links at most, from monitor to
+ * monitor. Each is alive while it is read; all are if the caller holds the first.
+ * Returns  EA_OK: that was the whole chain, or visit ended it; EA_ERR_AGAIN: it goes on;
+ *          EA_ERR_NOT_FOUND: the first, or one that was to follow, is no longer live.
+ * Cost     O(max_links). */
+EA_NODISCARD ea_status_t ea_monitor_ancestry(const ea_monitor_t *monitor, ea_resource_t resource,
+                                             size_t max_links, ea_resource_visit_t visit,
+                                             void *context);
+
+/* Visit the live resources of monitor whose parent is `parent`, of the monitor `parents`, as
+ * ea_monitor_walk() does. */
+EA_NODISCARD ea_status_t ea_monitor_children(const ea_monitor_t *monitor,
+                                             const ea_monitor_t *parents, ea_resource_t parent,
+                                             size_t *cursor, size_t max_steps,
+                                             ea_resource_visit_t visit, void *context);
 
 /* Compare everything with the slots, budget of them at a time, while others are at work.
  * Returns  EA_ERR_AGAIN: call again to go on, with the same flags; EA_OK: it is complete, and

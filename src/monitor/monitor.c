@@ -253,16 +253,17 @@ static EA_NOINLINE slot_t *take_last(monitor_t *monitor, uint32_t stripe)
 }
 
 /* A reference of the parent, for the child. */
-static bool hold_parent(monitor_t *monitor, ea_resource_t parent)
+EA_INLINE bool hold_parent(monitor_t *monitor, const type_t *type, ea_resource_t parent)
 {
-    return ea_resource_is_none(parent) || ea_monitor_share(monitor, parent) == EA_OK;
+    return EA_LIKELY(ea_resource_is_none(parent)) ||
+           ea_monitor_share(parents_of(monitor, type), parent) == EA_OK;
 }
 
-static EA_NOINLINE void let_parent_go(monitor_t *monitor, ea_resource_t parent)
+static EA_NOINLINE void let_parent_go(monitor_t *monitor, const type_t *type, ea_resource_t parent)
 {
-    if (!ea_resource_is_none(parent)) {
-        eai_monitor_drop(monitor, (parent.eai_slot & 0xFFFFFFu) + 1u);
-    }
+    if (ea_resource_is_none(parent)) return;
+    uint32_t slot = (parent.eai_slot & 0xFFFFFFu) + 1u;
+    eai_monitor_drop((link_t){parents_of(monitor, type), slot});
 }
 
 /* Everything was refused but this. */
@@ -352,7 +353,7 @@ ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *
     if (EA_UNLIKELY(EAI_LOAD(&monitor->eai_is_closed, EAI_RELAXED))) {
         return fail(monitor, request, EA_ERR_CANCELLED);
     }
-    if (EA_UNLIKELY(!hold_parent(monitor, request->parent))) {
+    if (EA_UNLIKELY(!hold_parent(monitor, type, request->parent))) {
         return fail(monitor, request, EA_ERR_NOT_FOUND);
     }
 
@@ -396,7 +397,7 @@ ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *
     if (EA_UNLIKELY(request->reservation != NULL)) eai_reservation_settle(request->reservation);
     return EA_OK;
 none:
-    let_parent_go(monitor, request->parent);
+    let_parent_go(monitor, type, request->parent);
     return fail(monitor, request, status);
 }
 
@@ -434,7 +435,7 @@ static EA_NOINLINE bool keep_idle(monitor_t *monitor, slot_t *slot, word_t word,
     return is_kept;
 }
 
-uint32_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
+link_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
 {
     record_t record;
     (void)read_record(slot, &record);
@@ -444,10 +445,11 @@ uint32_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
     const uint32_t stripe = stripe_of(monitor, account_of(record.whose));
     const uint64_t now = ea_port_time_coarse_us() >> 10;
     eai_tally_t *tally = tally_of(monitor, stripe, number);
+    const link_t parent = {parents_of(monitor, type), record.parent};
 
     if (type->max_idle > 0) {
         count(&tally->lived[bucket_of(since_of(&record), now)]);
-        if (keep_idle(monitor, slot, word, type, &record, account)) return record.parent;
+        if (keep_idle(monitor, slot, word, type, &record, account)) return parent;
         if (type->destroy != NULL) type->destroy(type->context, record.object);
     } else {
         if (type->destroy != NULL) type->destroy(type->context, record.object);
@@ -455,13 +457,13 @@ uint32_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
     }
     (void)ea_account_return(account, record.units);
     eai_monitor_free(monitor, slot, word, stripe);
-    return record.parent;
+    return parent;
 }
 
 /* Of the queue, if the type's strategy and the moment say so. Returns whether the word is no longer
  * the caller's. */
-static bool put_off(monitor_t *monitor, slot_t *slot, word_t word, uint8_t strategy,
-                    uint32_t *parent, bool *won)
+static bool put_off(monitor_t *monitor, slot_t *slot, word_t word, uint8_t strategy, link_t *parent,
+                    bool *won)
 {
     uint32_t index = index_of(monitor, slot);
     if (strategy == EA_RELEASE_UNCONTENDED &&
@@ -486,9 +488,9 @@ static bool put_off(monitor_t *monitor, slot_t *slot, word_t word, uint8_t strat
 
 /* Give up one of the references of word, which is live. Returns false if the word has changed; else
  * *parent is what is to be dropped next. */
-EA_INLINE bool drop(monitor_t *monitor, slot_t *slot, word_t word, uint32_t *parent)
+EA_INLINE bool drop(monitor_t *monitor, slot_t *slot, word_t word, link_t *parent)
 {
-    *parent = 0;
+    *parent = NO_LINK;
     if (EA_UNLIKELY(references_of(word) > 1u)) {
         word_t next = make_word(generation_of(word), references_of(word) - 1u, SLOT_LIVE);
         return move_word(&slot->eai_state, word, next);
@@ -505,17 +507,20 @@ EA_INLINE bool drop(monitor_t *monitor, slot_t *slot, word_t word, uint32_t *par
     return true;
 }
 
-void eai_monitor_drop(monitor_t *monitor, uint32_t parent)
+void eai_monitor_drop(link_t parent)
 {
-    while (parent != 0 && parent <= monitor->eai_n_slots) {
-        slot_t *slot = &monitor->eai_slots[parent - 1u];
+    while (parent.slot != 0 && parent.slot <= parent.monitor->eai_n_slots) {
+        monitor_t *monitor = parent.monitor;
+        slot_t *slot = &monitor->eai_slots[parent.slot - 1u];
         word_t word = word_of(slot);
         if (state_of(word) != SLOT_LIVE || references_of(word) == 0 ||
             (references_of(word) == 1u && EA_CFG_CHECK_LEVEL >= 1 &&
              !eai_monitor_is_sealed(monitor, slot, word))) {
             return; /* damaged: the audit's */
         }
-        if (!drop(monitor, slot, word, &parent)) parent = index_of(monitor, slot) + 1u;
+        if (!drop(monitor, slot, word, &parent)) {
+            parent = (link_t){monitor, index_of(monitor, slot) + 1u};
+        }
     }
 }
 
@@ -547,7 +552,7 @@ static EA_NOINLINE ea_status_t refuse(monitor_t *monitor, const slot_t *slot, ea
 ea_status_t ea_monitor_release(monitor_t *monitor, ea_resource_t resource)
 {
     slot_t *slot = slot_with(monitor, resource);
-    uint32_t parent = 0;
+    link_t parent = NO_LINK;
     if (EA_UNLIKELY(slot == NULL)) return refuse(monitor, slot, EA_ERR_INVALID);
     for (;;) {
         word_t word = word_of(slot);
@@ -564,7 +569,7 @@ ea_status_t ea_monitor_release(monitor_t *monitor, ea_resource_t resource)
         }
         if (EA_LIKELY(drop(monitor, slot, word, &parent))) break;
     }
-    if (EA_UNLIKELY(parent != 0)) eai_monitor_drop(monitor, parent);
+    if (EA_UNLIKELY(parent.slot != 0)) eai_monitor_drop(parent);
     return EA_OK;
 }
 
@@ -621,7 +626,7 @@ ea_status_t ea_monitor_transfer(monitor_t *monitor, ea_resource_t resource, ea_a
         status = hand_over(monitor, slot, word, &record, to);
     }
     add_word(&monitor->eai_n_ended, 1);
-    eai_monitor_drop(monitor, index_of(monitor, slot) + 1u);
+    eai_monitor_drop((link_t){monitor, index_of(monitor, slot) + 1u});
     return status;
 }
 

@@ -109,7 +109,7 @@ static word_t end_left_over(monitor_t *monitor, slot_t *slot, word_t word)
     if (word != claimed && !move_word(&slot->eai_state, word, claimed)) return word_of(slot);
     if (type->is_idempotent && type->destroy != NULL) type->destroy(type->context, record.object);
     word = forget(monitor, slot, claimed, EA_AUDIT_RELEASING);
-    eai_monitor_drop(monitor, record.parent);
+    eai_monitor_drop((link_t){parents_of(monitor, type), record.parent});
     return word;
 }
 
@@ -126,7 +126,7 @@ static void end_here(monitor_t *monitor, slot_t *slot, word_t word)
     word_t next = with_state(word, SLOT_RELEASING);
     if (state_of(word) == SLOT_QUEUED) {
         if (move_word(&slot->eai_state, word, next)) {
-            eai_monitor_drop(monitor, eai_monitor_finish(monitor, slot, next));
+            eai_monitor_drop(eai_monitor_finish(monitor, slot, next));
         }
         return;
     }

@@ -246,6 +246,19 @@ EA_INLINE ea_resource_t handle_of(uint32_t index, uint8_t type, word_t word)
     return (ea_resource_t){(uint32_t)type << 24 | index, (uint32_t)generation_of(word)};
 }
 
+EA_INLINE monitor_t *parents_of(monitor_t *monitor, const type_t *type)
+{
+    return type->parents != NULL ? type->parents : monitor;
+}
+
+/* A parent of which a reference is held. */
+typedef struct {
+    monitor_t *monitor;
+    uint32_t slot; /* + 1; 0: none */
+} link_t;
+
+#define NO_LINK ((link_t){NULL, 0})
+
 /* Whether the record of a live, queued or idle slot can be trusted. */
 EA_INLINE bool eai_monitor_is_sealed(const monitor_t *monitor, const slot_t *slot, word_t word)
 {
@@ -298,12 +311,12 @@ void eai_cleaner_leave(monitor_t *monitor);
 
 /* --- monitor.c -------------------------------------------------------------------------------- */
 
-/* The caller moved the slot's word to RELEASING or CLEANING: end the resource. Returns its parent's
- * slot + 1, of which a reference is to be dropped; 0: it had none. */
-uint32_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word);
-/* Drop a reference of slot parent - 1 (parent 0: of none), of what that held if it was the last,
- * and so on. At most as many turns as the chain has links. */
-void eai_monitor_drop(monitor_t *monitor, uint32_t parent);
+/* The caller moved the slot's word to RELEASING or CLEANING: end the resource. Returns its parent,
+ * of which a reference is to be dropped. */
+link_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word);
+/* Drop a reference of a parent, of what that held if it was the last, and so on, from monitor to
+ * monitor. At most as many turns as the chain has links. */
+void eai_monitor_drop(link_t parent);
 /* The caller's slot is free from now on; stripe: where to look for it first. */
 void eai_monitor_free(monitor_t *monitor, slot_t *slot, word_t word, uint32_t stripe);
 void eai_monitor_refuse(monitor_t *monitor);

@@ -143,9 +143,9 @@ static void take_away(monitor_t *monitor, word_t head)
 
 /* A slot that an entry names is released, unless it is released already or damaged. Returns
  * whether it was. */
-static bool clean(monitor_t *monitor, word_t content, uint32_t incarnation, uint32_t *parent)
+static bool clean(monitor_t *monitor, word_t content, uint32_t incarnation, link_t *parent)
 {
-    *parent = 0;
+    *parent = NO_LINK;
     if (SLOT_OF(content) > monitor->eai_n_slots) return false;
     slot_t *slot = &monitor->eai_slots[SLOT_OF(content) - 1u];
     word_t word = word_of(slot), next = make_word(generation_of(word), incarnation, SLOT_CLEANING);
@@ -166,10 +166,10 @@ size_t ea_monitor_cleanup(monitor_t *monitor, size_t max_n)
         word_t head = EAI_LOAD(&monitor->eai_head, EAI_RELAXED);
         word_t content = EAI_LOAD(cell_at(monitor, head), EAI_ACQUIRE);
         if (!IS_SLOT(content)) break;
-        uint32_t parent;
+        link_t parent;
         n += clean(monitor, content, incarnation, &parent);
         take_away(monitor, head);
-        if (parent != 0) eai_monitor_drop(monitor, parent);
+        if (parent.slot != 0) eai_monitor_drop(parent);
     }
     eai_cleaner_leave(monitor);
     return n;

@@ -32,13 +32,18 @@ ea_status_t ea_monitor_object(const monitor_t *monitor, ea_resource_t resource, 
                : EA_ERR_NOT_FOUND;
 }
 
-static void fill_in(const monitor_t *monitor, uint32_t index, word_t word, const record_t *record,
+/* Returns whether all of it was so: the resource was live to the end, and so its parent was. */
+static bool fill_in(const monitor_t *monitor, uint32_t index, word_t word, const record_t *record,
                     ea_resource_info_t *info)
 {
+    const type_t *type = &monitor->eai_types[type_of(record->whose)];
+    const monitor_t *parents = parents_of((monitor_t *)monitor, type);
+    info->monitor = monitor;
+    info->parents = parents;
     info->resource = handle_of(index, type_of(record->whose), word);
     info->parent = EA_RESOURCE_NONE;
-    if (record->parent != 0 && record->parent <= monitor->eai_n_slots) {
-        const slot_t *parent = &monitor->eai_slots[record->parent - 1u];
+    if (record->parent != 0 && record->parent <= parents->eai_n_slots) {
+        const slot_t *parent = &parents->eai_slots[record->parent - 1u];
         info->parent =
             handle_of(record->parent - 1u, type_of(READ(parent, eai_whose)), word_of(parent));
     }
@@ -49,6 +54,8 @@ static void fill_in(const monitor_t *monitor, uint32_t index, word_t word, const
     info->n_references = (uint32_t)references_of(word);
     info->account = account_of(record->whose);
     info->type = type_of(record->whose);
+    word_t now = word_of(&monitor->eai_slots[index]);
+    return state_of(now) == SLOT_LIVE && generation_of(now) == generation_of(word);
 }
 
 ea_status_t ea_monitor_info(const monitor_t *monitor, ea_resource_t resource,
@@ -58,8 +65,8 @@ ea_status_t ea_monitor_info(const monitor_t *monitor, ea_resource_t resource,
     const slot_t *slot = slot_with(monitor, resource);
     word_t word = slot == NULL ? 0 : read_live(monitor, slot, &record);
     if (word == 0 || generation_of(word) != resource.eai_generation) return EA_ERR_NOT_FOUND;
-    fill_in(monitor, index_of(monitor, slot), word, &record, info);
-    return EA_OK;
+    bool is_so = fill_in(monitor, index_of(monitor, slot), word, &record, info);
+    return is_so ? EA_OK : EA_ERR_NOT_FOUND;
 }
 
 ea_status_t ea_monitor_walk(const monitor_t *monitor, size_t *cursor, size_t max_steps,
@@ -70,11 +77,51 @@ ea_status_t ea_monitor_walk(const monitor_t *monitor, size_t *cursor, size_t max
         ea_resource_info_t info;
         uint32_t index = (uint32_t)(*cursor)++;
         word_t word = read_live(monitor, &monitor->eai_slots[index], &record);
-        if (word == 0) continue;
-        fill_in(monitor, index, word, &record, &info);
+        if (word == 0 || !fill_in(monitor, index, word, &record, &info)) continue;
         if (!visit(context, &info)) return EA_OK;
     }
     return *cursor < monitor->eai_n_slots ? EA_ERR_AGAIN : EA_OK;
+}
+
+/* --- ancestry --------------------------------------------------------------------------------- */
+
+ea_status_t ea_monitor_ancestry(const monitor_t *monitor, ea_resource_t resource, size_t max_links,
+                                ea_resource_visit_t visit, void *context)
+{
+    while (max_links > 0) {
+        ea_resource_info_t info;
+        ea_status_t status = ea_monitor_info(monitor, resource, &info);
+        if (status != EA_OK) return status;
+        if (!visit(context, &info) || ea_resource_is_none(info.parent)) return EA_OK;
+        monitor = info.parents;
+        resource = info.parent;
+        max_links--;
+    }
+    return EA_ERR_AGAIN;
+}
+
+typedef struct {
+    const monitor_t *parents;
+    ea_resource_t parent;
+    ea_resource_visit_t visit;
+    void *context;
+} kinship_t;
+
+static bool visit_child(void *context, const ea_resource_info_t *info)
+{
+    const kinship_t *of = context;
+    bool is_child = info->parents == of->parents && info->parent.eai_slot == of->parent.eai_slot &&
+                    info->parent.eai_generation == of->parent.eai_generation;
+    return !is_child || of->visit(of->context, info);
+}
+
+ea_status_t ea_monitor_children(const monitor_t *monitor, const monitor_t *parents,
+                                ea_resource_t parent, size_t *cursor, size_t max_steps,
+                                ea_resource_visit_t visit, void *context)
+{
+    kinship_t of = {parents, parent, visit, context};
+    if (ea_resource_is_none(parent)) return EA_OK;
+    return ea_monitor_walk(monitor, cursor, max_steps, visit_child, &of);
 }
 
 /* --- numbers ---------------------------------------------------------------------------------- */
