@@ -168,6 +168,7 @@ typedef struct {
 typedef struct {
     eai_count_t acquired;
     eai_count_t lived[EA_CFG_MONITOR_LIFETIMES];
+    eai_count_t failures[EA_REASON_DAMAGED + 1];
 } eai_tally_t;
 
 /* Slots that accounts with the same number modulo the stripes look at first. */
@@ -187,7 +188,6 @@ typedef struct {
 } eai_stripe_t;
 
 typedef struct {
-    eai_count_t failures[EA_REASON_DAMAGED + 1];
     eai_count_t recycled;
     EAI_SHARED(uintptr_t) idle_version; /* counts objects that became idle */
     EAI_SHARED(uintptr_t) * idle;       /* slots + 1 that may be idle      */
@@ -293,6 +293,8 @@ typedef struct ea_monitor {
     eai_n_begun;                       /* changes during which units are no slot's, or a seal is
                                           wrong */
     EAI_SHARED(uintptr_t) eai_n_ended; /* of them */
+    EAI_SHARED(uintptr_t) eai_most_queued;
+    uint64_t eai_peaks_since_us;
     eai_count_t eai_n_full;
     eai_count_t eai_n_queued;
     eai_count_t eai_n_refused;
@@ -481,7 +483,7 @@ typedef struct {
     size_t n_live;     /* the difference: live, queued, on their way                           */
     size_t n_recycled; /* of n_acquired, handed out again                                      */
     size_t n_idle;
-    size_t n_failures[EA_REASON_DAMAGED + 1];   /* of acquire, by ea_reason_t                     */
+    size_t n_failures[EA_REASON_DAMAGED + 1];   /* of acquire, by ea_reason_t; NONE: others       */
     size_t lifetimes[EA_CFG_MONITOR_LIFETIMES]; /* released: [0] below 1024 us, [i] below 1024 us *
                                                    2^i, the last one all others                */
     size_t used;     /* units                                                                */
@@ -492,17 +494,40 @@ typedef struct {
 
 typedef struct {
     size_t n_slots;
-    size_t n_queued; /* in the queue now                                                  */
+    size_t n_queued;    /* in the queue now                                               */
+    size_t most_queued; /* most at a time                                                 */
     size_t n_queued_total;
-    size_t n_queue_full; /* released at once because the queue was full                       */
-    size_t n_refused;    /* releases that a check refused                                     */
+    size_t n_queue_full;     /* released at once because the queue was full                       */
+    size_t n_refused;        /* releases that a check refused                                     */
+    uint64_t peaks_since_us; /* ea_monitor_init() or ea_monitor_reset_peaks()                 */
 } ea_monitor_stats_t;
 
-/* Numbers of one type. Returns EA_ERR_INVALID: no such type. Cost O(stripes). What belongs to an
- * owner is in ea_account_stats() of its account: usage, peak, refusals. */
+/* Numbers of one type. Returns EA_OK; EA_ERR_INVALID: no such type. Cost O(stripes).
+ * Where others are at work each number is right at some moment, not all at the same: n_released is
+ * read before n_acquired, so n_live may be more than were at one moment, never less than 0. */
 ea_status_t ea_monitor_type_stats(const ea_monitor_t *monitor, uint8_t type,
                                   ea_resource_stats_t *stats);
+
+/* The same of one owner. They are counted where the stripes are more than the accounts of the book
+ * (its nodes), so that each account has one of its own; idle objects and those handed out again are
+ * nobody's. What is handed over is acquired by one account and released by another.
+ * Returns  EA_OK; EA_ERR_INVALID: no such type, or the account is not of its book; EA_ERR_LIMIT:
+ *          there are fewer stripes: only used, peak and capacity are filled in.
+ * Cost     O(nodes). */
+ea_status_t ea_monitor_owner_stats(const ea_monitor_t *monitor, uint8_t type,
+                                   const ea_account_t *account, ea_resource_stats_t *stats);
+
 void ea_monitor_stats(const ea_monitor_t *monitor, ea_monitor_stats_t *stats);
+
+/* In which class the lifetime lies that permille of 1000 released did not outlive (500: the median;
+ * 990: all but one in a hundred): from *least_us on, below *below_us (UINT64_MAX: the last class).
+ * Returns  EA_OK; EA_ERR_NOT_FOUND: none was released; EA_ERR_INVALID: permille is above 1000. */
+EA_NODISCARD ea_status_t ea_resource_lifetime(const ea_resource_stats_t *stats, uint32_t permille,
+                                              uint64_t *least_us, uint64_t *below_us);
+
+/* Begin anew: the queue's peak and those of the types' accounts become what is now.
+ * Context  one at a time. Cost O(nodes). */
+void ea_monitor_reset_peaks(ea_monitor_t *monitor, uint64_t now_us);
 
 #ifdef __cplusplus
 }

@@ -168,6 +168,7 @@ ea_status_t ea_monitor_init(monitor_t *monitor, void *mem, size_t size_bytes,
     monitor->eai_batch = options->batch == 0 ? 1u : (uint32_t)options->batch;
     monitor->eai_delay_us = options->delay_us;
     monitor->eai_events = options->events;
+    monitor->eai_peaks_since_us = ea_port_time_coarse_us();
     EAI_STORE(&monitor->eai_incarnation, 1u, EAI_RELAXED);
     monitor->eai_stride = (uint32_t)EAI_MONITOR_TALLIES(options->n_types);
     while ((uint32_t)1 << monitor->eai_cell_shift < monitor->eai_n_cells) monitor->eai_cell_shift++;
@@ -221,7 +222,11 @@ static EA_NOINLINE ea_status_t fail(monitor_t *monitor, const ea_resource_reques
 {
     ea_reason_t reason = reason_of(status);
     if (request->type < monitor->eai_n_types) {
-        count(&monitor->eai_kinds[request->type].failures[reason]);
+        const ea_account_t *account = request->account;
+        bool is_known =
+            account != NULL && account->eai_book == monitor->eai_types[request->type].book;
+        uint32_t stripe = is_known ? stripe_of(monitor, ea_account_id(account)) : 0;
+        count(&tally_of(monitor, stripe, request->type)->failures[reason]);
     }
     if (ea_events_wanted(monitor->eai_events, EA_EVENT_LIMIT)) {
         ea_events_emit_isr(

@@ -225,6 +225,13 @@ EA_INLINE uint32_t stripe_of(const monitor_t *monitor, uint16_t account)
     return account & monitor->eai_stripe_mask;
 }
 
+/* Whether each account of the type's book has a stripe of its own; repairs count in stripe 0, which
+ * then is nobody's. */
+EA_INLINE bool eai_monitor_knows_owners(const monitor_t *monitor, uint8_t type)
+{
+    return monitor->eai_types[type].book->eai_n_nodes <= monitor->eai_stripe_mask;
+}
+
 /* The account of a record; NULL: there is none. */
 EA_INLINE ea_account_t *account_with(const type_t *type, uint16_t id)
 {

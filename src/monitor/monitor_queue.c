@@ -76,10 +76,22 @@ static bool put(monitor_t *monitor, word_t entry, word_t *n_queued)
     }
 }
 
+/* Repeats only when another context raised it. */
+static EA_NOINLINE void raise_most_queued(monitor_t *monitor, word_t n)
+{
+    word_t most = EAI_LOAD(&monitor->eai_most_queued, EAI_RELAXED);
+    while (n > most && !move_word(&monitor->eai_most_queued, most, n)) {
+        most = EAI_LOAD(&monitor->eai_most_queued, EAI_RELAXED);
+    }
+}
+
 bool eai_queue_put(monitor_t *monitor, uint32_t index, word_t word)
 {
     word_t n_queued;
     if (EA_UNLIKELY(!put(monitor, queue_entry(index, word), &n_queued))) return false;
+    if (EA_UNLIKELY(n_queued > EAI_LOAD(&monitor->eai_most_queued, EAI_RELAXED))) {
+        raise_most_queued(monitor, n_queued);
+    }
     if (EA_UNLIKELY(n_queued >= monitor->eai_batch) &&
         EA_UNLIKELY(!ea_waitq_is_empty(&monitor->eai_cleanup_waits))) {
         (void)!ea_waitq_hand_first(&monitor->eai_cleanup_waits, monitor);

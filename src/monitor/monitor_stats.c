@@ -126,20 +126,39 @@ ea_status_t ea_monitor_children(const monitor_t *monitor, const monitor_t *paren
 
 /* --- numbers ---------------------------------------------------------------------------------- */
 
-static void add_tallies(const monitor_t *monitor, uint8_t type, ea_resource_stats_t *stats)
+/* Of the stripes from first to last. */
+static void add_tallies(const monitor_t *monitor, uint8_t type, uint32_t first, uint32_t last,
+                        ea_resource_stats_t *stats)
 {
-    for (uint32_t i = 0; i <= monitor->eai_stripe_mask; i++) {
+    for (uint32_t i = first; i <= last; i++) {
         const eai_tally_t *tally = tally_of(monitor, i, type);
         for (unsigned k = 0; k < EA_CFG_MONITOR_LIFETIMES; k++) {
-            stats->lifetimes[k] += counted(&tally->lived[k]);
-            stats->n_released += counted(&tally->lived[k]);
+            size_t n = counted(&tally->lived[k]);
+            stats->lifetimes[k] += n;
+            stats->n_released += n;
+        }
+        for (unsigned k = 0; k <= EA_REASON_DAMAGED; k++) {
+            stats->n_failures[k] += counted(&tally->failures[k]);
         }
     }
     /* Read afterwards: what was released by then was acquired before. */
-    for (uint32_t i = 0; i <= monitor->eai_stripe_mask; i++) {
+    for (uint32_t i = first; i <= last; i++) {
         stats->n_acquired += counted(&tally_of(monitor, i, type)->acquired);
     }
     stats->n_live = stats->n_acquired - stats->n_released;
+}
+
+static void add_budget(const ea_account_t *account, ea_resource_stats_t *stats)
+{
+    stats->peak = EAI_LOAD(&((ea_account_t *)account)->eai_peak, EAI_RELAXED);
+    stats->capacity = EAI_LOAD(&((ea_account_t *)account)->eai_max, EAI_RELAXED);
+    if (stats->capacity != EA_ACCOUNT_UNLIMITED && stats->capacity > 0) {
+        /* Without overflow, and without 64-bit division where 32 bits do. */
+        size_t unit = stats->capacity / 1000u;
+        stats->utilisation_permille =
+            (uint32_t)(unit >= 1000u ? stats->used / unit
+                                     : stats->used * (size_t)1000u / stats->capacity);
+    }
 }
 
 ea_status_t ea_monitor_type_stats(const monitor_t *monitor, uint8_t type,
@@ -149,25 +168,59 @@ ea_status_t ea_monitor_type_stats(const monitor_t *monitor, uint8_t type,
     const eai_kind_t *kind = &monitor->eai_kinds[type];
     const ea_account_t *root = ea_accounts_root(monitor->eai_types[type].book);
     *stats = (ea_resource_stats_t){0};
-    add_tallies(monitor, type, stats);
+    add_tallies(monitor, type, 0, monitor->eai_stripe_mask, stats);
     stats->n_recycled = counted(&kind->recycled);
-    for (unsigned i = 0; i <= EA_REASON_DAMAGED; i++) {
-        stats->n_failures[i] = counted(&kind->failures[i]);
-    }
     for (uint32_t i = 0; i < kind->n_idle; i++) {
         stats->n_idle += EAI_LOAD(&kind->idle[i], EAI_RELAXED) != 0;
     }
     stats->used = eai_account_used(root);
-    stats->peak = EAI_LOAD(&((ea_account_t *)root)->eai_peak, EAI_RELAXED);
-    stats->capacity = EAI_LOAD(&((ea_account_t *)root)->eai_max, EAI_RELAXED);
-    if (stats->capacity != EA_ACCOUNT_UNLIMITED && stats->capacity > 0) {
-        /* Without overflow, and without 64-bit division where 32 bits do. */
-        size_t unit = stats->capacity / 1000u;
-        stats->utilisation_permille =
-            (uint32_t)(unit >= 1000u ? stats->used / unit
-                                     : stats->used * (size_t)1000u / stats->capacity);
+    add_budget(root, stats);
+    return EA_OK;
+}
+
+ea_status_t ea_monitor_owner_stats(const monitor_t *monitor, uint8_t type,
+                                   const ea_account_t *account, ea_resource_stats_t *stats)
+{
+    if (type >= monitor->eai_n_types || account == NULL ||
+        account->eai_book != monitor->eai_types[type].book) {
+        return EA_ERR_INVALID;
+    }
+    ea_account_stats_t of_account;
+    ea_account_stats(account, &of_account);
+    *stats = (ea_resource_stats_t){.used = of_account.used};
+    add_budget(account, stats);
+    if (!eai_monitor_knows_owners(monitor, type)) return EA_ERR_LIMIT;
+    uint32_t stripe = stripe_of(monitor, ea_account_id(account));
+    add_tallies(monitor, type, stripe, stripe, stats);
+    return EA_OK;
+}
+
+ea_status_t ea_resource_lifetime(const ea_resource_stats_t *stats, uint32_t permille,
+                                 uint64_t *least_us, uint64_t *below_us)
+{
+    uint64_t n = 0, below = 0;
+    if (permille > 1000u) return EA_ERR_INVALID;
+    for (unsigned i = 0; i < EA_CFG_MONITOR_LIFETIMES; i++) n += stats->lifetimes[i];
+    if (n == 0) return EA_ERR_NOT_FOUND;
+    for (unsigned i = 0; i < EA_CFG_MONITOR_LIFETIMES; i++) {
+        below += stats->lifetimes[i];
+        if (below == 0 || below * 1000u < n * permille) continue;
+        *least_us = i == 0 ? 0 : (uint64_t)1024u << (i - 1u);
+        *below_us = i + 1u < EA_CFG_MONITOR_LIFETIMES ? (uint64_t)1024u << i : UINT64_MAX;
+        break;
     }
     return EA_OK;
+}
+
+void ea_monitor_reset_peaks(monitor_t *monitor, uint64_t now_us)
+{
+    ea_monitor_stats_t stats;
+    for (uint32_t i = 0; i < monitor->eai_n_types; i++) {
+        ea_accounts_reset_peaks(monitor->eai_types[i].book);
+    }
+    ea_monitor_stats(monitor, &stats);
+    EAI_STORE(&monitor->eai_most_queued, stats.n_queued, EAI_RELAXED);
+    monitor->eai_peaks_since_us = now_us;
 }
 
 void ea_monitor_stats(const monitor_t *monitor, ea_monitor_stats_t *stats)
@@ -176,7 +229,9 @@ void ea_monitor_stats(const monitor_t *monitor, ea_monitor_stats_t *stats)
     word_t head = EAI_LOAD(&of->eai_head, EAI_SEQ_CST), tail = EAI_LOAD(&of->eai_tail, EAI_SEQ_CST);
     stats->n_slots = monitor->eai_n_slots;
     stats->n_queued = tail - head <= monitor->eai_n_cells ? tail - head : 0;
+    stats->most_queued = EAI_LOAD(&of->eai_most_queued, EAI_RELAXED);
     stats->n_queued_total = tail;
     stats->n_queue_full = counted(&monitor->eai_n_full);
     stats->n_refused = counted(&monitor->eai_n_refused);
+    stats->peaks_since_us = monitor->eai_peaks_since_us;
 }
