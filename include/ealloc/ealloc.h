@@ -18,6 +18,7 @@
 #include "ealloc/lineage.h"
 #include "ealloc/metrics.h"
 #include "ealloc/monitor.h"
+#include "ealloc/monitor_leaks.h"
 #include "ealloc/monitor_metrics.h"
 #include "ealloc/movable.h"
 #include "ealloc/owner.h"

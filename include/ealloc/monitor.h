@@ -51,6 +51,7 @@
 #include "ealloc/compiler.h"
 #include "ealloc/config.h"
 #include "ealloc/event.h"
+#include "ealloc/hook.h"
 #include "ealloc/status.h"
 #include "ealloc/waitq.h"
 
@@ -195,6 +196,21 @@ typedef struct {
     uint32_t first_sum; /* of its book's accounts */
 } eai_kind_t;
 
+/* Told of every resource by the context it happened in, as ea_alloc_hook_t is of blocks: ALLOCATED
+ * before anybody else can know of it, FREED before its slot can be another's (of a queued one: when
+ * it is cleaned up), TRANSFERRED. What is told of one slot is in order. Must not use the monitor.
+ * slot     which resource: ea_monitor_at(). */
+typedef void (*ea_resource_hook_function_t)(void *context, ea_block_event_t what, uint8_t type,
+                                            uint16_t owner, const void *site, const void *slot,
+                                            size_t units);
+
+/* One that is told; the caller's object, in use from add to remove. */
+typedef struct ea_resource_hook {
+    ea_resource_hook_function_t function;
+    void *context;
+    struct ea_resource_hook *eai_next;
+} ea_resource_hook_t;
+
 /* A sum of an audit: an account's units, or a type's slots. */
 typedef struct {
     uintptr_t sure;
@@ -271,6 +287,7 @@ typedef struct ea_monitor {
     eai_sum_t *eai_sums;      /* of each account */
     eai_sum_t *eai_type_sums; /* of each type    */
     ea_events_t *eai_events;
+    ea_resource_hook_t *eai_hooks;
     uint32_t eai_n_slots;
     uint32_t eai_n_types;
     uint32_t eai_stripe_mask;
@@ -448,6 +465,18 @@ typedef bool (*ea_resource_visit_t)(void *context, const ea_resource_info_t *inf
 EA_NODISCARD ea_status_t ea_monitor_walk(const ea_monitor_t *monitor, size_t *cursor,
                                          size_t max_steps, ea_resource_visit_t visit,
                                          void *context);
+
+/* The live resource of a slot that a hook was told of. Returns EA_OK; EA_ERR_NOT_FOUND: none lives
+ * there, or it is none of this monitor's. Cost O(1). */
+EA_NODISCARD ea_status_t ea_monitor_at(const ea_monitor_t *monitor, const void *slot,
+                                       ea_resource_t *resource);
+
+/* Tell one more; no longer.
+ * Returns  EA_OK; EA_ERR_BUSY: it is told already; EA_ERR_NOT_FOUND: it is not; EA_ERR_INVALID:
+ *          NULL, or EA_CFG_MONITOR_HOOK is 0.
+ * Context  any, while no other one is inside a call on the monitor. */
+EA_NODISCARD ea_status_t ea_monitor_add_hook(ea_monitor_t *monitor, ea_resource_hook_t *hook);
+ea_status_t ea_monitor_remove_hook(ea_monitor_t *monitor, ea_resource_hook_t *hook);
 
 /* Visit a live resource, its parent, the parent's, and so on, max_links at most, from monitor to
  * monitor. Each is alive while it is read; all are if the caller holds the first.

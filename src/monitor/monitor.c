@@ -340,6 +340,7 @@ EA_INLINE ea_resource_t go_live(monitor_t *monitor, slot_t *slot, uint8_t type, 
     WRITE(slot, eai_since, record->since);
     write_seal(monitor, slot, word, record);
     count(&tally_of(monitor, stripe, type)->acquired);
+    tell_hooks(monitor, EA_BLOCK_ALLOCATED, slot, record);
     EAI_STORE(&slot->eai_state, with_state(word, SLOT_LIVE) | ONE_REFERENCE, EAI_RELEASE);
     return handle_of(index_of(monitor, slot), type, word);
 }
@@ -451,6 +452,7 @@ link_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
     const uint64_t now = ea_port_time_coarse_us() >> 10;
     eai_tally_t *tally = tally_of(monitor, stripe, number);
     const link_t parent = {parents_of(monitor, type), record.parent};
+    tell_hooks(monitor, EA_BLOCK_FREED, slot, &record);
 
     if (type->max_idle > 0) {
         count(&tally->lived[bucket_of(since_of(&record), now)]);
@@ -609,6 +611,7 @@ static ea_status_t hand_over(monitor_t *monitor, slot_t *slot, word_t word, reco
         record->whose = (record->whose & 0xFFFFu) | (uint32_t)ea_account_id(to) << 16;
         WRITE(slot, eai_whose, record->whose);
     }
+    if (status == EA_OK) tell_hooks(monitor, EA_BLOCK_TRANSFERRED, slot, record);
     write_seal(monitor, slot, word, record);
     return status;
 }

@@ -90,6 +90,7 @@ static word_t forget(monitor_t *monitor, slot_t *slot, word_t word, ea_audit_kin
     find(monitor, kind, slot, record.object, account_of(record.whose));
     if (!may_repair(monitor)) return word;
     word_t next = make_word(next_generation(word), 0, SLOT_FREE);
+    tell_hooks(monitor, EA_BLOCK_FREED, slot, &record); /* before it can be another's */
     if (!move_word(&slot->eai_state, word, next)) return word_of(slot);
     eai_slots_offer(monitor, index_of(monitor, slot), stripe_of(monitor, account_of(record.whose)));
     monitor->eai_audit.report.n_repaired++;
