@@ -280,7 +280,7 @@ EA_INLINE bool eai_monitor_is_sealed(const monitor_t *monitor, const slot_t *slo
 /* --- monitor_hook.c --------------------------------------------------------------------------- */
 
 void eai_hooks_tell(monitor_t *monitor, ea_block_event_t what, const slot_t *slot,
-                      const record_t *record);
+                    const record_t *record);
 
 /* Something happened to the resource of slot. */
 EA_INLINE void tell_hooks(monitor_t *monitor, ea_block_event_t what, const slot_t *slot,

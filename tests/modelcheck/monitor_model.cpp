@@ -12,7 +12,8 @@
  * does not see what the other did, are a data race. Each is ended once.
  *
  *     monitor_model             clean?
- *     monitor_model unordered   the same with the order of the compare-and-swaps taken away: must be
+ *     monitor_model unordered   the same with the order of the compare-and-swaps taken away: must
+ *     be
  *                               found
  */
 #include <cstdint>
@@ -30,9 +31,9 @@
 #include "ealloc/compiler.h"
 #undef EA_STATIC_ASSERT
 #define EA_STATIC_ASSERT(what, why) struct eai_of_sizes /* relacy's words are larger */
-#include "monitor/monitor_slots.c"
-#include "monitor/monitor_queue.c"
 #include "monitor/monitor.c"
+#include "monitor/monitor_queue.c"
+#include "monitor/monitor_slots.c"
 
 #define N_THREADS 3
 #define N_SLOTS 4u
@@ -275,9 +276,15 @@ ea_status_t eai_reservation_take(ea_reservation_t *, units_t, uint64_t)
     return EA_OK;
 }
 
-void eai_reservation_settle(ea_reservation_t *) {}
-void eai_reservation_put_back(ea_reservation_t *, units_t) {}
-void eai_hooks_tell(monitor_t *, ea_block_event_t, const slot_t *, const record_t *) {}
+void eai_reservation_settle(ea_reservation_t *)
+{
+}
+void eai_reservation_put_back(ea_reservation_t *, units_t)
+{
+}
+void eai_hooks_tell(monitor_t *, ea_block_event_t, const slot_t *, const record_t *)
+{
+}
 
 slot_t *eai_held_take(monitor_t *, ea_resource_t)
 {
@@ -289,7 +296,9 @@ bool eai_held_is(const monitor_t *, ea_resource_t, const slot_t *)
     return false;
 }
 
-void eai_held_put_back(monitor_t *, slot_t *) {}
+void eai_held_put_back(monitor_t *, slot_t *)
+{
+}
 
 uint64_t ea_port_time_coarse_us(void)
 {
@@ -306,15 +315,21 @@ bool ea_waitq_hand_first(ea_waitq_t *, void *)
     return false;
 }
 
-void ea_waiter_init(ea_waiter_t *, uint32_t) {}
-void ea_waitq_enter(ea_waitq_t *, ea_waiter_t *) {}
+void ea_waiter_init(ea_waiter_t *, uint32_t)
+{
+}
+void ea_waitq_enter(ea_waitq_t *, ea_waiter_t *)
+{
+}
 
 ea_status_t ea_waitq_sleep(ea_waiter_t *, uint64_t)
 {
     return EA_ERR_TIMEOUT;
 }
 
-void ea_events_emit_isr(ea_events_t *, const ea_event_t *) {}
+void ea_events_emit_isr(ea_events_t *, const ea_event_t *)
+{
+}
 
 int main(int argc, char **argv)
 {
