@@ -202,6 +202,7 @@ const char *ea_leak_kind_name(uint8_t kind)
     case EA_LEAK_AGE: return "AGE";
     case EA_LEAK_OWNER_GONE: return "OWNER_GONE";
     case EA_LEAK_SURVIVAL: return "SURVIVAL";
+    case EA_LEAK_EXCESS: return "EXCESS";
     }
     return "?";
 }
