@@ -87,10 +87,12 @@ typedef struct {
     uint64_t eai_device;
     uint64_t eai_inode;
     uint64_t eai_since_us; /* of a suspect: first seen */
-    uint64_t eai_serial;   /* of a suspect: calls begun by then */
+    uint64_t eai_serial;   /* of a suspect: calls begun by its second look */
     uint32_t eai_salt;     /* counts what the number was used for */
     uint32_t eai_pass;     /* last seen in it */
     uint8_t eai_state;
+    uint8_t eai_n_looks; /* of a suspect: passes that saw it, 2 at most */
+    bool eai_is_socket;  /* of a suspect */
     bool eai_is_told;
 } ea_posix_number_t;
 
@@ -102,6 +104,7 @@ typedef struct {
     uint64_t eai_n_bytes;
     uint64_t eai_device;
     uint64_t eai_inode;
+    uint64_t eai_since_us;  /* found wrong */
     uint64_t eai_n_covered; /* of n_bytes, by maps of this pass */
     pthread_t eai_thread;
     void *(*eai_start)(void *);
@@ -153,6 +156,7 @@ typedef struct {
 typedef struct eai_posix_flight {
     struct eai_posix_flight *next, *prev;
     uint64_t serial;
+    uint64_t begun_us;
 } eai_posix_flight_t;
 
 /* --- what the reconciler says ----------------------------------------------------------------- */
@@ -372,9 +376,9 @@ int ea_posix_disk_stats(ea_posix_t *posix, ea_posix_disk_t *disk, ea_posix_disk_
  *
  * Others may open and close meanwhile. A stray is told when a second pass sees it again, the same
  * thing, and the registry has not changed in its place; and when every call that was making
- * something at the first look has ended, or grace_us are over. A thread, which is there for a
- * moment after it was joined, always has grace_us. What is registered is gone or reused if that is
- * seen while its registration did not change; a mapping, if two passes see it.
+ * something then has ended, but for those that have waited for longer than grace_us. A thread,
+ * which is there for a moment after it was joined, always has grace_us. What is registered is gone
+ * or reused if that is seen while its registration did not change; a mapping, if two passes see it.
  *
  * Returns  EA_OK: this pass is complete; EA_ERR_AGAIN: call again to go on, with the same flags;
  *          EA_ERR_BUSY: another thread is at it; EA_ERR_INVALID: the budget is 0.

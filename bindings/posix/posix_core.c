@@ -25,6 +25,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ealloc/port.h"
 #include "posix_internal.h"
 
 #define GRACE_US 100000u
@@ -122,6 +123,7 @@ void ea_posix_deinit(ea_posix_t *posix)
 void eai_flight_begin(ea_posix_t *posix, eai_posix_flight_t *flight)
 {
     eai_lock(posix);
+    flight->begun_us = ea_port_time_coarse_us();
     flight->serial = ++posix->eai_n_begun;
     flight->next = &posix->eai_flights;
     flight->prev = posix->eai_flights.prev;
@@ -138,11 +140,12 @@ void eai_flight_end(ea_posix_t *posix, eai_posix_flight_t *flight)
     eai_unlock(posix);
 }
 
-/* The first of the list is the oldest. */
-bool eai_flights_over_locked(const ea_posix_t *posix, uint64_t n_begun)
+/* The first of the list is the oldest. At most as many turns as threads. */
+bool eai_flights_over_locked(const ea_posix_t *posix, uint64_t n_begun, uint64_t before_us)
 {
-    const eai_posix_flight_t *oldest = posix->eai_flights.next;
-    return oldest == &posix->eai_flights || oldest->serial > n_begun;
+    const eai_posix_flight_t *flight = posix->eai_flights.next;
+    while (flight != &posix->eai_flights && flight->begun_us < before_us) flight = flight->next;
+    return flight == &posix->eai_flights || flight->serial > n_begun;
 }
 
 /* --- acquire and release ---------------------------------------------------------------------- */

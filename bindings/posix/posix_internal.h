@@ -61,8 +61,9 @@ bool eai_identify(int fd, eai_identity_t *identity);
 /* Begin, and end, what may make something. */
 void eai_flight_begin(ea_posix_t *posix, eai_posix_flight_t *flight);
 void eai_flight_end(ea_posix_t *posix, eai_posix_flight_t *flight);
-/* Whether every call that was begun when n_begun were has ended. Locked. */
-bool eai_flights_over_locked(const ea_posix_t *posix, uint64_t n_begun);
+/* Whether every call that was begun when n_begun were has ended, but for those that were begun
+ * before this time. Locked. */
+bool eai_flights_over_locked(const ea_posix_t *posix, uint64_t n_begun, uint64_t before_us);
 
 /* Acquire, with call->run after the charge. Returns 0 and *resource, the flight still under way;
  * else the error's number, and nothing is held. */

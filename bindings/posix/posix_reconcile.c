@@ -7,11 +7,11 @@
  *
  * Why a stray is one. Whatever the bindings make is in flight until it is registered, and while it
  * is being ended its place says ENDING. What a pass sees and finds in no place is a suspect, with
- * the number of calls begun by then. If a later pass sees the same thing in the same place, which
- * was never registered in between (that would have made it LIVE and no suspect any more), and all
- * those calls have ended, then none of them has made it; and one that began later cannot have, for
- * it was there before. A call that never ends (accept) is waited for as long as grace_us: what it
- * made is registered by then, unless its thread stood still for so long.
+ * the number of calls begun by then. If later all those calls have ended and the place is a
+ * suspect's still, then none of them has made what was seen: it would have become LIVE. So seen in
+ * two passes, the same thing each time, and judged after the second look, both were strays. A call
+ * that never ends (accept) counts only until it is older than grace_us: what it made is registered
+ * soon after, unless its thread stands still for so long.
  *
  * Why what is gone is gone: I3 in posix_core.c. For mappings, which /proc tells one after the other
  * and not at one moment, two passes in a row must find them wrong.
@@ -160,38 +160,28 @@ static void describe_task(const char *path, char *text, size_t n_text)
 
 /* --- descriptors that the system has ---------------------------------------------------------- */
 
-static void begin_suspicion(look_t *look, ea_posix_number_t *number, const eai_identity_t *identity)
+/* Locked, as what follows. */
+static void begin_suspicion(const look_t *look, ea_posix_number_t *number,
+                            const eai_identity_t *identity)
 {
-    number->eai_state = (look->flags & EA_POSIX_KNOWN) != 0 ? EAI_P_KNOWN : EAI_P_SUSPECT;
+    number->eai_state = EAI_P_SUSPECT;
     number->eai_device = identity->device;
     number->eai_inode = identity->inode;
+    number->eai_is_socket = identity->is_socket;
     number->eai_since_us = ea_port_time_us();
-    number->eai_serial = look->posix->eai_n_begun;
-    number->eai_pass = look->pass->pass;
+    number->eai_n_looks = 0;
+    number->eai_pass = look->pass->pass - 1u;
     number->eai_is_told = false;
-    if (number->eai_state == EAI_P_SUSPECT) look->pass->now.n_suspects++;
 }
 
-/* A suspect that is seen again. Returns whether it is to be told. Locked. */
-static bool confirm_number(look_t *look, ea_posix_number_t *number, ea_posix_kind_t kind)
+static void see_again(const look_t *look, ea_posix_number_t *number)
 {
-    const ea_posix_t *posix = look->posix;
-    if ((look->flags & EA_POSIX_KNOWN) != 0) {
-        number->eai_state = EAI_P_KNOWN;
-        number->eai_pass = look->pass->pass;
-        return false;
+    if (number->eai_pass != look->pass->pass && number->eai_n_looks < 2) {
+        number->eai_n_looks++;
+        number->eai_serial = look->posix->eai_n_begun;
     }
-    if (number->eai_pass == look->pass->pass) return false; /* no second look */
     number->eai_pass = look->pass->pass;
-    if (!number->eai_is_told && !eai_flights_over_locked(posix, number->eai_serial) &&
-        ea_port_time_us() - number->eai_since_us < posix->eai_options.grace_us) {
-        look->pass->now.n_suspects++;
-        return false;
-    }
-    count(look, EA_POSIX_STRAY, kind);
-    bool is_new = !number->eai_is_told;
-    number->eai_is_told = true;
-    return is_new;
+    if ((look->flags & EA_POSIX_KNOWN) != 0) number->eai_state = EAI_P_KNOWN;
 }
 
 static void look_at_number(look_t *look, int fd)
@@ -203,11 +193,8 @@ static void look_at_number(look_t *look, int fd)
         look->pass->now.n_left_out++;
         return;
     }
-    ea_posix_kind_t kind = identity.is_socket ? EA_POSIX_SOCKET : EA_POSIX_FILE;
     ea_posix_number_t *number = &posix->eai_options.numbers[fd];
-    bool is_to_tell = false;
     eai_lock(posix);
-    uint64_t since_us = number->eai_since_us;
     bool is_same = number->eai_device == identity.device && number->eai_inode == identity.inode;
     switch (number->eai_state) {
     case EAI_P_LIVE:
@@ -217,26 +204,17 @@ static void look_at_number(look_t *look, int fd)
             number->eai_pass = look->pass->pass;
         } else {
             begin_suspicion(look, number, &identity);
+            see_again(look, number);
         }
         break;
-    case EAI_P_SUSPECT:
-        if (is_same) {
-            is_to_tell = confirm_number(look, number, kind);
-        } else {
+    default:
+        if (number->eai_state != EAI_P_SUSPECT || !is_same) {
             begin_suspicion(look, number, &identity);
         }
+        see_again(look, number);
         break;
-    default: begin_suspicion(look, number, &identity); break;
     }
     eai_unlock(posix);
-    if (!is_to_tell) return;
-    char text[N_TEXT];
-    describe_fd(fd, text, sizeof text);
-    tell(look, &(ea_posix_finding_t){.what = EA_POSIX_STRAY,
-                                     .kind = kind,
-                                     .id = (uint64_t)fd,
-                                     .since_us = since_us,
-                                     .text = text});
 }
 
 /* Without a descriptor to read /proc with, which is when this is wanted most. */
@@ -285,16 +263,56 @@ static bool scan_numbers(look_t *look)
 
 /* --- descriptors that the table has ----------------------------------------------------------- */
 
-static void judge_number(look_t *look, int fd)
+/* Whether the suspect, seen in this pass, is a stray. Locked. */
+static bool is_stray_locked(const look_t *look, const ea_posix_number_t *number)
+{
+    const ea_posix_t *posix = look->posix;
+    const uint64_t now_us = ea_port_time_us(), grace_us = posix->eai_options.grace_us;
+    if (number->eai_is_told) return true;
+    if (number->eai_n_looks < 2) return false;
+    if (eai_flights_over_locked(posix, number->eai_serial, 0)) return true;
+    return now_us - number->eai_since_us >= grace_us &&
+           eai_flights_over_locked(posix, number->eai_serial, now_us - grace_us);
+}
+
+static void judge_suspect(look_t *look, int fd)
+{
+    ea_posix_t *posix = look->posix;
+    ea_posix_number_t *number = &posix->eai_options.numbers[fd];
+    bool is_stray = false, is_to_tell = false;
+    eai_lock(posix);
+    const ea_posix_number_t seen = *number;
+    const bool is_suspect = seen.eai_state == EAI_P_SUSPECT;
+    if (is_suspect || seen.eai_state == EAI_P_KNOWN) {
+        if (seen.eai_pass != look->pass->pass) {
+            number->eai_state = EAI_P_FREE; /* it is no more */
+        } else if (is_suspect) {
+            is_stray = is_stray_locked(look, number);
+            is_to_tell = is_stray && !seen.eai_is_told;
+            number->eai_is_told = is_stray;
+            if (!is_stray) look->pass->now.n_suspects++;
+        }
+    }
+    eai_unlock(posix);
+    ea_posix_kind_t kind = seen.eai_is_socket ? EA_POSIX_SOCKET : EA_POSIX_FILE;
+    if (is_stray) count(look, EA_POSIX_STRAY, kind);
+    if (!is_to_tell) return;
+    char text[N_TEXT];
+    describe_fd(fd, text, sizeof text);
+    tell(look, &(ea_posix_finding_t){.what = EA_POSIX_STRAY,
+                                     .kind = kind,
+                                     .id = (uint64_t)fd,
+                                     .since_us = seen.eai_since_us,
+                                     .text = text});
+}
+
+static void judge_registered(look_t *look, int fd)
 {
     ea_posix_t *posix = look->posix;
     ea_posix_number_t *number = &posix->eai_options.numbers[fd];
     eai_identity_t identity;
     eai_lock(posix);
     const ea_posix_number_t seen = *number;
-    bool is_over = seen.eai_pass != look->pass->pass &&
-                   (seen.eai_state == EAI_P_SUSPECT || seen.eai_state == EAI_P_KNOWN);
-    if (is_over) number->eai_state = EAI_P_FREE;
     eai_unlock(posix);
     if (seen.eai_state != EAI_P_LIVE || ea_resource_is_none(seen.eai_resource)) return;
 
@@ -334,7 +352,8 @@ static bool walk_numbers(look_t *look)
 {
     const size_t n = look->posix->eai_options.n_numbers;
     for (; look->pass->cursor < n && look->budget > 0; look->budget--) {
-        judge_number(look, (int)look->pass->cursor++);
+        judge_suspect(look, (int)look->pass->cursor);
+        judge_registered(look, (int)look->pass->cursor++);
     }
     return look->pass->cursor >= n;
 }
@@ -388,7 +407,7 @@ static bool is_sure_locked(const look_t *look, const ea_posix_suspect_t *suspect
     if (suspect->eai_pass == look->pass->pass) return false;
     return ea_port_time_us() - suspect->eai_since_us >= posix->eai_options.grace_us ||
            (suspect->eai_kind == EA_POSIX_CHILD &&
-            eai_flights_over_locked(posix, suspect->eai_serial));
+            eai_flights_over_locked(posix, suspect->eai_serial, 0));
 }
 
 static void look_at_task(look_t *look, ea_posix_kind_t kind, uint64_t id, const char *comm)
@@ -593,22 +612,26 @@ static void judge_entry(look_t *look, ea_posix_entry_t *entry)
     eai_unlock(posix);
     if (seen.eai_state != EAI_P_LIVE || ea_resource_is_none(seen.eai_resource)) return;
     ea_posix_what_t what = wrong_with(look, &seen);
-    bool is_told = true, is_to_forget = false;
+    bool is_told = true, is_to_forget = false, is_sure = false;
+    const uint64_t now_us = ea_port_time_us();
     eai_lock(posix);
     bool is_still = entry->eai_state == EAI_P_LIVE && entry->eai_object == seen.eai_object;
     if (is_still && what == NOTHING) {
         entry->eai_doubt = 0;
         entry->eai_is_told = false;
     } else if (is_still) {
+        if (entry->eai_doubt == 0) entry->eai_since_us = now_us;
         entry->eai_doubt = entry->eai_doubt < 2 ? entry->eai_doubt + 1u : 2u;
-        if (entry->eai_doubt == 2) {
-            is_told = entry->eai_is_told;
-            entry->eai_is_told = true;
-            is_to_forget = what != EA_POSIX_ENDED && (look->flags & EA_POSIX_FORGET) != 0;
-            entry->eai_is_gone = is_to_forget;
-        }
+        is_sure =
+            entry->eai_doubt == 2 &&
+            (what != EA_POSIX_ENDED || now_us - entry->eai_since_us >= posix->eai_options.grace_us);
     }
-    bool is_sure = is_still && what != NOTHING && entry->eai_doubt == 2;
+    if (is_sure) {
+        is_told = entry->eai_is_told;
+        entry->eai_is_told = true;
+        is_to_forget = what != EA_POSIX_ENDED && (look->flags & EA_POSIX_FORGET) != 0;
+        entry->eai_is_gone = is_to_forget;
+    }
     eai_unlock(posix);
     if (is_still && what != NOTHING && !is_sure) look->pass->now.n_suspects++;
     if (!is_sure) return;

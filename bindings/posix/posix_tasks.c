@@ -43,7 +43,11 @@ static void note_end(void *context)
         if (entry->eai_is_detached) resource = entry->eai_resource;
     }
     eai_unlock(posix);
-    if (!ea_resource_is_none(resource)) (void)eai_release(posix, resource);
+    if (ea_resource_is_none(resource)) return;
+    eai_posix_flight_t flight; /* it makes nothing, but who waits for quiet sees it */
+    eai_flight_begin(posix, &flight);
+    (void)eai_release(posix, resource);
+    eai_flight_end(posix, &flight);
 }
 
 static void *run_thread(void *context)

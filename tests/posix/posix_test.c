@@ -399,7 +399,7 @@ static void *wait_at_gate(void *arg)
 
 static void wait_until_released(ea_posix_kind_t kind)
 {
-    for (int i = 0; i < 5000 && n_live(kind) > 0; i++) usleep(1000);
+    for (int i = 0; i < 5000 && (n_live(kind) > 0 || !is_quiet()); i++) usleep(1000);
 }
 
 TEST(threads_are_registered_until_they_are_joined, 0)
@@ -456,7 +456,7 @@ TEST(detached_threads_release_themselves, 0)
     usleep(20000); /* it has ended */
     EXPECT_EQ(ea_posix_thread_detach(&posix, thread), 0);
     (void)pthread_attr_destroy(&attributes);
-    usleep(20000);
+    wait_until_released(EA_POSIX_THREAD);
     expect_rest();
     ea_posix_deinit(&posix);
 }
@@ -485,7 +485,7 @@ TEST(thread_failures_leave_nothing, 0)
     /* A stack of which there cannot be one: the system's refusal. */
     pthread_attr_t attributes;
     (void)pthread_attr_init(&attributes);
-    EXPECT_EQ(pthread_attr_setstacksize(&attributes, SIZE_MAX / 4 / 65536 * 65536), 0);
+    EXPECT_EQ(pthread_attr_setstacksize(&attributes, SIZE_MAX / 4 * 3 / 65536 * 65536), 0);
     if (!HAS_SANITIZER) {
         EXPECT_EQ(ea_posix_thread_create(&posix, owners[EA_POSIX_THREAD], &thread, &attributes,
                                          add_one, NULL),
@@ -684,7 +684,7 @@ static int spawn_at_the_limit(void)
     if (error != EAGAIN || used(EA_POSIX_CHILD) != 0 || n_live(EA_POSIX_CHILD) != 0) return 1;
     error = ea_posix_thread_create(&posix, owners[EA_POSIX_THREAD], &thread, NULL, add_one, NULL);
     if (error != EAGAIN || used(EA_POSIX_THREAD) != 0 || n_live(EA_POSIX_THREAD) != 0) return 2;
-    return posix.eai_flights.next == &posix.eai_flights ? 0 : 3;
+    return is_quiet() ? 0 : 3;
 }
 
 TEST(fork_that_the_system_refuses_leaves_nothing, 0)
