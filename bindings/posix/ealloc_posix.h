@@ -69,8 +69,8 @@ typedef struct ea_posix ea_posix_t;
         EAI_POSIX_TYPE(posix, "disk", "bytes", disk_book, ea_posix_end_entry)
 #define EAI_POSIX_TYPE(posix, type_name, unit_name, type_book, end)                                \
     {                                                                                              \
-        type_name, unit_name, type_book, ea_posix_create, end, NULL, posix, 0, EA_RELEASE_NOW,     \
-            false                                                                                  \
+        type_name, unit_name, type_book, ea_posix_create, end, NULL, posix, NULL, 0,               \
+            EA_RELEASE_NOW, false                                                                  \
     }
 
 /* What the types call; not for anybody else. */
