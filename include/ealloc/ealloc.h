@@ -17,6 +17,7 @@
 #include "ealloc/leaks.h"
 #include "ealloc/lineage.h"
 #include "ealloc/monitor.h"
+#include "ealloc/monitor_wait.h"
 #include "ealloc/movable.h"
 #include "ealloc/owner.h"
 #include "ealloc/pool.h"

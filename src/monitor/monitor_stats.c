@@ -104,7 +104,7 @@ ea_status_t ea_monitor_type_stats(const monitor_t *monitor, uint8_t type,
     *stats = (ea_resource_stats_t){0};
     add_tallies(monitor, type, stats);
     stats->n_recycled = counted(&kind->recycled);
-    for (unsigned i = 0; i <= EA_REASON_DAMAGED; i++) {
+    for (unsigned i = 0; i <= EA_REASON_IN_LINE; i++) {
         stats->n_failures[i] = counted(&kind->failures[i]);
     }
     for (uint32_t i = 0; i < kind->n_idle; i++) {
