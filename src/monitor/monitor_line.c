@@ -62,12 +62,20 @@ typedef eai_turn_t turn_t;
 
 /* --- order ------------------------------------------------------------------------------------ */
 
-/* What the account holds of its book's capacity, of 65535. By a division of 32 bits. */
-static uint32_t share_of(const ea_account_t *account)
+/* What the account holds of its book's capacity, of 65535, and half of what is asked for below it,
+ * so that large requests gain nothing over small ones: on average each is at its share then, and
+ * not above it. Of requests of more than 1/64 of the capacity only 1/128 counts, or they would come
+ * last. By a division of 32 bits. */
+static uint32_t share_of(const ea_account_t *account, const turn_t *turn)
 {
     const ea_account_t *root = account->eai_book->eai_nodes;
     uint64_t capacity = EAI_LOAD(&((ea_account_t *)root)->eai_max, EAI_RELAXED);
-    uint64_t used = eai_account_used(account);
+    uint64_t used = eai_account_used(account), half = 0;
+    for (uint32_t i = 0; i < turn->n; i++) {
+        const want_t *want = &turn->wants[i];
+        if (ea_account_is_below(want->eai_account, account)) half += want->eai_units / 2u;
+    }
+    used += half < capacity >> 7 ? half : capacity >> 7;
     if (capacity == EA_ACCOUNT_UNLIMITED) return 0;
     if (used >= capacity) return UINT16_MAX;
     for (unsigned shift = 32; shift > 0; shift >>= 1) {
@@ -86,8 +94,9 @@ static void rank(turn_t *turn)
     turn->share = 0;
     turn->weight = claimant == NULL || claimant->weight == 0 ? 1u : claimant->weight;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t share =
-            share_of(claimant == NULL ? turn->wants[i].eai_account : claimant->accounts[i]);
+        const ea_account_t *account =
+            claimant == NULL ? turn->wants[i].eai_account : claimant->accounts[i];
+        uint32_t share = share_of(account, turn);
         if (share > turn->share) turn->share = share;
     }
 }
@@ -339,13 +348,16 @@ static void note_grant(line_t *line, const turn_t *granted)
                         came_before(granted, other);
         bool is_passed = has_passed(granted, other);
         ea_port_irq_t irq = ea_port_irq_mask();
-        if (place->eai_ticket == other->ticket) {
-            is_passed = is_passed && place->eai_round == line->round;
-            if (is_later) place->eai_since = line->n_grants;
-            if (is_passed && place->eai_n_passed < line->max_passings) place->eai_n_passed++;
-            line->stats.n_passed += is_passed;
+        is_passed =
+            is_passed && place->eai_ticket == other->ticket && place->eai_round == line->round;
+        if (is_later && place->eai_ticket == other->ticket) place->eai_since = line->n_grants;
+        if (is_passed) {
+            line->stats.n_passed++;
+            place->eai_n_passed += place->eai_n_passed < UINT16_MAX;
+            is_passed = place->eai_n_passed >= line->max_passings;
         }
         ea_port_irq_restore(irq);
+        if (is_passed) close_for(line, other);
     }
 }
 
