@@ -19,7 +19,9 @@
  *
  * Order. First the overdue, as they came. Then by class, the higher first. Within a class who has
  * the smallest dominant share by its weight (dominant resource fairness: of what a claimant holds
- * now the greatest part of a book's capacity; Ghodsi et al., NSDI 2011); of equals, as they came.
+ * now the greatest part of a book's capacity; Ghodsi et al., NSDI 2011); half of what it asks for
+ * counts as held, 1/128 of the capacity at most, so that large requests gain nothing over small
+ * ones. Of equals, as they came.
  * Who wants something that is not there keeps it from those behind it: at most max_passings of them
  * may take, while it waits, from an account that refused it; then what comes back to that account
  * is kept for it. What it is not refused, or what the accounts below hold for themselves, others
