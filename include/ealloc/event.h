@@ -74,7 +74,8 @@ typedef enum {
     EA_REASON_TOO_LARGE,     /* more than could ever be granted                         */
     EA_REASON_TIMEOUT,       /* waited as long as it was to                             */
     EA_REASON_INVALID,       /* an argument is outside its contract                     */
-    EA_REASON_DAMAGED        /* a check refused                                         */
+    EA_REASON_DAMAGED,       /* a check refused                                         */
+    EA_REASON_IN_LINE        /* others wait for it, or too many wait                    */
 } ea_reason_t;
 
 /* One event: 32 bytes, 48 on a 64-bit machine. What a field means depends on the kind; those

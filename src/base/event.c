@@ -78,6 +78,7 @@ const char *ea_reason_name(uint8_t reason)
     case EA_REASON_TIMEOUT: return "TIMEOUT";
     case EA_REASON_INVALID: return "INVALID";
     case EA_REASON_DAMAGED: return "DAMAGED";
+    case EA_REASON_IN_LINE: return "IN_LINE";
     }
     return "?";
 }
