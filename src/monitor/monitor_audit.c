@@ -455,6 +455,7 @@ ea_status_t ea_monitor_audit(monitor_t *monitor, uint32_t flags, size_t budget,
 
     if (audit->phase == AT_REST || audit->flags != flags) start_audit(monitor, flags);
     bool is_over = step(monitor, budget);
+    if (is_over && audit->report.n_repaired > 0) eai_monitor_tell(monitor);
     if (report != NULL) *report = audit->report;
     EAI_STORE(&audit->is_busy, 0, EAI_RELEASE);
     return is_over ? EA_OK : EA_ERR_AGAIN;
