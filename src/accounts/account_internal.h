@@ -80,6 +80,16 @@ EA_INLINE void eai_accounts_tell(const book_t *book)
     if (eai_accounts_are_waited_for(book)) eai_accounts_tell_all(book);
 }
 
+/* The same after a charge that was granted: where accounts keep idle credit it may have had more in
+ * its hands for a moment, which somebody was refused. */
+EA_INLINE void eai_accounts_tell_charged(const book_t *book)
+{
+    if (eai_accounts_are_waited_for(book) &&
+        EAI_LOAD(&((book_t *)book)->eai_holds, EAI_RELAXED) != 0) {
+        eai_accounts_tell_all(book);
+    }
+}
+
 /* --- numbers ---------------------------------------------------------------------------------- */
 
 /* b is read after a, so it may be less. */

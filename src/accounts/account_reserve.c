@@ -51,6 +51,7 @@ ea_status_t ea_account_reserve(account_t *account, size_t n, uint64_t expires_us
 {
     if (n == 0) return EA_ERR_INVALID;
     ea_status_t status = ea_account_charge(account, n, NULL);
+    eai_accounts_tell(account->eai_book); /* what it held for a moment */
     if (status != EA_OK) return status;
     book_t *book = account->eai_book;
     reservation->eai_account = account;

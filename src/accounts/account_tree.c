@@ -105,7 +105,9 @@ account_t *ea_account_create(book_t *book, account_t *parent, const ea_account_o
     if (parent->eai_depth + 1u >= EA_CFG_ACCOUNT_DEPTH || !are_sound(&options->limits)) return NULL;
     account_t *node = find_free(book);
     if (node == NULL) return NULL;
-    if (eai_account_obtain(parent, options->limits.min) != NULL) return NULL;
+    bool is_granted = eai_account_obtain(parent, options->limits.min) == NULL;
+    eai_accounts_tell(book); /* what it held for a moment */
+    if (!is_granted) return NULL;
 
     fill_node(book, node, parent, options);
     if (options->batch > 0 || options->limits.min > 0) {

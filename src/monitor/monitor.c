@@ -331,6 +331,7 @@ static EA_NOINLINE ea_status_t find_object(monitor_t *monitor, const type_t *typ
     WRITE(idle, eai_units, record->units);
     WRITE(idle, eai_whose, record->whose);
     eai_monitor_free(monitor, *slot, word_of(*slot), stripe);
+    eai_accounts_tell(type->book); /* who waits may have missed that slot */
     *slot = idle;
     record->object = READ(idle, eai_object);
     count(&monitor->eai_kinds[request->type].recycled);
@@ -427,6 +428,7 @@ ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *
     }
     *resource = go_live(monitor, slot, number, stripe, &record);
     if (EA_UNLIKELY(request->reservation != NULL)) eai_reservation_settle(request->reservation);
+    eai_accounts_tell_charged(type->book);
     return EA_OK;
 none:
     let_parent_go(monitor, type, request->parent);

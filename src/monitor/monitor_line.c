@@ -18,7 +18,8 @@
  *      is_called after its round and begins anew, so that a round begins after each call.
  *   L3 A round tries each that stood in the line when it began, but those behind one for which is
  *      kept what they want. A try is refused only by what is not there, or by what another context
- *      holds for a moment: a request that is refused itself (it serves when it has given all back).
+ *      holds for a moment: a request that is refused itself, or that had more credit in its hands
+ *      than it took, or a slot beside an idle object; it serves when it has given that back.
  *      What the round's own tries held is given back before the next one.
  *      So nobody sleeps beside what it could have: from the last thing that changed on a whole
  *      round was made. Whoever leaves the line serves too: what was kept for it no longer is.

@@ -106,6 +106,7 @@ static ea_status_t complete(monitor_t *monitor, const request_t *requests, size_
     for (size_t i = 0; i < n; i++) {
         resources[i] = eai_monitor_go_live(monitor, &requests[i], grant->slots[i], caller);
     }
+    for (size_t i = 0; i < n; i++) eai_accounts_tell_charged(requests[i].account->eai_book);
     return EA_OK;
 }
 

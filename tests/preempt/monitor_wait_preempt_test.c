@@ -251,7 +251,7 @@ void preempt_hook(void)
 /* --- one run ---------------------------------------------------------------------------------- */
 
 /* Both hold something, nothing is left, and one stands in line for two. */
-static void start(uint32_t passings)
+static void start(uint32_t passings, size_t batch)
 {
     const ea_account_limits_t all = {.max = ROOT_MAX};
     const ea_monitor_options_t options = {
@@ -262,8 +262,9 @@ static void start(uint32_t passings)
     n_live = 0;
     leaf_max = LEAF_MAX;
     if (ea_accounts_init(&book, nodes, 3, &all) != EA_OK) wrong = "book";
-    leaf = ea_account_create(&book, nodes, &(ea_account_options_t){.limits = {.max = LEAF_MAX}});
-    other = ea_account_create(&book, nodes, NULL);
+    leaf = ea_account_create(&book, nodes,
+                             &(ea_account_options_t){.limits = {.max = LEAF_MAX}, .batch = batch});
+    other = ea_account_create(&book, nodes, &(ea_account_options_t){.batch = batch});
     if (ea_monitor_init(&monitor, memory, sizeof memory, &options) != EA_OK ||
         ea_monitor_wait_init(&monitor, line_memory, sizeof line_memory, &line) != EA_OK) {
         wrong = "init";
@@ -293,18 +294,20 @@ static void verify(void)
     if (monitor.eai_line->stats.n_waiting != 0 || book.eai_n_waiting != 0) {
         wrong = "somebody left in the line";
     }
-    if (ea_account_committed(nodes) != 0) wrong = "units are lost";
+    ea_account_stats_t stats;
+    ea_account_stats(nodes, &stats);
+    if (stats.used != 0) wrong = "units are lost";
     if (ea_monitor_audit(&monitor, EA_AUDIT_ALONE, 1000, &report) != EA_OK || report.n_found > 0) {
         wrong = "not everything agrees with the slots";
     }
 }
 
 /* Returns the number of steps of the deepest level that can be interrupted. */
-static unsigned run_once(uint32_t passings)
+static unsigned run_once(uint32_t passings, size_t batch)
 {
     for (unsigned l = 0; l < MAX_LEVELS; l++) levels[l].n_held = levels[l].step = 0;
     current = MAX_LEVELS; /* no interrupts yet */
-    start(passings);
+    start(passings, batch);
     current = 0;
     if (wrong == NULL) run_program(&levels[0]);
     unsigned steps = levels[n_levels - 2].step;
@@ -329,14 +332,14 @@ static bool next_program(actor_t *level, unsigned n_max)
 TEST(monitor_wait_survives_an_interrupt_at_every_step, 0)
 {
     n_levels = 2;
-    for (uint32_t passings = 0; passings < 2; passings++) {
+    for (unsigned variant = 0; variant < 3; variant++) { /* passings, or a batch */
         levels[0].n_ops = 0;
-        while (next_program(&levels[0], 2)) {
+        while (next_program(&levels[0], variant < 2 ? 2 : 1)) {
             levels[1].n_ops = 0;
             while (next_program(&levels[1], levels[0].n_ops == 1 ? 2 : 1)) {
                 unsigned steps = 1;
                 for (levels[0].interrupt = 0; levels[0].interrupt < steps; levels[0].interrupt++) {
-                    steps = run_once(passings);
+                    steps = run_once(variant == 1 ? 1 : 0, variant == 2 ? 2 : 0);
                     note_run();
                 }
             }
@@ -360,7 +363,7 @@ TEST(monitor_wait_survives_an_interrupted_interrupt, 0)
                     unsigned steps = 1;
                     levels[1].interrupt = levels[0].interrupt / 5 % 5;
                     for (; levels[1].interrupt < steps; levels[1].interrupt += 5) {
-                        steps = run_once(0);
+                        steps = run_once(0, 0);
                         note_run();
                     }
                 }

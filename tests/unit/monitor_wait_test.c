@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * The monitor: several resources at once, and those who wait for them (row C6). One task stands for
- * all: waits are begun and ended one by one.
+ * all: waits are begun and ended one by one. The interrupt is the timer's on a board, a signal on
+ * the host.
  */
 #include "ealloc/monitor_wait.h"
+
+#include "board.h"
+#if !defined(__unix__)
+#include "ealloc/port_baremetal.h"
+#endif
 #include "tap.h"
 
 #define N_SLOTS 24u
@@ -284,6 +290,20 @@ static void expect_no_line(void)
     expect_rest();
 }
 
+#define TICK_US 1000u
+static ea_resource_t to_release;
+static volatile int ticks_before_release;
+
+static void tick(void)
+{
+#if !defined(__unix__)
+    ea_baremetal_tick(TICK_US);
+#endif
+    if (ticks_before_release > 0 && --ticks_before_release == 0) {
+        (void)ea_monitor_release(&monitor, to_release);
+    }
+}
+
 TEST(wait_init_refuses_what_is_outside_the_contract, RAM)
 {
     static _Alignas(8) unsigned char other[WAIT_BYTES];
@@ -365,8 +385,10 @@ TEST(wait_ends_when_its_time_is_over_with_nothing, RAM)
     ea_resource_t held = must(SOCKET, web, 2), got[2];
     const ea_resource_request_t both[2] = {want(BUFFER, log_ram, 5), want(SOCKET, log_, 1)};
     const ea_wait_options_t brief = {.timeout_us = 3000}, none = {.timeout_us = 0};
+    board_tick_start(TICK_US, tick);
     uint64_t begin_us = ea_port_time_us();
     EXPECT_EQ(ea_monitor_acquire_wait(&monitor, both, 2, &brief, got), EA_ERR_TIMEOUT);
+    board_tick_stop();
     EXPECT(ea_port_time_us() - begin_us >= 3000);
     EXPECT_EQ(failures(BUFFER, EA_REASON_TIMEOUT), 1);
     EXPECT_EQ(ea_account_committed(log_ram), 0);
@@ -374,6 +396,25 @@ TEST(wait_ends_when_its_time_is_over_with_nothing, RAM)
     EXPECT_EQ(waits().n_entered, 1);
     EXPECT_EQ(waits().n_timeouts, 1);
     drop(held);
+    expect_no_line();
+}
+
+TEST(wait_ends_with_what_an_interrupt_releases, RAM)
+{
+    REQUIRE(start_line(2, 100, 0, 0));
+    const ea_resource_request_t request = want(SOCKET, log_, 2);
+    const ea_wait_options_t times[2] = {{.timeout_us = EA_WAIT_FOREVER},
+                                        {.timeout_us = 60u * 1000 * 1000}};
+    for (int i = 0; i < 4; i++) {
+        ea_resource_t got;
+        to_release = must(SOCKET, web, 1 + i % 2);
+        ticks_before_release = 1 + i % 3;
+        board_tick_start(TICK_US, tick);
+        EXPECT_EQ(ea_monitor_acquire_wait(&monitor, &request, 1, &times[i % 2], &got), EA_OK);
+        board_tick_stop();
+        drop(got);
+    }
+    EXPECT_EQ(waits().n_granted, 4);
     expect_no_line();
 }
 
@@ -592,6 +633,30 @@ TEST(wait_takes_the_greatest_share_of_several_types, RAM)
     expect_no_line();
 }
 
+/* A limit was lowered below what one of them holds: its share is whole, however much that is. */
+TEST(wait_sees_a_share_above_the_capacity_as_whole, RAM)
+{
+    REQUIRE(start_line(1, 70000, 0, 0));
+    ea_resource_t held = must(SOCKET, web, 1), most = must(BUFFER, web_ram, 66000),
+                  some = must(BUFFER, log_ram, 3000);
+    EXPECT_EQ(ea_account_set_limits(ram_nodes, &(ea_account_limits_t){.max = 60000}), EA_OK);
+    ea_account_t *const web_accounts[] = {web, web_ram}, *const log_accounts[] = {log_, log_ram};
+    const ea_claimant_t of_web = {.accounts = web_accounts, .n_accounts = 2},
+                        of_log = {.accounts = log_accounts, .n_accounts = 2};
+    task_t tasks[2];
+    begin(&tasks[0], SOCKET, web, 1, &(ea_wait_options_t){.claimant = &of_web});
+    begin(&tasks[1], SOCKET, log_, 1, &(ea_wait_options_t){.claimant = &of_log});
+    drop(held);
+    EXPECT(is_over(&tasks[1]) && !is_over(&tasks[0]));
+    EXPECT_EQ(end(&tasks[1]), EA_OK);
+    drop(tasks[1].got[0]);
+    EXPECT_EQ(end(&tasks[0]), EA_OK);
+    drop(tasks[0].got[0]);
+    drop(most);
+    drop(some);
+    expect_no_line();
+}
+
 /* The higher class has always somebody there: who waits below is served when it is overdue, within
  * the bound and not before. */
 TEST(wait_of_the_lowest_class_ends_within_the_bound, RAM)
@@ -777,6 +842,10 @@ TEST(wait_ends_with_a_raised_limit, RAM)
     begin(&task, SOCKET, bounded, 1, NULL);
     ea_accounts_set_enforce(&book, false);
     EXPECT_EQ(end(&task), EA_OK);
+    task_t much;
+    begin(&much, SOCKET, bounded, 50, NULL); /* which no limit could grant */
+    EXPECT_EQ(end(&much), EA_OK);
+    drop(much.got[0]);
     ea_accounts_set_enforce(&book, true);
     drop(held);
     drop(third);
@@ -869,6 +938,41 @@ TEST(wait_ends_when_a_slot_is_free, RAM)
     drop(second.got[0]);
     for (unsigned i = 2; i < N_SLOTS; i++) drop(held[i]);
     expect_no_line();
+}
+
+TEST(wait_for_two_slots_keeps_the_first_that_is_free, RAM)
+{
+    REQUIRE(start_line(100, 100, 0, 0));
+    ea_resource_t held[N_SLOTS];
+    for (unsigned i = 0; i < N_SLOTS; i++) held[i] = must(SOCKET, web, 1);
+    const ea_resource_request_t both[2] = {want(SOCKET, log_, 1), want(BUFFER, log_ram, 1)};
+    task_t task, second;
+    begin_many(&task, 2, both, NULL);
+    begin(&second, SOCKET, log_, 1, NULL);
+    drop(held[0]);
+    EXPECT(!is_over(&task) && !is_over(&second));
+    drop(held[1]);
+    EXPECT(!is_over(&second));
+    EXPECT_EQ(end(&task), EA_OK);
+    drop(held[2]);
+    EXPECT_EQ(end(&second), EA_OK);
+    drop(task.got[0]);
+    drop(task.got[1]);
+    drop(second.got[0]);
+    for (unsigned i = 3; i < N_SLOTS; i++) drop(held[i]);
+    expect_no_line();
+}
+
+TEST(wait_for_more_than_the_slots_is_refused, RAM)
+{
+    REQUIRE(start_line(100, 100, 0, 0));
+    REQUIRE(start_monitor(tap_ram(), 2));
+    const ea_monitor_line_options_t options = {.max_waiting = 1, .max_together = TOGETHER};
+    REQUIRE(ea_monitor_wait_init(&monitor, (unsigned char *)tap_ram() + MONITOR_BYTES, WAIT_BYTES,
+                                 &options) == EA_OK);
+    task_t task = {.n = 3};
+    for (unsigned i = 0; i < 3; i++) task.requests[i] = want(SOCKET, web, 1);
+    EXPECT_EQ(begin_as(&task, NULL), EA_ERR_TOO_LARGE);
 }
 
 TEST(wait_whose_object_cannot_be_made_holds_nothing, RAM)
@@ -980,6 +1084,9 @@ TEST(wait_is_an_event, RAM)
         &wait_serves_equals_as_they_came, &wait_serves_the_higher_class_first,                     \
         &wait_serves_who_has_the_smaller_share_first, &wait_divides_a_share_by_its_weight,         \
         &wait_takes_the_greatest_share_of_several_types,                                           \
+        &wait_sees_a_share_above_the_capacity_as_whole,                                            \
+        &wait_for_two_slots_keeps_the_first_that_is_free,                                          \
+        &wait_for_more_than_the_slots_is_refused, &wait_ends_with_what_an_interrupt_releases,      \
         &wait_of_the_lowest_class_ends_within_the_bound,                                           \
         &wait_for_much_is_passed_so_often_and_then_it_is_kept,                                     \
         &wait_for_two_types_is_not_passed_by_turns, &wait_that_ends_lets_those_behind_it_go_on,    \
