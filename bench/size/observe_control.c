@@ -5,6 +5,7 @@
 #include "board.h"
 #include "ealloc/dump.h"
 #include "ealloc/lineage.h"
+#include "ealloc/monitor.h"
 #include "ealloc/profile.h"
 #include "ealloc/scope.h"
 #include "ealloc/trace.h"

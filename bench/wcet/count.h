@@ -69,6 +69,12 @@ typedef enum {
     OP_ACCOUNT_REFUSE_3,
     OP_ACCOUNT_CHARGE_BATCH, /* two levels below it, with a batch at each */
     OP_ACCOUNT_RETURN_BATCH,
+    OP_ACQUIRE,        /* a resource, two accounts deep: its hint, or a word of bits */
+    OP_ACQUIRE_REFUSE, /* by an account's limit                                      */
+    OP_RELEASE,        /* at once, without a destructor                              */
+    OP_RELEASE_QUEUED,
+    OP_CLEANUP,        /* of one entry                                               */
+    OP_AUDIT_STEP,     /* 8 slots, or between two passes                             */
     OP_RECORD,         /* an event, with a clock of the application's         */
     OP_RECORD_SYNC,    /* the same over a step of the time's upper part       */
     OP_RECORD_SLOW,    /* with the port's clock                               */

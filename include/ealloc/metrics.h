@@ -11,7 +11,7 @@
  *     ea_metric_t m;
  *     while (ea_metrics_next(&metrics, &cursor, &m) == EA_OK) ... print it
  *
- * Sources with one table of families are taken together: all numbers of a family come in one row,
+ * Sources with one describing function are taken together: all numbers of a family come in one row,
  * as text formats want it.
  *
  * Numbers are read one by one while others are at work: each is right when it is read. What a
@@ -40,7 +40,7 @@ typedef enum {
     EA_METRIC_HISTOGRAM = 3 /* how many were of which size         */
 } ea_metric_kind_t;
 
-/* What numbers of one name have in common; constant. */
+/* What numbers of one name have in common. Texts are constant. */
 typedef struct {
     const char *name; /* with its unit, and "_total" if it is a counter: "ealloc_resource_used"   */
     const char *help; /* a sentence                                                              */
@@ -66,8 +66,9 @@ typedef enum {
 } ea_metric_part_t;
 
 typedef struct {
-    const ea_metric_family_t *family;
-    uint8_t part; /* ea_metric_part_t */
+    ea_metric_family_t family;
+    bool is_first; /* of its family in this pass */
+    uint8_t part;  /* ea_metric_part_t */
     uint8_t n_labels;
     ea_metric_label_t labels[EA_METRIC_LABELS];
     uint64_t bound; /* of a bucket; UINT64_MAX: none */
@@ -80,15 +81,18 @@ typedef struct {
     uint64_t carry;
 } ea_metric_place_t;
 
-/* Fill in the number at *place of family number `family`, but for metric->family, which is set, and
- * move on. What is not filled in is 0. Returns false: the family has no more. Must be bounded. */
+/* What family number `family` is. */
+typedef void (*ea_metric_describe_t)(uint32_t family, ea_metric_family_t *description);
+
+/* Fill in the number at *place of family number `family`, but for what the family is, and move on.
+ * What is not filled in is 0. Returns false: the family has no more. Must be bounded. */
 typedef bool (*ea_metric_next_t)(void *context, uint32_t family, ea_metric_place_t *place,
                                  ea_metric_t *metric);
 
 /* One that has numbers; the caller's object, in use from add to remove. */
 typedef struct ea_metric_source {
-    const ea_metric_family_t *families;
     uint32_t n_families;
+    ea_metric_describe_t describe;
     ea_metric_next_t next;
     void *context;
     struct ea_metric_source *eai_next;
@@ -105,10 +109,12 @@ typedef struct {
     uint32_t eai_family;
     ea_metric_place_t eai_place;
     bool eai_is_begun;
+    bool eai_is_told; /* a number of the family was */
 } ea_metric_cursor_t;
 
 /* One more source, behind the others.
- * Returns  EA_OK; EA_ERR_BUSY: it is there; EA_ERR_INVALID: NULL, or it has no families or no next.
+ * Returns  EA_OK; EA_ERR_BUSY: it is there; EA_ERR_INVALID: NULL, or it has no families or no
+ *          functions.
  * Cost     O(sources). While nobody has a cursor. */
 ea_status_t ea_metrics_add(ea_metrics_t *metrics, ea_metric_source_t *source);
 

@@ -233,8 +233,8 @@ static EA_NOINLINE ea_status_t fail(monitor_t *monitor, const ea_resource_reques
         ea_events_emit_isr(
             monitor->eai_events,
             &(ea_event_t){.kind = EA_EVENT_LIMIT,
-                          .reason = (uint8_t)reason,
                           .owner = request->account == NULL ? 0 : ea_account_id(request->account),
+                          .reason = (uint8_t)reason,
                           .n = request->type,
                           .size_bytes = request->units,
                           .where = monitor,

@@ -7,8 +7,8 @@
 
 #if EA_CFG_MONITOR_HOOK
 
-void eai_monitor_tell(monitor_t *monitor, ea_block_event_t what, const slot_t *slot,
-                      const record_t *record)
+void eai_hooks_tell(monitor_t *monitor, ea_block_event_t what, const slot_t *slot,
+                    const record_t *record)
 {
     for (const ea_resource_hook_t *hook = monitor->eai_hooks; hook != NULL; hook = hook->eai_next) {
         hook->function(hook->context, what, type_of(record->whose), account_of(record->whose),

@@ -281,15 +281,15 @@ EA_INLINE bool eai_monitor_is_sealed(const monitor_t *monitor, const slot_t *slo
 
 /* --- monitor_hook.c --------------------------------------------------------------------------- */
 
-void eai_monitor_tell(monitor_t *monitor, ea_block_event_t what, const slot_t *slot,
-                      const record_t *record);
+void eai_hooks_tell(monitor_t *monitor, ea_block_event_t what, const slot_t *slot,
+                    const record_t *record);
 
 /* Something happened to the resource of slot. */
 EA_INLINE void tell_hooks(monitor_t *monitor, ea_block_event_t what, const slot_t *slot,
                           const record_t *record)
 {
 #if EA_CFG_MONITOR_HOOK
-    if (EA_UNLIKELY(monitor->eai_hooks != NULL)) eai_monitor_tell(monitor, what, slot, record);
+    if (EA_UNLIKELY(monitor->eai_hooks != NULL)) eai_hooks_tell(monitor, what, slot, record);
 #else
     (void)monitor, (void)what, (void)slot, (void)record;
 #endif

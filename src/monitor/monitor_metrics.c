@@ -155,64 +155,90 @@ typedef enum {
 } family_t;
 
 #define COUNTER(name_, help_)                                                                      \
-    {                                                                                              \
-        .name = name_, .help = help_, .unit = "", .kind = EA_METRIC_COUNTER                        \
-    }
+    ((ea_metric_family_t){.name = (name_), .help = (help_), .unit = "", .kind = EA_METRIC_COUNTER})
 #define GAUGE(name_, help_, unit_, decimals_)                                                      \
-    {                                                                                              \
-        .name = name_, .help = help_, .unit = unit_, .kind = EA_METRIC_GAUGE,                      \
-        .decimals = decimals_                                                                      \
-    }
+    ((ea_metric_family_t){.name = (name_),                                                         \
+                          .help = (help_),                                                         \
+                          .unit = (unit_),                                                         \
+                          .kind = EA_METRIC_GAUGE,                                                 \
+                          .decimals = (decimals_)})
 #define HISTOGRAM(name_, help_)                                                                    \
-    {                                                                                              \
-        .name = name_, .help = help_, .unit = "seconds", .kind = EA_METRIC_HISTOGRAM,              \
-        .decimals = 6                                                                              \
-    }
+    ((ea_metric_family_t){.name = (name_),                                                         \
+                          .help = (help_),                                                         \
+                          .unit = "seconds",                                                       \
+                          .kind = EA_METRIC_HISTOGRAM,                                             \
+                          .decimals = 6})
 
-static const ea_metric_family_t families[N_FAMILIES] = {
-    [ACQUIRED] = COUNTER("ealloc_resource_acquired_total", "Resources acquired."),
-    [RELEASED] = COUNTER("ealloc_resource_released_total", "Resources released."),
-    [RECYCLED] = COUNTER("ealloc_resource_recycled_total", "Idle objects handed out again."),
-    [FAILURES] = COUNTER("ealloc_resource_failures_total", "Requests refused, by reason."),
-    [LIVE] = GAUGE("ealloc_resource_live", "Resources that live.", "", 0),
-    [IDLE] = GAUGE("ealloc_resource_idle", "Objects kept to be handed out again.", "", 0),
-    [ACQUISITIONS] = GAUGE("ealloc_resource_acquisitions_per_second",
-                           "Rate of acquisitions, weighted towards the present.", "", 3),
-    [RELEASES] = GAUGE("ealloc_resource_releases_per_second",
-                       "Rate of releases, weighted towards the present.", "", 3),
-    [LIFETIMES] = HISTOGRAM("ealloc_resource_lifetime_seconds", "How long those released lived."),
-    [UTILISATION] =
-        GAUGE("ealloc_resource_utilisation_ratio", "Units used of the capacity.", "ratio", 3),
-    [USED] = GAUGE("ealloc_resource_used", "Units an account uses.", "", 0),
-    [LIMIT] = GAUGE("ealloc_resource_limit", "Units an account may use.", "", 0),
-    [RESERVED] = GAUGE("ealloc_resource_reserved", "Units reserved by an account.", "", 0),
-    [PEAK] = GAUGE("ealloc_resource_peak", "Most units of an account at a time.", "", 0),
-    [DENIALS] = COUNTER("ealloc_resource_denials_total",
-                        "Charges of an account that a limit, its own or one above, refused."),
-    [OWNER_ACQUIRED] =
-        COUNTER("ealloc_resource_owner_acquired_total", "Resources an account acquired."),
-    [OWNER_RELEASED] =
-        COUNTER("ealloc_resource_owner_released_total", "Resources an account released."),
-    [OWNER_FAILURES] = COUNTER("ealloc_resource_owner_failures_total",
-                               "Requests of an account refused, by reason."),
-    [OWNER_LIVE] = GAUGE("ealloc_resource_owner_live",
-                         "Resources an account acquired and did not "
-                         "release.",
-                         "", 0),
-    [OWNER_ACQUISITIONS] = GAUGE("ealloc_resource_owner_acquisitions_per_second",
-                                 "Rate of an account's acquisitions.", "", 3),
-    [OWNER_RELEASES] =
-        GAUGE("ealloc_resource_owner_releases_per_second", "Rate of an account's releases.", "", 3),
-    [OWNER_LIFETIMES] = HISTOGRAM("ealloc_resource_owner_lifetime_seconds",
-                                  "How long what an account released lived."),
-    [SLOTS] = GAUGE("ealloc_monitor_slots", "Resources there can be, idle ones included.", "", 0),
-    [DEPTH] = GAUGE("ealloc_release_queue_depth", "Resources that wait for release.", "", 0),
-    [QUEUE_PEAK] = GAUGE("ealloc_release_queue_peak", "Most that waited at a time.", "", 0),
-    [ENTRIES] = COUNTER("ealloc_release_queue_entries_total", "Resources put into the queue."),
-    [FULL] = COUNTER("ealloc_release_queue_full_total",
-                     "Resources released at once because the queue was full."),
-    [REFUSALS] = COUNTER("ealloc_release_refusals_total", "Releases that a check refused."),
-};
+/* A switch, not a table: a table of addresses is written to where the program is loaded
+ * anywhere. */
+static ea_metric_family_t family_of(family_t family)
+{
+    switch (family) {
+    case ACQUIRED: return COUNTER("ealloc_resource_acquired_total", "Resources acquired.");
+    case RELEASED: return COUNTER("ealloc_resource_released_total", "Resources released.");
+    case RECYCLED:
+        return COUNTER("ealloc_resource_recycled_total", "Idle objects handed out again.");
+    case FAILURES: return COUNTER("ealloc_resource_failures_total", "Requests refused, by reason.");
+    case LIVE: return GAUGE("ealloc_resource_live", "Resources that live.", "", 0);
+    case IDLE: return GAUGE("ealloc_resource_idle", "Objects kept to be handed out again.", "", 0);
+    case ACQUISITIONS:
+        return GAUGE("ealloc_resource_acquisitions_per_second",
+                     "Rate of acquisitions, weighted towards the present.", "", 3);
+    case RELEASES:
+        return GAUGE("ealloc_resource_releases_per_second",
+                     "Rate of releases, weighted towards the present.", "", 3);
+    case LIFETIMES:
+        return HISTOGRAM("ealloc_resource_lifetime_seconds", "How long those released lived.");
+    case UTILISATION:
+        return GAUGE("ealloc_resource_utilisation_ratio", "Units used of the capacity.", "ratio",
+                     3);
+    case USED: return GAUGE("ealloc_resource_used", "Units an account uses.", "", 0);
+    case LIMIT: return GAUGE("ealloc_resource_limit", "Units an account may use.", "", 0);
+    case RESERVED: return GAUGE("ealloc_resource_reserved", "Units reserved by an account.", "", 0);
+    case PEAK: return GAUGE("ealloc_resource_peak", "Most units of an account at a time.", "", 0);
+    case DENIALS:
+        return COUNTER("ealloc_resource_denials_total",
+                       "Charges of an account that a limit, its own or one above, refused.");
+    case OWNER_ACQUIRED:
+        return COUNTER("ealloc_resource_owner_acquired_total", "Resources an account acquired.");
+    case OWNER_RELEASED:
+        return COUNTER("ealloc_resource_owner_released_total", "Resources an account released.");
+    case OWNER_FAILURES:
+        return COUNTER("ealloc_resource_owner_failures_total",
+                       "Requests of an account refused, by reason.");
+    case OWNER_LIVE:
+        return GAUGE("ealloc_resource_owner_live",
+                     "Resources an account acquired and did not release.", "", 0);
+    case OWNER_ACQUISITIONS:
+        return GAUGE("ealloc_resource_owner_acquisitions_per_second",
+                     "Rate of an account's acquisitions.", "", 3);
+    case OWNER_RELEASES:
+        return GAUGE("ealloc_resource_owner_releases_per_second", "Rate of an account's releases.",
+                     "", 3);
+    case OWNER_LIFETIMES:
+        return HISTOGRAM("ealloc_resource_owner_lifetime_seconds",
+                         "How long what an account released lived.");
+    case SLOTS:
+        return GAUGE("ealloc_monitor_slots", "Resources there can be, idle ones included.", "", 0);
+    case DEPTH:
+        return GAUGE("ealloc_release_queue_depth", "Resources that wait for release.", "", 0);
+    case QUEUE_PEAK:
+        return GAUGE("ealloc_release_queue_peak", "Most that waited at a time.", "", 0);
+    case ENTRIES:
+        return COUNTER("ealloc_release_queue_entries_total", "Resources put into the queue.");
+    case FULL:
+        return COUNTER("ealloc_release_queue_full_total",
+                       "Resources released at once because the queue was full.");
+    case REFUSALS:
+    case N_FAMILIES: break;
+    }
+    return COUNTER("ealloc_release_refusals_total", "Releases that a check refused.");
+}
+
+static void describe_family(uint32_t family, ea_metric_family_t *description)
+{
+    *description = family_of((family_t)family);
+}
 
 /* As labels call them; their order is that of ea_reason_t. */
 static const char *reason_label(uint32_t reason)
@@ -333,7 +359,7 @@ static bool is_several(family_t family)
 
 static bool is_histogram(family_t family)
 {
-    return families[family].kind == EA_METRIC_HISTOGRAM;
+    return family == LIFETIMES || family == OWNER_LIFETIMES;
 }
 
 /* Of a type, or of a type and an account. Returns false: it has no (more) numbers of the family. */
@@ -480,8 +506,8 @@ ea_status_t ea_monitor_metrics_init(metrics_t *metrics, void *mem, size_t size_b
     memset(mem, 0, needed);
     *metrics = (metrics_t){.eai_monitor = monitor,
                            .eai_rates = mem,
-                           .eai_source = {.families = families,
-                                          .n_families = N_FAMILIES,
+                           .eai_source = {.n_families = N_FAMILIES,
+                                          .describe = describe_family,
                                           .next = next_metric,
                                           .context = metrics}};
     if (options != NULL) metrics->eai_options = *options;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Metrics: the list of sources and the way through it: table by table, of a table family by family,
- * of a family source by source. A table's turn is that of its first source.
+ * Metrics: the list of sources and the way through it: kind by kind (what has one describing
+ * function), of a kind family by family, of a family source by source. A kind's turn is that of its
+ * first source.
  */
 #include "ealloc/metrics.h"
 
@@ -12,7 +13,7 @@ typedef ea_metric_cursor_t cursor_t;
 
 ea_status_t ea_metrics_add(ea_metrics_t *metrics, source_t *source)
 {
-    if (!metrics || !source || !source->families || source->n_families == 0 || !source->next)
+    if (!metrics || !source || !source->describe || source->n_families == 0 || !source->next)
         return EA_ERR_INVALID;
     source_t **end = &metrics->eai_first;
     for (; *end; end = &(*end)->eai_next)
@@ -35,33 +36,34 @@ ea_status_t ea_metrics_remove(ea_metrics_t *metrics, source_t *source)
 
 /* --- the way through -------------------------------------------------------------------------- */
 
-static const source_t *next_of_table(const source_t *source)
+static const source_t *next_of_kind(const source_t *source)
 {
-    const ea_metric_family_t *table = source->families;
+    const ea_metric_describe_t kind = source->describe;
     do source = source->eai_next;
-    while (source && source->families != table);
+    while (source && source->describe != kind);
     return source;
 }
 
-static const source_t *first_of_table(const ea_metrics_t *metrics, const source_t *source)
+static const source_t *first_of_kind(const ea_metrics_t *metrics, const source_t *source)
 {
     const source_t *first = metrics->eai_first;
-    while (first->families != source->families) first = first->eai_next;
+    while (first->describe != source->describe) first = first->eai_next;
     return first;
 }
 
 /* Behind a source that has said all of a family. */
 static void move_on(const ea_metrics_t *metrics, cursor_t *cursor)
 {
-    const source_t *first = first_of_table(metrics, cursor->eai_source);
+    const source_t *first = first_of_kind(metrics, cursor->eai_source);
     cursor->eai_place = (ea_metric_place_t){0};
-    cursor->eai_source = next_of_table(cursor->eai_source);
+    cursor->eai_source = next_of_kind(cursor->eai_source);
     if (cursor->eai_source) return;
     cursor->eai_source = first;
+    cursor->eai_is_told = false;
     if (++cursor->eai_family < first->n_families) return;
     cursor->eai_family = 0;
     do cursor->eai_source = cursor->eai_source->eai_next;
-    while (cursor->eai_source && first_of_table(metrics, cursor->eai_source) != cursor->eai_source);
+    while (cursor->eai_source && first_of_kind(metrics, cursor->eai_source) != cursor->eai_source);
 }
 
 ea_status_t ea_metrics_next(const ea_metrics_t *metrics, cursor_t *cursor, ea_metric_t *metric)
@@ -73,9 +75,12 @@ ea_status_t ea_metrics_next(const ea_metrics_t *metrics, cursor_t *cursor, ea_me
     while (cursor->eai_source) { /* bound: sources * families */
         const source_t *source = cursor->eai_source;
         memset(metric, 0, sizeof *metric);
-        metric->family = &source->families[cursor->eai_family];
-        if (source->next(source->context, cursor->eai_family, &cursor->eai_place, metric))
+        if (source->next(source->context, cursor->eai_family, &cursor->eai_place, metric)) {
+            source->describe(cursor->eai_family, &metric->family);
+            metric->is_first = !cursor->eai_is_told;
+            cursor->eai_is_told = true;
             return EA_OK;
+        }
         move_on(metrics, cursor);
     }
     return EA_ERR_NOT_FOUND;

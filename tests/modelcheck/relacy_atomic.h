@@ -8,6 +8,7 @@
 
 extern uintptr_t model_keep_bits;      /* all ones; the link's bits alone take the tag away */
 extern rl::memory_order model_release; /* of free */
+extern rl::memory_order model_seq_cst; /* of what asks for it, if it is more than a load or store */
 
 #define EAI_RELAXED rl::mo_relaxed
 #define EAI_ACQUIRE rl::mo_acquire
@@ -37,6 +38,7 @@ static inline bool model_cas_u32(rl::atomic<uint32_t> *word, uint32_t seen, uint
 #define EAI_STORE_COND(word, seen, value) model_cas(word, seen, value, rl::mo_acquire)
 #define EAI_CAS(word, seen, value) model_cas(word, seen, value, model_release)
 #define EAI_CAS_U32(word, seen, value) model_cas_u32(word, seen, value)
+#define EAI_CAS_SEQ_CST(word, seen, value) model_cas(word, seen, value, model_seq_cst)
 #define EAI_COUNT(object, member) ((void)(object)->member.fetch_add(1u, rl::mo_relaxed, $))
 #define EAI_FETCH_SET(word, bits) (word)->fetch_or(bits, rl::mo_relaxed, $)
 #define EAI_FETCH_CLEAR(word, bits) (word)->fetch_and(~(bits), rl::mo_relaxed, $)

@@ -11,6 +11,16 @@ static const ea_metric_family_t two[] = {
 static const ea_metric_family_t one[] = {
     {.name = "c", .help = "C.", .unit = "", .kind = EA_METRIC_GAUGE}};
 
+static void describe_two(uint32_t family, ea_metric_family_t *description)
+{
+    *description = two[family];
+}
+
+static void describe_one(uint32_t family, ea_metric_family_t *description)
+{
+    *description = one[family];
+}
+
 /* n numbers of each family: their value says which. */
 typedef struct {
     uint32_t n, first;
@@ -20,7 +30,7 @@ static bool next_number(void *context, uint32_t family, ea_metric_place_t *place
                         ea_metric_t *metric)
 {
     const numbers_t *numbers = context;
-    EXPECT(metric->family != NULL && metric->n_labels == 0 && metric->value == 0);
+    EXPECT(metric->n_labels == 0 && metric->value == 0);
     if (place->at[0] >= numbers->n) return false;
     metric->value = numbers->first + 10 * family + place->at[0]++;
     return true;
@@ -28,18 +38,22 @@ static bool next_number(void *context, uint32_t family, ea_metric_place_t *place
 
 #define SOURCE(table, numbers)                                                                     \
     {                                                                                              \
-        .families = (table), .n_families = sizeof(table) / sizeof *(table), .next = next_number,   \
-        .context = (numbers)                                                                       \
+        .describe = describe_##table, .n_families = sizeof(table) / sizeof *(table),               \
+        .next = next_number, .context = (numbers)                                                  \
     }
 
 static void expect_numbers(const ea_metrics_t *metrics, const uint32_t *expected, size_t n)
 {
     ea_metric_cursor_t cursor = {0};
     ea_metric_t metric;
+    const char *before = NULL;
     for (size_t i = 0; i < n; i++) {
         REQUIRE(ea_metrics_next(metrics, &cursor, &metric) == EA_OK);
         EXPECT_EQ(metric.value, expected[i]);
-        EXPECT(metric.family == (expected[i] % 100 >= 50 ? one : &two[expected[i] / 10 % 10]));
+        bool is_of_one = expected[i] % 100 >= 50;
+        EXPECT(metric.family.name == (is_of_one ? one : &two[expected[i] / 10 % 10])->name);
+        EXPECT_EQ(metric.is_first, i == 0 || metric.family.name != before);
+        before = metric.family.name;
     }
     EXPECT_EQ(ea_metrics_next(metrics, &cursor, &metric), EA_ERR_NOT_FOUND);
     EXPECT_EQ(ea_metrics_next(metrics, &cursor, &metric), EA_ERR_NOT_FOUND);
@@ -78,7 +92,7 @@ TEST(metrics_refuse_what_is_no_source, 0)
     bad.next = NULL;
     EXPECT_EQ(ea_metrics_add(&metrics, &bad), EA_ERR_INVALID);
     bad = good;
-    bad.families = NULL;
+    bad.describe = NULL;
     EXPECT_EQ(ea_metrics_add(&metrics, &bad), EA_ERR_INVALID);
     bad = good;
     bad.n_families = 0;

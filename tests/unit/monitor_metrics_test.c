@@ -284,7 +284,7 @@ static seen_t look_for(const char *name, const char *resource, const char *accou
     seen_t seen = {0};
     EXPECT_EQ(ea_metrics_add(&metrics, ea_monitor_metrics_source(&numbers)), EA_OK);
     while (ea_metrics_next(&metrics, &cursor, &metric) == EA_OK) {
-        if (strcmp(metric.family->name, name) != 0) continue;
+        if (strcmp(metric.family.name, name) != 0) continue;
         EXPECT(strcmp(label_of(&metric, "monitor"), "main") == 0);
         if (resource != NULL && strcmp(label_of(&metric, "resource"), resource) != 0) continue;
         if (account != NULL && strcmp(label_of(&metric, "account"), account) != 0) continue;
@@ -391,12 +391,12 @@ TEST(histogram_is_whole_and_its_buckets_add_up, RAM)
     unsigned n = 0;
     uint64_t sum = 0;
     while (ea_metrics_next(&metrics, &cursor, &metric) == EA_OK) {
-        if (strcmp(metric.family->name, "ealloc_resource_lifetime_seconds") != 0 ||
+        if (strcmp(metric.family.name, "ealloc_resource_lifetime_seconds") != 0 ||
             strcmp(label_of(&metric, "resource"), "buffer") != 0) {
             continue;
         }
-        EXPECT_EQ(metric.family->kind, EA_METRIC_HISTOGRAM);
-        EXPECT_EQ(metric.family->decimals, 6);
+        EXPECT_EQ(metric.family.kind, EA_METRIC_HISTOGRAM);
+        EXPECT_EQ(metric.family.decimals, 6);
         if (n < EA_CFG_MONITOR_LIFETIMES) {
             bool is_last = n == EA_CFG_MONITOR_LIFETIMES - 1u;
             EXPECT_EQ(metric.part, EA_METRIC_BUCKET);
