@@ -361,6 +361,19 @@ TEST(close_tells_the_systems_error, 0)
     ea_posix_deinit(&posix);
 }
 
+/* An error of another release, by hand, is not told of the next one. */
+TEST(close_tells_only_its_own_error, 0)
+{
+    REQUIRE(start());
+    int bad = ea_posix_open(&posix, owners[EA_POSIX_FILE], "/dev/null", O_RDONLY, 0);
+    int good = ea_posix_open(&posix, owners[EA_POSIX_FILE], "/dev/null", O_RDONLY, 0);
+    (void)close(bad);
+    EXPECT_EQ(ea_monitor_release(&monitor, ea_posix_fd_resource(&posix, bad)), EA_OK);
+    EXPECT_EQ(ea_posix_close(&posix, good), 0);
+    expect_rest();
+    ea_posix_deinit(&posix);
+}
+
 TEST(no_slot_is_no_memory, 0)
 {
     static _Alignas(64) unsigned char little[EA_MONITOR_BYTES(1, 7, 12, 1, 0, 0)];
@@ -461,6 +474,33 @@ TEST(detached_threads_release_themselves, 0)
     ea_posix_deinit(&posix);
 }
 
+static pthread_t to_join;
+
+static void *join_it(void *arg)
+{
+    *(int *)arg = ea_posix_thread_join(&posix, to_join, NULL);
+    return NULL;
+}
+
+TEST(a_thread_that_is_being_joined_is_nobody_elses, 0)
+{
+    pthread_t joiner;
+    int status = -1;
+    REQUIRE(start());
+    pthread_mutex_lock(&gate);
+    ea_account_t *account = owners[EA_POSIX_THREAD];
+    EXPECT_EQ(ea_posix_thread_create(&posix, account, &to_join, NULL, wait_at_gate, NULL), 0);
+    EXPECT_EQ(pthread_create(&joiner, NULL, join_it, &status), 0);
+    usleep(50000); /* by now it waits */
+    EXPECT_EQ(ea_posix_thread_detach(&posix, to_join), ESRCH);
+    EXPECT_EQ(n_live(EA_POSIX_THREAD), 1);
+    pthread_mutex_unlock(&gate);
+    EXPECT_EQ(pthread_join(joiner, NULL), 0);
+    EXPECT_EQ(status, 0);
+    expect_rest();
+    ea_posix_deinit(&posix);
+}
+
 TEST(thread_failures_leave_nothing, 0)
 {
     pthread_t thread, held[2];
@@ -526,6 +566,27 @@ TEST(mappings_are_charged_in_pages, 0)
     EXPECT(memcmp(place, "\177ELF", 4) == 0);
     EXPECT_EQ(ea_posix_munmap(&posix, place, 4096), 0);
     (void)close(fd);
+    expect_rest();
+    ea_posix_deinit(&posix);
+}
+
+/* The place in the table is another mapping's by now. */
+TEST(the_end_of_an_old_mapping_does_not_touch_a_new_one, 0)
+{
+    REQUIRE(start_with(1, false));
+    const int how = MAP_PRIVATE | MAP_ANONYMOUS;
+    ea_account_t *account = owners[EA_POSIX_MAPPING];
+    char *place = ea_posix_mmap(&posix, account, NULL, 4096, PROT_READ, how, -1, 0);
+    uintptr_t old = entries[0].eai_object;
+    EXPECT_EQ(ea_posix_munmap(&posix, place, 4096), 0);
+    place = ea_posix_mmap(&posix, account, NULL, 4096, PROT_READ, how, -1, 0);
+    REQUIRE(place != MAP_FAILED);
+    EXPECT(entries[0].eai_object != old);
+    ea_posix_end_entry(&posix, old);
+    ea_posix_end_entry(&posix, old + 7); /* no place at all */
+    unsigned char there[1];
+    EXPECT_EQ(mincore(place, 4096, there), 0);
+    EXPECT_EQ(ea_posix_munmap(&posix, place, 4096), 0);
     expect_rest();
     ea_posix_deinit(&posix);
 }
@@ -735,7 +796,7 @@ TEST(disk_space_is_reserved_against_budget_and_room, 0)
     EXPECT_EQ(ea_posix_disk_stats(&posix, &disk, &stats), 0);
     EXPECT_EQ(stats.reserved_bytes, 1000);
 
-    /* As if all but 5000 bytes were to stay free: 1000 of them are reserved already. */
+    /* More is to stay free than there is. */
     disk.eai_keep_free_bytes = stats.room_bytes + (1u << 30);
     EXPECT_EQ(ea_posix_disk_reserve(&posix, account, &disk, 1, &second), -1);
     EXPECT_EQ(errno, ENOSPC);
@@ -743,6 +804,15 @@ TEST(disk_space_is_reserved_against_budget_and_room, 0)
     EXPECT_EQ(ea_posix_disk_reserve(&posix, account, &disk, 1, &second), -1);
     EXPECT_EQ(errno, ENOSPC);
     EXPECT_EQ(used(EA_POSIX_DISK), 1000);
+    /* What is reserved and not yet written needs its room too. */
+    if (stats.room_bytes > 512u << 20) {
+        disk.eai_keep_free_bytes = stats.room_bytes - (400u << 20);
+        EXPECT_EQ(ea_posix_disk_reserve(&posix, account, &disk, 250u << 20, &second), 0);
+        EXPECT_EQ(ea_monitor_release(&monitor, first), EA_OK);
+        EXPECT_EQ(ea_posix_disk_reserve(&posix, account, &disk, 250u << 20, &first), -1);
+        EXPECT_EQ(errno, ENOSPC);
+        first = second;
+    }
     EXPECT_EQ(ea_monitor_release(&monitor, first), EA_OK);
     expect_rest();
     ea_posix_deinit(&posix);
@@ -755,10 +825,11 @@ TEST_MAIN(&init_refuses_what_it_cannot_use, &names_are_there, &open_registers_an
           &a_shared_descriptor_is_closed_by_the_last_one,
           &a_number_that_is_made_anew_is_safe_from_its_old_holder,
           &close_that_verifies_leaves_another_ones_descriptor_alone, &close_tells_the_systems_error,
-          &no_slot_is_no_memory, &threads_are_registered_until_they_are_joined,
-          &detached_threads_release_themselves, &thread_failures_leave_nothing,
-          &mappings_are_charged_in_pages, &mapping_failures_leave_nothing,
-          &children_are_registered_until_they_were_waited_for,
+          &close_tells_only_its_own_error, &no_slot_is_no_memory,
+          &threads_are_registered_until_they_are_joined, &detached_threads_release_themselves,
+          &a_thread_that_is_being_joined_is_nobody_elses, &thread_failures_leave_nothing,
+          &mappings_are_charged_in_pages, &the_end_of_an_old_mapping_does_not_touch_a_new_one,
+          &mapping_failures_leave_nothing, &children_are_registered_until_they_were_waited_for,
           &a_child_that_is_stopped_stays_registered, &forked_children_are_adopted,
           &spawn_failures_leave_nothing, &fork_that_the_system_refuses_leaves_nothing,
           &disk_space_is_reserved_against_budget_and_room)

@@ -285,6 +285,22 @@ TEST(what_was_closed_behind_our_back_is_gone, 0)
     ea_posix_deinit(&posix);
 }
 
+TEST(a_number_that_is_gone_a_second_time_is_told_again, 0)
+{
+    REQUIRE(begin());
+    int fd = open_null();
+    (void)close(fd);
+    (void)pass(1000);
+    EXPECT_EQ(n_notes, 1);
+    EXPECT_EQ(open_null(), fd);
+    (void)close(fd);
+    (void)pass(1000);
+    EXPECT_EQ(n_notes, 2);
+    (void)look(EA_POSIX_FORGET);
+    expect_rest();
+    ea_posix_deinit(&posix);
+}
+
 TEST(a_number_that_was_reused_is_told_and_never_closed, 0)
 {
     REQUIRE(begin());
@@ -680,6 +696,26 @@ TEST(a_directory_that_holds_more_than_reserved_is_told, 0)
     ea_posix_deinit(&posix);
 }
 
+/* /dev/shm lies in another file system than /dev, as a rule. */
+TEST(a_directory_ends_where_its_file_system_does, 0)
+{
+    static const char path[] = "/dev/shm/ealloc_reconcile_test";
+    struct stat outer, inner;
+    ea_posix_disk_t disk;
+    ea_posix_disk_stats_t stats;
+    REQUIRE(begin());
+    if (stat("/dev", &outer) == 0 && stat("/dev/shm", &inner) == 0 &&
+        outer.st_dev != inner.st_dev) {
+        write_file(path, 4u << 20);
+        REQUIRE(ea_posix_disk_open(&posix, &disk, "/dev", 0) == 0);
+        (void)pass(1000);
+        EXPECT_EQ(ea_posix_disk_stats(&posix, &disk, &stats), 0);
+        EXPECT(stats.used_bytes < 4u << 20);
+        (void)unlink(path);
+    }
+    ea_posix_deinit(&posix);
+}
+
 /* --- others at work --------------------------------------------------------------------------- */
 
 static _Atomic bool is_over;
@@ -823,11 +859,13 @@ TEST(a_call_that_waits_delays_findings_by_grace_only, 0)
 TEST_MAIN(&what_the_program_began_with_is_known, &registered_descriptors_are_no_findings,
           &stray_descriptors_are_named_once, &unix_and_ipv6_sockets_are_named,
           &what_changes_between_two_looks_is_no_stray, &what_was_closed_behind_our_back_is_gone,
+          &a_number_that_is_gone_a_second_time_is_told_again,
           &a_number_that_was_reused_is_told_and_never_closed,
           &what_a_call_is_just_making_is_no_stray, &strays_are_found_without_a_free_descriptor,
           &numbers_beyond_the_table_are_counted, &a_pass_goes_in_steps_of_any_size,
           &stray_threads_are_found_and_registered_ones_are_none, &suspects_without_room_are_counted,
           &children_are_compared_too, &mappings_are_compared_too,
           &a_directory_that_holds_more_than_reserved_is_told,
+          &a_directory_ends_where_its_file_system_does,
           &no_false_findings_while_four_threads_open_and_close,
           &a_call_that_waits_delays_findings_by_grace_only)
