@@ -472,6 +472,57 @@ TEST(wait_that_was_granted_is_not_cancelled_any_more, RAM)
     expect_no_line();
 }
 
+/* Who has it already takes nothing from those who wait. */
+TEST(wait_does_not_hold_up_who_has_a_reservation, RAM)
+{
+    REQUIRE(start_line(3, 100, 0, 0));
+    ea_reservation_t reserved;
+    ea_resource_t held = must(SOCKET, web, 2), slot, got;
+    REQUIRE(ea_account_reserve(web, 1, UINT64_MAX, &reserved) == EA_OK);
+    REQUIRE(ea_monitor_hold_slots(&monitor, 1, UINT64_MAX, &slot) == EA_OK);
+    task_t task;
+    begin(&task, SOCKET, web, 1, NULL);
+    ea_resource_request_t request = want(SOCKET, web, 1);
+    EXPECT_EQ(ea_monitor_acquire(&monitor, &request, &got), EA_ERR_BUSY);
+    request.reservation = &reserved;
+    EXPECT_EQ(ea_monitor_acquire_all(&monitor, &request, 1, &got), EA_ERR_INVALID);
+    EXPECT_EQ(ea_monitor_acquire(&monitor, &request, &got), EA_OK);
+    drop(got); /* which the one that waits gets */
+    EXPECT(is_over(&task));
+    EXPECT_EQ(end(&task), EA_OK);
+    drop(task.got[0]);
+    request.reservation = NULL;
+    request.slot = slot;
+    EXPECT_EQ(ea_monitor_acquire_all(&monitor, &request, 1, &got), EA_ERR_INVALID);
+    EXPECT_EQ(ea_monitor_acquire(&monitor, &request, &got), EA_OK);
+    drop(got);
+    drop(held);
+    expect_no_line();
+}
+
+TEST(wait_for_a_slot_ends_when_a_held_one_is_given_up, RAM)
+{
+    REQUIRE(start_line(100, 100, 0, 0));
+    static ea_resource_t slots[N_SLOTS];
+    size_t n = 0;
+    while (n < N_SLOTS && ea_monitor_hold_slots(&monitor, 1, UINT64_MAX, &slots[n]) == EA_OK) n++;
+    REQUIRE(n > 1);
+    task_t task;
+    begin(&task, SOCKET, web, 1, NULL);
+    EXPECT(!is_over(&task));
+    ea_resource_t got; /* the second of those held is not refused for the sake of who waits */
+    ea_resource_request_t request = want(SOCKET, web, 1);
+    request.slot = slots[1];
+    EXPECT_EQ(ea_monitor_acquire(&monitor, &request, &got), EA_OK);
+    EXPECT_EQ(ea_monitor_drop_slot(&monitor, slots[0]), EA_OK);
+    EXPECT(is_over(&task));
+    EXPECT_EQ(end(&task), EA_OK);
+    drop(task.got[0]);
+    drop(got);
+    for (size_t i = 2; i < n; i++) EXPECT_EQ(ea_monitor_drop_slot(&monitor, slots[i]), EA_OK);
+    expect_no_line();
+}
+
 TEST(wait_is_refused_where_too_many_wait_or_it_could_never_end, RAM)
 {
     REQUIRE(start_line(2, 100, 0, 0));
@@ -480,7 +531,7 @@ TEST(wait_is_refused_where_too_many_wait_or_it_could_never_end, RAM)
     for (unsigned i = 0; i < N_WAITING; i++) begin(&tasks[i], SOCKET, web, 1, NULL);
     task_t *last = &tasks[N_WAITING];
     last->n = 1;
-    last->requests[0] = want(SOCKET, web, 1);
+    last->requests[0] = last->requests[1] = want(SOCKET, web, 1);
     EXPECT_EQ(begin_as(last, NULL), EA_ERR_BUSY);
     EXPECT_EQ(waits().n_full, 1);
     EXPECT_EQ(waits().most_waiting, N_WAITING);
@@ -1080,6 +1131,8 @@ TEST(wait_is_an_event, RAM)
         &wait_is_over_at_once_where_all_is_there, &wait_ends_when_its_time_is_over_with_nothing,   \
         &wait_has_several_types_granted_together, &wait_is_cancelled_by_id_and_all_by_closing,     \
         &wait_that_was_granted_is_not_cancelled_any_more,                                          \
+        &wait_does_not_hold_up_who_has_a_reservation,                                              \
+        &wait_for_a_slot_ends_when_a_held_one_is_given_up,                                         \
         &wait_is_refused_where_too_many_wait_or_it_could_never_end,                                \
         &wait_serves_equals_as_they_came, &wait_serves_the_higher_class_first,                     \
         &wait_serves_who_has_the_smaller_share_first, &wait_divides_a_share_by_its_weight,         \
