@@ -41,7 +41,7 @@ endfunction()
 # test does not run there. Threads that wait for each other are in tests/threads.
 function(ealloc_needs_a_prompt_signal target name)
     if(EALLOC_SANITIZE STREQUAL "thread" AND
-            name MATCHES "^(pool_wait_test|allocator_misuse_test.*|05_interrupt_to_task|06_command_queue)$")
+            name MATCHES "^(pool_wait_test|monitor_wait_test|allocator_misuse_test.*|05_interrupt_to_task|06_command_queue)$")
         set_tests_properties(${target} PROPERTIES DISABLED TRUE)
     endif()
 endfunction()

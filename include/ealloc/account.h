@@ -120,17 +120,28 @@ typedef struct ea_account {
 
 typedef struct ea_reservation ea_reservation_t;
 
+/* Whoever lets others wait for units of a book is told when some may have become free, and asked
+ * before somebody who does not wait takes some; private. */
+typedef struct eai_line {
+    struct eai_line *eai_next;
+    void (*eai_tell)(struct eai_line *line);
+    bool (*eai_may_take)(struct eai_line *line, const void *monitor, const ea_account_t *account,
+                         uintptr_t n);
+} eai_line_t;
+
 /* The tree; every field is private. Must not be moved or copied. */
 struct ea_accounts {
     ea_account_t *eai_nodes;
     uint32_t eai_n_nodes;
-    EAI_SHARED(uint32_t) eai_n_used;   /* nodes behind have never been used                     */
-    EAI_SHARED(uint32_t) eai_enforce;  /* 0: limits are counted, not enforced                   */
-    EAI_SHARED(uint32_t) eai_holds;    /* some account has a batch or a min: idle credit exists */
-    EAI_SHARED(uint32_t) eai_loose;    /* some credit may stand above its max                   */
-    EAI_SHARED(uint32_t) eai_n_inside; /* contexts that look at nodes of others                */
-    ea_reservation_t *eai_first;       /* the reservations that have not ended, newest first   */
-    ea_reservation_t *eai_cursor;      /* where the next expiry goes on; NULL: at the first    */
+    EAI_SHARED(uint32_t) eai_n_used;    /* nodes behind have never been used                     */
+    EAI_SHARED(uint32_t) eai_enforce;   /* 0: limits are counted, not enforced                   */
+    EAI_SHARED(uint32_t) eai_holds;     /* some account has a batch or a min: idle credit exists */
+    EAI_SHARED(uint32_t) eai_loose;     /* some credit may stand above its max                   */
+    EAI_SHARED(uint32_t) eai_n_inside;  /* contexts that look at nodes of others                */
+    EAI_SHARED(uint32_t) eai_n_waiting; /* tasks that may wait for units of it                 */
+    eai_line_t *eai_lines;              /* in which they stand; only added to                  */
+    ea_reservation_t *eai_first;        /* the reservations that have not ended, newest first   */
+    ea_reservation_t *eai_cursor;       /* where the next expiry goes on; NULL: at the first    */
     uintptr_t eai_seal;
 };
 

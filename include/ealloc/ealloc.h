@@ -20,6 +20,8 @@
 #include "ealloc/monitor.h"
 #include "ealloc/monitor_leaks.h"
 #include "ealloc/monitor_metrics.h"
+#include "ealloc/monitor_shutdown.h"
+#include "ealloc/monitor_wait.h"
 #include "ealloc/movable.h"
 #include "ealloc/owner.h"
 #include "ealloc/pool.h"

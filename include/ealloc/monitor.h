@@ -169,7 +169,7 @@ typedef struct {
 typedef struct {
     eai_count_t acquired;
     eai_count_t lived[EA_CFG_MONITOR_LIFETIMES];
-    eai_count_t failures[EA_REASON_DAMAGED + 1];
+    eai_count_t failures[EA_REASON_IN_LINE + 1];
 } eai_tally_t;
 
 /* Slots that accounts with the same number modulo the stripes look at first. */
@@ -316,7 +316,8 @@ typedef struct ea_monitor {
     eai_count_t eai_n_queued;
     eai_count_t eai_n_refused;
     ea_waitq_t eai_cleanup_waits;
-    uint32_t eai_expire_at; /* slot that ea_monitor_expire_slots() looks at next */
+    uint32_t eai_expire_at;            /* slot that ea_monitor_expire_slots() looks at next */
+    struct eai_monitor_line *eai_line; /* of those who wait (monitor_wait.h); NULL: none */
     eai_audit_t eai_audit;
 } ea_monitor_t;
 
@@ -353,9 +354,9 @@ EA_NODISCARD ea_status_t ea_monitor_init(ea_monitor_t *monitor, void *mem, size_
  * Returns  EA_OK. Nothing is held after any other: EA_ERR_LIMIT: the account, or one above it,
  *          refused; EA_ERR_NO_MEMORY: no slot is free; EA_ERR_NOT_FOUND: the parent is not live, or
  *          has all the references there can be; EA_ERR_CANCELLED: the monitor is closed;
- *          EA_ERR_INVALID: no such type, or account is NULL, of another book or not the
- *          reservation's; what ea_reservation_use() returned; or what create returned. Reservation
- *          and held slot are then as before.
+ *          EA_ERR_BUSY: others wait for it (monitor_wait.h); EA_ERR_INVALID: no such type, or
+ *          account is NULL, of another book or not the reservation's; what ea_reservation_use()
+ *          returned; or what create returned. Reservation and held slot are then as before.
  * Owns     the caller, until ea_monitor_release().
  * Cost     O(1), and a charge: where the hint or the word it lies in has no free slot, a look at
  *          one word for 32 slots. */
@@ -390,7 +391,7 @@ EA_NODISCARD ea_status_t ea_monitor_object(const ea_monitor_t *monitor, ea_resou
 EA_NODISCARD ea_status_t ea_monitor_transfer(ea_monitor_t *monitor, ea_resource_t resource,
                                              ea_account_t *to);
 
-/* Turn acquire away from now on (or no more). What is live stays. Cost O(1). */
+/* Turn acquire away from now on (or no more), and those who wait. What is live stays. Cost O(1). */
 void ea_monitor_close(ea_monitor_t *monitor, bool is_closed);
 
 /* Destroy idle objects, of all types, max_n at most. Returns how many. Cost O(types * max_idle). */
@@ -512,7 +513,7 @@ typedef struct {
     size_t n_live;     /* the difference: live, queued, on their way                           */
     size_t n_recycled; /* of n_acquired, handed out again                                      */
     size_t n_idle;
-    size_t n_failures[EA_REASON_DAMAGED + 1];   /* of acquire, by ea_reason_t; NONE: others       */
+    size_t n_failures[EA_REASON_IN_LINE + 1];   /* of acquire, by ea_reason_t; NONE: others       */
     size_t lifetimes[EA_CFG_MONITOR_LIFETIMES]; /* released: [0] below 1024 us, [i] below 1024 us *
                                                    2^i, the last one all others                */
     size_t used;     /* units                                                                */

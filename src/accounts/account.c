@@ -72,9 +72,12 @@
  */
 #include "accounts/account_internal.h"
 
-/* A put that was prepared by EAI_LOAD_LINKED, or not. */
+/* A put that was prepared by EAI_LOAD_LINKED, or not. Who puts looks afterwards whether somebody
+ * waits (eai_accounts_are_waited_for()), and who waits looks at what was put: in one order. */
 #if EAI_ATOMICS == 2
 #define RELEASE_COND EAI_STORE_COND
+#elif EA_CFG_MONITOR_WAIT
+#define RELEASE_COND EAI_CAS_SEQ_CST
 #else
 #define RELEASE_COND EAI_CAS
 #endif

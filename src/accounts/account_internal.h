@@ -58,6 +58,38 @@ EA_INLINE bool eai_account_is_live(const account_t *account)
     return EAI_LOAD(&((account_t *)account)->eai_state, EAI_SEQ_CST) == STATE_LIVE;
 }
 
+/* --- who waits for units (account_wait.c) ----------------------------------------------------- */
+
+/* Tell line of book from now on. */
+void eai_accounts_add_line(book_t *book, eai_line_t *line);
+void eai_accounts_tell_all(const book_t *book);
+bool eai_accounts_ask_all(const book_t *book, const void *monitor, const account_t *account,
+                          units_t n);
+
+/* Whether somebody may wait for units. What was given back before is seen by who comes later: the
+ * accesses that give back are sequentially consistent read-modify-writes, as this is. */
+EA_INLINE bool eai_accounts_are_waited_for(const book_t *book)
+{
+    return EA_CFG_MONITOR_WAIT &&
+           EA_UNLIKELY(EAI_LOAD(&((book_t *)book)->eai_n_waiting, EAI_SEQ_CST) != 0);
+}
+
+/* Units of book, or what else a request wants, may have become free. */
+EA_INLINE void eai_accounts_tell(const book_t *book)
+{
+    if (eai_accounts_are_waited_for(book)) eai_accounts_tell_all(book);
+}
+
+/* The same after a charge that was granted: where accounts keep idle credit it may have had more in
+ * its hands for a moment, which somebody was refused. */
+EA_INLINE void eai_accounts_tell_charged(const book_t *book)
+{
+    if (eai_accounts_are_waited_for(book) &&
+        EAI_LOAD(&((book_t *)book)->eai_holds, EAI_RELAXED) != 0) {
+        eai_accounts_tell_all(book);
+    }
+}
+
 /* --- numbers ---------------------------------------------------------------------------------- */
 
 /* b is read after a, so it may be less. */

@@ -40,11 +40,18 @@ static void end(book_t *book, reservation_t *reservation, uintptr_t state)
     seal(reservation);
 }
 
+static void give_back(account_t *account, units_t n)
+{
+    (void)ea_account_return(account, n);
+    eai_accounts_tell(account->eai_book);
+}
+
 ea_status_t ea_account_reserve(account_t *account, size_t n, uint64_t expires_us,
                                reservation_t *reservation)
 {
     if (n == 0) return EA_ERR_INVALID;
     ea_status_t status = ea_account_charge(account, n, NULL);
+    eai_accounts_tell(account->eai_book); /* what it held for a moment */
     if (status != EA_OK) return status;
     book_t *book = account->eai_book;
     reservation->eai_account = account;
@@ -79,7 +86,7 @@ ea_status_t ea_reservation_confirm(reservation_t *reservation, uint64_t now_us)
     if (found == STATE_EXPIRED) return EA_ERR_TIMEOUT;
     if (found != STATE_PENDING) return EA_ERR_NOT_FOUND;
     if (!is_late) return EA_OK;
-    (void)ea_account_return(account, n);
+    give_back(account, n);
     return EA_ERR_TIMEOUT;
 }
 
@@ -93,7 +100,7 @@ ea_status_t ea_reservation_cancel(reservation_t *reservation)
     ea_port_irq_restore(irq);
 
     if (!is_pending) return EA_ERR_NOT_FOUND;
-    (void)ea_account_return(account, n);
+    give_back(account, n);
     return EA_OK;
 }
 
@@ -117,7 +124,7 @@ ea_status_t eai_reservation_take(reservation_t *reservation, units_t n, uint64_t
     if (found == STATE_EXPIRED) return EA_ERR_TIMEOUT;
     if (!is_pending) return EA_ERR_NOT_FOUND;
     if (!is_late) return n <= left ? EA_OK : EA_ERR_LIMIT;
-    (void)ea_account_return(account, left);
+    give_back(account, left);
     return EA_ERR_TIMEOUT;
 }
 
@@ -143,7 +150,9 @@ void eai_reservation_put_back(reservation_t *reservation, units_t n)
         seal(reservation);
     }
     ea_port_irq_restore(irq);
-    if (!is_pending) eai_account_give(account, n);
+    if (is_pending) return;
+    eai_account_give(account, n);
+    eai_accounts_tell(account->eai_book);
 }
 
 ea_status_t ea_reservation_use(reservation_t *reservation, size_t n, uint64_t now_us)
@@ -175,7 +184,7 @@ size_t ea_accounts_expire(book_t *book, uint64_t now_us, size_t max_steps)
         ea_port_irq_restore(irq);
         begins = false;
         if (account == NULL) continue;
-        (void)ea_account_return(account, n);
+        give_back(account, n);
         n_ended++;
     }
     return n_ended;

@@ -105,7 +105,9 @@ account_t *ea_account_create(book_t *book, account_t *parent, const ea_account_o
     if (parent->eai_depth + 1u >= EA_CFG_ACCOUNT_DEPTH || !are_sound(&options->limits)) return NULL;
     account_t *node = find_free(book);
     if (node == NULL) return NULL;
-    if (eai_account_obtain(parent, options->limits.min) != NULL) return NULL;
+    bool is_granted = eai_account_obtain(parent, options->limits.min) == NULL;
+    eai_accounts_tell(book); /* what it held for a moment */
+    if (!is_granted) return NULL;
 
     fill_node(book, node, parent, options);
     if (options->batch > 0 || options->limits.min > 0) {
@@ -156,6 +158,7 @@ ea_status_t ea_account_delete(account_t *account)
         }
     }
     EAI_STORE(&account->eai_state, busy ? STATE_LIVE : STATE_FREE, EAI_SEQ_CST);
+    eai_accounts_tell(account->eai_book);
     return busy ? EA_ERR_BUSY : EA_OK;
 }
 
@@ -185,12 +188,12 @@ ea_status_t ea_account_set_limits(account_t *account, const ea_account_limits_t 
     units_t old_floor = EAI_LOAD(&account->eai_floor, EAI_RELAXED);
     units_t old_max = EAI_LOAD(&account->eai_max, EAI_RELAXED);
 
-    if (max > old_max) EAI_STORE(&account->eai_max, max, EAI_RELAXED);
+    if (max > old_max) EAI_STORE(&account->eai_max, max, EAI_SEQ_CST);
     EAI_STORE(&account->eai_floor, floor, EAI_RELAXED);
     bool granted = raise_to_floor(account, floor);
     if (granted) {
         if (floor > 0) EAI_STORE(&account->eai_book->eai_holds, 1u, EAI_RELAXED);
-        EAI_STORE(&account->eai_max, max, EAI_RELAXED);
+        EAI_STORE(&account->eai_max, max, EAI_SEQ_CST);
         store_marks(account, limits);
     } else {
         EAI_STORE(&account->eai_floor, old_floor, EAI_RELAXED);
@@ -205,13 +208,15 @@ ea_status_t ea_account_set_limits(account_t *account, const ea_account_limits_t 
     /* What is guaranteed no longer, or came twice, goes back. */
     units_t n = eai_account_shed(account, is_above ? 0 : account->eai_batch);
     if (n > 0) eai_account_give(account->eai_parent, n);
+    eai_accounts_tell(account->eai_book);
     return granted ? EA_OK : EA_ERR_LIMIT;
 }
 
 void ea_accounts_set_enforce(book_t *book, bool enforce)
 {
     if (!enforce) EAI_STORE(&book->eai_loose, 1u, EAI_RELAXED);
-    EAI_STORE(&book->eai_enforce, enforce ? 1u : 0u, EAI_RELAXED);
+    EAI_STORE(&book->eai_enforce, enforce ? 1u : 0u, EAI_SEQ_CST);
+    eai_accounts_tell(book);
 }
 
 /* --- finding ---------------------------------------------------------------------------------- */

@@ -213,6 +213,7 @@ static ea_reason_t reason_of(ea_status_t status)
     case EA_ERR_INVALID: return EA_REASON_INVALID;
     case EA_ERR_TOO_LARGE: return EA_REASON_TOO_LARGE;
     case EA_ERR_CORRUPT: return EA_REASON_DAMAGED;
+    case EA_ERR_BUSY: return EA_REASON_IN_LINE;
     default: return EA_REASON_NONE;
     }
 }
@@ -240,6 +241,12 @@ static EA_NOINLINE ea_status_t fail(monitor_t *monitor, const ea_resource_reques
                           .caller = request->caller});
     }
     return status;
+}
+
+ea_status_t eai_monitor_fail(monitor_t *monitor, const ea_resource_request_t *request,
+                             ea_status_t status)
+{
+    return fail(monitor, request, status);
 }
 
 /* --- acquire ---------------------------------------------------------------------------------- */
@@ -324,6 +331,7 @@ static EA_NOINLINE ea_status_t find_object(monitor_t *monitor, const type_t *typ
     WRITE(idle, eai_units, record->units);
     WRITE(idle, eai_whose, record->whose);
     eai_monitor_free(monitor, *slot, word_of(*slot), stripe);
+    eai_accounts_tell(type->book); /* who waits may have missed that slot */
     *slot = idle;
     record->object = READ(idle, eai_object);
     count(&monitor->eai_kinds[request->type].recycled);
@@ -345,6 +353,22 @@ EA_INLINE ea_resource_t go_live(monitor_t *monitor, slot_t *slot, uint8_t type, 
     return handle_of(index_of(monitor, slot), type, word);
 }
 
+/* Whether nobody waits for what a request would take: units that are reserved, and a slot that is
+ * held, it has already. */
+static EA_NOINLINE bool ask(const monitor_t *monitor, const ea_accounts_t *book,
+                            const ea_resource_request_t *request)
+{
+    size_t units = request->units == 0 ? 1u : request->units;
+    return eai_accounts_ask_all(book, ea_resource_is_none(request->slot) ? monitor : NULL,
+                                request->account, request->reservation != NULL ? 0 : units);
+}
+
+EA_INLINE bool may_take(const monitor_t *monitor, const ea_accounts_t *book,
+                        const ea_resource_request_t *request)
+{
+    return EA_LIKELY(!eai_accounts_are_waited_for(book)) || ask(monitor, book, request);
+}
+
 ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *request,
                                ea_resource_t *resource)
 {
@@ -358,6 +382,9 @@ ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *
     if (EA_UNLIKELY(account->eai_book != type->book)) return fail(monitor, request, EA_ERR_INVALID);
     if (EA_UNLIKELY(EAI_LOAD(&monitor->eai_is_closed, EAI_RELAXED))) {
         return fail(monitor, request, EA_ERR_CANCELLED);
+    }
+    if (EA_UNLIKELY(!may_take(monitor, type->book, request))) {
+        return fail(monitor, request, EA_ERR_BUSY);
     }
     if (EA_UNLIKELY(!hold_parent(monitor, type, request->parent))) {
         return fail(monitor, request, EA_ERR_NOT_FOUND);
@@ -401,10 +428,110 @@ ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *
     }
     *resource = go_live(monitor, slot, number, stripe, &record);
     if (EA_UNLIKELY(request->reservation != NULL)) eai_reservation_settle(request->reservation);
+    eai_accounts_tell_charged(type->book);
     return EA_OK;
 none:
     let_parent_go(monitor, type, request->parent);
+    tell_line(monitor); /* who waits may have been refused what this one held */
     return fail(monitor, request, status);
+}
+
+/* --- acquire in steps, for several at once and for those who wait ----------------------------- */
+
+ea_status_t eai_monitor_look_at(const monitor_t *monitor, const ea_resource_request_t *request)
+{
+    if (request->type >= monitor->eai_n_types || request->account == NULL ||
+        request->account->eai_book != monitor->eai_types[request->type].book ||
+        request->reservation != NULL || !ea_resource_is_none(request->slot)) {
+        return EA_ERR_INVALID;
+    }
+    return EAI_LOAD(&((monitor_t *)monitor)->eai_is_closed, EAI_SEQ_CST) ? EA_ERR_CANCELLED : EA_OK;
+}
+
+bool eai_monitor_may_take(const monitor_t *monitor, const ea_resource_request_t *request)
+{
+    return may_take(monitor, monitor->eai_types[request->type].book, request);
+}
+
+bool eai_monitor_hold_parent(monitor_t *monitor, const ea_resource_request_t *request)
+{
+    return hold_parent(monitor, &monitor->eai_types[request->type], request->parent);
+}
+
+void eai_monitor_let_parent_go(monitor_t *monitor, const ea_resource_request_t *request)
+{
+    let_parent_go(monitor, &monitor->eai_types[request->type], request->parent);
+}
+
+ea_status_t eai_monitor_reserve(monitor_t *monitor, uint8_t type, ea_account_t *account,
+                                word_t units, uint32_t *index, ea_account_t **refuser)
+{
+    const uint64_t now = ea_port_time_coarse_us() >> 10;
+    const uint32_t stripe = stripe_of(monitor, ea_account_id(account));
+    slot_t *slot = eai_slots_take(monitor, stripe);
+    if (slot == NULL) slot = take_last(monitor, stripe);
+    if (slot == NULL) return EA_ERR_NO_MEMORY;
+    WRITE(slot, eai_units, units);
+    WRITE(slot, eai_whose,
+          (uint32_t)ea_account_id(account) << 16 | (uint32_t)type << 8 |
+              (uint32_t)(now >> 32 & 0xFFu));
+    WRITE(slot, eai_since, (uint32_t)now);
+    if (ea_account_charge(account, units, refuser) != EA_OK) {
+        eai_monitor_free(monitor, slot, word_of(slot), stripe);
+        return EA_ERR_LIMIT;
+    }
+    *index = index_of(monitor, slot);
+    return EA_OK;
+}
+
+void eai_monitor_unreserve(monitor_t *monitor, uint32_t index)
+{
+    slot_t *slot = &monitor->eai_slots[index];
+    uint32_t whose = READ(slot, eai_whose);
+    const type_t *type = &monitor->eai_types[type_of(whose)];
+    (void)ea_account_return(account_with(type, account_of(whose)), READ(slot, eai_units));
+    eai_monitor_free(monitor, slot, word_of(slot), stripe_of(monitor, account_of(whose)));
+}
+
+ea_status_t eai_monitor_equip(monitor_t *monitor, const ea_resource_request_t *request,
+                              uint32_t *index, bool *is_ours)
+{
+    const type_t *type = &monitor->eai_types[request->type];
+    slot_t *const reserved = &monitor->eai_slots[*index], *slot = reserved;
+    record_t record;
+    (void)read_record(slot, &record);
+    record.object = request->object;
+    if (!is_plain(type)) {
+        ea_status_t status =
+            find_object(monitor, type, request, &slot,
+                        stripe_of(monitor, ea_account_id(request->account)), &record);
+        if (status != EA_OK) return status;
+        WRITE(slot, eai_since, record.since); /* an idle object's slot has its own */
+    }
+    WRITE(slot, eai_object, record.object);
+    *index = index_of(monitor, slot);
+    *is_ours = type->create != NULL || slot != reserved;
+    return EA_OK;
+}
+
+void eai_monitor_unequip(const monitor_t *monitor, uint8_t number, uint32_t index)
+{
+    const type_t *type = &monitor->eai_types[number];
+    word_t object = READ(&monitor->eai_slots[index], eai_object);
+    if (type->destroy != NULL) type->destroy(type->context, object);
+}
+
+ea_resource_t eai_monitor_go_live(monitor_t *monitor, const ea_resource_request_t *request,
+                                  uint32_t index, const void *caller)
+{
+    slot_t *slot = &monitor->eai_slots[index];
+    record_t record;
+    (void)read_record(slot, &record);
+    record.caller = (word_t)(request->caller != NULL ? request->caller : caller);
+    record.parent =
+        ea_resource_is_none(request->parent) ? 0u : (request->parent.eai_slot & 0xFFFFFFu) + 1u;
+    return go_live(monitor, slot, request->type,
+                   stripe_of(monitor, ea_account_id(request->account)), &record);
 }
 
 /* --- release ---------------------------------------------------------------------------------- */
@@ -456,7 +583,10 @@ link_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
 
     if (type->max_idle > 0) {
         count(&tally->lived[bucket_of(since_of(&record), now)]);
-        if (keep_idle(monitor, slot, word, type, &record, account)) return parent;
+        if (keep_idle(monitor, slot, word, type, &record, account)) {
+            eai_accounts_tell(type->book);
+            return parent;
+        }
         if (type->destroy != NULL) type->destroy(type->context, record.object);
     } else {
         if (type->destroy != NULL) type->destroy(type->context, record.object);
@@ -464,6 +594,7 @@ link_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
     }
     (void)ea_account_return(account, record.units);
     eai_monitor_free(monitor, slot, word, stripe);
+    eai_accounts_tell(type->book);
     return parent;
 }
 
@@ -635,12 +766,14 @@ ea_status_t ea_monitor_transfer(monitor_t *monitor, ea_resource_t resource, ea_a
     }
     add_word(&monitor->eai_n_ended, 1);
     eai_monitor_drop((link_t){monitor, index_of(monitor, slot) + 1u});
+    tell_line(monitor);
     return status;
 }
 
 void ea_monitor_close(monitor_t *monitor, bool is_closed)
 {
-    EAI_STORE(&monitor->eai_is_closed, is_closed ? 1u : 0u, EAI_RELEASE);
+    EAI_STORE(&monitor->eai_is_closed, is_closed ? 1u : 0u, EAI_SEQ_CST);
+    tell_line(monitor); /* those who wait are turned away */
 }
 
 size_t ea_monitor_trim(monitor_t *monitor, size_t max_n)
@@ -657,5 +790,6 @@ size_t ea_monitor_trim(monitor_t *monitor, size_t max_n)
             n++;
         }
     }
+    if (n > 0) tell_line(monitor);
     return n;
 }

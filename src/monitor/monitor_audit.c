@@ -465,7 +465,9 @@ ea_status_t ea_monitor_audit(monitor_t *monitor, uint32_t flags, size_t budget,
 
     if (audit->phase == AT_REST || audit->flags != flags) start_audit(monitor, flags);
     bool is_over = step(monitor, budget);
+    const bool has_repaired = is_over && audit->report.n_repaired > 0;
     if (report != NULL) *report = audit->report;
     EAI_STORE(&audit->is_busy, 0, EAI_RELEASE);
+    if (has_repaired) tell_line(monitor); /* what was lost is free */
     return is_over ? EA_OK : EA_ERR_AGAIN;
 }

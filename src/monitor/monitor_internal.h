@@ -7,7 +7,9 @@
 #define EALLOC_MONITOR_MONITOR_INTERNAL_H
 
 #include "ealloc/monitor.h"
+#include "ealloc/monitor_wait.h"
 
+#include "accounts/account_internal.h"
 #include "base/atomic.h"
 
 typedef ea_monitor_t monitor_t;
@@ -343,5 +345,32 @@ void eai_monitor_drop(link_t parent);
 /* The caller's slot is free from now on; stripe: where to look for it first. */
 void eai_monitor_free(monitor_t *monitor, slot_t *slot, word_t word, uint32_t stripe);
 void eai_monitor_refuse(monitor_t *monitor);
+/* Count and report a request that is refused. Returns status. */
+ea_status_t eai_monitor_fail(monitor_t *monitor, const ea_resource_request_t *request,
+                             ea_status_t status);
+
+/* Something of it may have become free. A line counts with all books of its monitor. */
+EA_INLINE void tell_line(const monitor_t *monitor)
+{
+    eai_accounts_tell(monitor->eai_types[0].book);
+}
+
+/* Acquire in steps: look at the request; hold its parent; reserve a slot and charge the account;
+ * find the object, which may change the slot; make it live. Each but the last can be undone. */
+ea_status_t eai_monitor_look_at(const monitor_t *monitor, const ea_resource_request_t *request);
+/* Whether nobody waits for what it would take. */
+bool eai_monitor_may_take(const monitor_t *monitor, const ea_resource_request_t *request);
+bool eai_monitor_hold_parent(monitor_t *monitor, const ea_resource_request_t *request);
+void eai_monitor_let_parent_go(monitor_t *monitor, const ea_resource_request_t *request);
+/* Returns EA_OK with the slot's index; EA_ERR_NO_MEMORY: no slot; EA_ERR_LIMIT, by *refuser. */
+ea_status_t eai_monitor_reserve(monitor_t *monitor, uint8_t type, ea_account_t *account,
+                                word_t units, uint32_t *index, ea_account_t **refuser);
+void eai_monitor_unreserve(monitor_t *monitor, uint32_t index);
+/* *is_ours: the object is not what the request brings, and to be undone if it is not used. */
+ea_status_t eai_monitor_equip(monitor_t *monitor, const ea_resource_request_t *request,
+                              uint32_t *index, bool *is_ours);
+void eai_monitor_unequip(const monitor_t *monitor, uint8_t type, uint32_t index);
+ea_resource_t eai_monitor_go_live(monitor_t *monitor, const ea_resource_request_t *request,
+                                  uint32_t index, const void *caller);
 
 #endif

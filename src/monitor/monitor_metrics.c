@@ -253,6 +253,7 @@ static const char *reason_label(uint32_t reason)
     case EA_REASON_TIMEOUT: return "timeout";
     case EA_REASON_INVALID: return "invalid";
     case EA_REASON_DAMAGED: return "damaged";
+    case EA_REASON_IN_LINE: return "in_line";
     }
     return "other";
 }
@@ -308,8 +309,8 @@ static bool one_of(bool is_histogram, const ea_resource_stats_t *stats, ea_metri
 {
     uint32_t *at = &place->at[AT_REASON];
     if (!is_histogram) {
-        while (*at <= EA_REASON_DAMAGED && is_of_memory(*at)) ++*at;
-        if (*at > EA_REASON_DAMAGED) return false;
+        while (*at <= EA_REASON_IN_LINE && is_of_memory(*at)) ++*at;
+        if (*at > EA_REASON_IN_LINE) return false;
         add_label(metric, "reason", reason_label(*at), *at);
         metric->value = stats->n_failures[(*at)++];
         return true;

@@ -89,6 +89,7 @@ ea_status_t ea_monitor_drop_slot(monitor_t *monitor, ea_resource_t held)
     slot_t *slot = eai_held_take(monitor, held);
     if (slot == NULL) return EA_ERR_NOT_FOUND;
     eai_monitor_free(monitor, slot, word_of(slot), 0);
+    tell_line(monitor);
     return EA_OK;
 }
 

@@ -137,7 +137,7 @@ static void add_tallies(const monitor_t *monitor, uint8_t type, uint32_t first, 
             stats->lifetimes[k] += n;
             stats->n_released += n;
         }
-        for (unsigned k = 0; k <= EA_REASON_DAMAGED; k++) {
+        for (unsigned k = 0; k <= EA_REASON_IN_LINE; k++) {
             stats->n_failures[k] += counted(&tally->failures[k]);
         }
     }

@@ -20,6 +20,7 @@
 
 #define EAI_SHARED(type) rl::atomic<type>
 #define EAI_MODEL_CHECK 1
+#define EA_CFG_MONITOR_WAIT 0 /* with which put and lower are stronger than what is shown here */
 #define EAI_ATOMIC_HEADER "relacy_atomic.h"
 #include "accounts/account.c"
 

@@ -534,11 +534,11 @@ TEST(events_have_names, 0)
     EXPECT(strcmp(ea_event_kind_name(EA_EVENT_USER - 1), "?") == 0);
     EXPECT(strcmp(ea_event_kind_name(EA_EVENT_USER), "USER") == 0);
     EXPECT(strcmp(ea_event_kind_name(UINT16_MAX), "USER") == 0);
-    for (uint8_t reason = EA_REASON_NONE; reason <= EA_REASON_DAMAGED; reason++) {
+    for (uint8_t reason = EA_REASON_NONE; reason <= EA_REASON_IN_LINE; reason++) {
         EXPECT(strcmp(ea_reason_name(reason), "?") != 0);
     }
     EXPECT(strcmp(ea_reason_name(EA_REASON_FRAGMENTED), "FRAGMENTED") == 0);
-    EXPECT(strcmp(ea_reason_name(EA_REASON_DAMAGED + 1), "?") == 0);
+    EXPECT(strcmp(ea_reason_name(EA_REASON_IN_LINE + 1), "?") == 0);
 }
 
 TEST_MAIN(&events_without_a_hub_or_a_listener_are_nothing,
