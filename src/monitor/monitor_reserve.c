@@ -104,8 +104,7 @@ size_t ea_monitor_expire_slots(monitor_t *monitor, uint64_t now_us, size_t max_s
         if (state_of(word) != SLOT_HELD || !eai_held_is_sealed(monitor, slot, word)) continue;
         record_t record;
         (void)read_record(slot, &record);
-        uint64_t until = held_until(&record);
-        if (until == FOR_EVER || now_us >> 10 < until) continue;
+        if (now_us >> 10 < held_until(&record)) continue;
         n += ea_monitor_drop_slot(monitor, handle_of(at, 0, word)) == EA_OK;
     }
     return n;

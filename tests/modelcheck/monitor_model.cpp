@@ -84,6 +84,8 @@ struct world_t {
         type.strategy = strategy;
         book.eai_nodes = &account;
         book.eai_n_nodes = 1;
+        book.eai_n_waiting($) = 0;
+        book.eai_holds($) = 0;
         account.eai_book = &book;
         account.eai_id = 1;
         monitor.eai_slots = slots;
@@ -282,6 +284,15 @@ void eai_reservation_settle(ea_reservation_t *)
 void eai_reservation_put_back(ea_reservation_t *, units_t)
 {
 }
+void eai_accounts_tell_all(const book_t *)
+{
+}
+
+bool eai_accounts_ask_all(const book_t *, const void *, const account_t *, units_t)
+{
+    return true;
+}
+
 void eai_hooks_tell(monitor_t *, ea_block_event_t, const slot_t *, const record_t *)
 {
 }
