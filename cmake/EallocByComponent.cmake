@@ -1,5 +1,12 @@
 # SPDX-License-Identifier: MIT
 include_guard(GLOBAL)
+# Variants are many, and what they are about is not the optimiser: it has its say in the library's own
+# configuration and on the boards. Compiling them so takes a quarter of the time.
+set(EALLOC_VARIANT_OPTIONS "")
+if(NOT CMAKE_CROSSCOMPILING AND NOT CMAKE_BUILD_TYPE STREQUAL "Release")
+    set(EALLOC_VARIANT_OPTIONS -O0)
+endif()
+
 # The library's sources in target, one translation unit a component instead of one a file: the many
 # configurations that only tests see compile in a third of the time. (Parts of a component share its
 # names; components need not differ in theirs.)

@@ -38,8 +38,17 @@ install(TARGETS ealloc EXPORT eallocTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_
 if(TARGET ealloc_shared)
     install(TARGETS ealloc_shared EXPORT eallocTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 endif()
+if(TARGET ealloc_posix)
+    install(FILES ${PROJECT_SOURCE_DIR}/bindings/posix/ealloc_posix.h
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+    install(TARGETS ealloc_posix EXPORT eallocTargets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
 install(EXPORT eallocTargets NAMESPACE ealloc:: DESTINATION ${package_dir})
 
+set(EALLOC_HAS_POSIX OFF)
+if(TARGET ealloc_posix)
+    set(EALLOC_HAS_POSIX ON)
+endif()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/eallocConfig.cmake.in
     ${PROJECT_BINARY_DIR}/eallocConfig.cmake INSTALL_DESTINATION ${package_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/eallocConfigVersion.cmake

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
  * Sixteen sockets for three modules: the server may have twelve, the log is sure of two, and the
- * updater reserves four before it begins, so that it does not stop half-way. Who is refused is told
- * by whom; sockets that are closed are handed out again.
+ * updater reserves four before it begins, units and slots, so that neither the others' sockets nor
+ * a full registry stop it half-way (opening a socket still may). What it has not taken after a
+ * minute is anybody's again. Sockets that are closed are handed out again.
  */
 #include <ealloc/ealloc.h>
 #include <stdio.h>
 
 #define N_SOCKETS 16
+#define N_UPDATE 4
+#define MINUTE_US 60000000u
 
 static ea_account_t nodes[4];
 static ea_accounts_t budget;
@@ -26,6 +29,20 @@ static const ea_resource_type_t types[] = {
     {.name = "socket", .unit = "sockets", .book = &budget, .create = open_socket, .max_idle = 8}};
 static _Alignas(8) unsigned char memory[EA_MONITOR_BYTES(N_SOCKETS + 4, 1, 4, 1, 0, 8)];
 static ea_monitor_t monitor;
+
+/* Returns how many the updater got of what it had reserved. */
+static unsigned take_reserved(ea_account_t *who, ea_reservation_t *units,
+                              const ea_resource_t *slots, ea_resource_t *sockets)
+{
+    unsigned got = 0;
+    while (got < N_UPDATE) {
+        const ea_resource_request_t request = {
+            .account = who, .reservation = units, .slot = slots[got]};
+        if (ea_monitor_acquire(&monitor, &request, &sockets[got]) != EA_OK) break;
+        got++;
+    }
+    return got;
+}
 
 /* Returns how many it got of n. */
 static unsigned take(ea_account_t *who, unsigned n, ea_resource_t *sockets)
@@ -50,16 +67,17 @@ int main(void)
     if (ea_monitor_init(&monitor, memory, sizeof memory, &options) != EA_OK) return 1;
 
     ea_reservation_t update;
-    if (ea_account_reserve(updater, 4, EA_WAIT_FOREVER, &update) != EA_OK) return 1;
-    ea_resource_t for_server[16], for_log[2], for_update[4];
+    ea_resource_t slots[N_UPDATE], for_server[16], for_log[2], for_update[N_UPDATE];
+    const uint64_t until_us = ea_port_time_us() + MINUTE_US;
+    if (ea_account_reserve(updater, N_UPDATE, until_us, &update) != EA_OK) return 1;
+    if (ea_monitor_hold_slots(&monitor, N_UPDATE, until_us, slots) != EA_OK) return 1;
     printf("server got %u of 16\n", take(server, 16, for_server));
     printf("log got %u of 2\n", take(log, 2, for_log));
 
-    /* The reservation becomes room for exactly as many. */
-    if (ea_reservation_cancel(&update) != EA_OK) return 1;
-    printf("updater got %u of 4\n", take(updater, 4, for_update));
+    printf("updater got %u of 4\n", take_reserved(updater, &update, slots, for_update));
+    (void)ea_reservation_cancel(&update); /* what it did not take; here nothing is left */
 
-    for (unsigned i = 0; i < 4; i++) {
+    for (unsigned i = 0; i < N_UPDATE; i++) {
         if (ea_monitor_release(&monitor, for_update[i]) != EA_OK) return 1;
     }
     printf("updater got %u of 4 again\n", take(updater, 4, for_update));

@@ -304,6 +304,16 @@ EA_NODISCARD ea_status_t ea_account_reserve(ea_account_t *account, size_t n, uin
 EA_NODISCARD ea_status_t ea_reservation_confirm(ea_reservation_t *reservation, uint64_t now_us);
 ea_status_t ea_reservation_cancel(ea_reservation_t *reservation);
 
+/* Make n of its units an ordinary charge, to be returned with ea_account_return(); the others stay
+ * reserved, and with the last one it has ended as by confirm. What is left is confirmed, cancelled
+ * or expires as before.
+ * Returns  EA_OK; EA_ERR_LIMIT: fewer are left; EA_ERR_TIMEOUT: its time is over: it has ended, and
+ *          what was left is returned; EA_ERR_NOT_FOUND: it has ended before; EA_ERR_INVALID: n is
+ *          0.
+ * Cost     interrupts masked for a constant number of instructions. */
+EA_NODISCARD ea_status_t ea_reservation_use(ea_reservation_t *reservation, size_t n,
+                                            uint64_t now_us);
+
 /* End the reservations whose time is over, looking at max_steps at most; the next call goes on
  * behind them, and begins anew at the end. Returns how many it ended. Cost O(max_steps). */
 size_t ea_accounts_expire(ea_accounts_t *book, uint64_t now_us, size_t max_steps);

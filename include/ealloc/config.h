@@ -207,6 +207,12 @@
 #define EA_CFG_MONITOR_WAIT 1
 #endif
 
+/* Whoever watches a monitor's resources (ea_monitor_add_hook()): 0 or 1. Costs a load and a branch
+ * (2 to 3 instructions) an acquire and a release. */
+#ifndef EA_CFG_MONITOR_HOOK
+#define EA_CFG_MONITOR_HOOK 1
+#endif
+
 /* Most regions of an allocator: 1 to 32. Costs 32 (64-bit: 56) bytes of RAM each and four
  * instructions in free for each before the block's own. */
 #ifndef EA_CFG_ALLOC_REGIONS
@@ -402,6 +408,9 @@
 #endif
 #if EA_CFG_MONITOR_WAIT != 0 && EA_CFG_MONITOR_WAIT != 1
 #error "EA_CFG_MONITOR_WAIT is 0 or 1"
+#endif
+#if EA_CFG_MONITOR_HOOK != 0 && EA_CFG_MONITOR_HOOK != 1
+#error "EA_CFG_MONITOR_HOOK is 0 or 1"
 #endif
 #if EA_CFG_ALLOC_REGIONS < 1 || EA_CFG_ALLOC_REGIONS > 32
 #error "EA_CFG_ALLOC_REGIONS is 1 to 32"

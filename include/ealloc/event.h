@@ -54,12 +54,14 @@ typedef enum {
     EA_EVENT_RECLAIM,      /* reclaimers were asked: size_bytes is what they gave     */
     EA_EVENT_RESERVE_USED,
     EA_EVENT_RESERVE_REFILLED,
-    EA_EVENT_HANDLER,      /* the application's handler was called                    */
-    EA_EVENT_WAIT,         /* a request began to wait                                 */
-    EA_EVENT_LEAK,         /* found, or worse: caller is the site, owner, level, n blocks */
-    EA_EVENT_LOST,         /* n events found no room; sequence is the first one's     */
-    EA_EVENT_LEAK_CLEARED, /* no longer: as LEAK                                      */
-    EA_EVENT_USER = 24     /* the first number for applications                       */
+    EA_EVENT_HANDLER,       /* the application's handler was called                    */
+    EA_EVENT_WAIT,          /* a request began to wait                                 */
+    EA_EVENT_LEAK,          /* found, or worse: caller is the site, owner, level, n blocks */
+    EA_EVENT_LOST,          /* n events found no room; sequence is the first one's     */
+    EA_EVENT_LEAK_CLEARED,  /* no longer: as LEAK                                      */
+    EA_EVENT_SHUTDOWN = 21, /* a monitor is shut down: level is ea_shutdown_event_t     */
+    EA_EVENT_STRAY = 22,    /* a system resource and the registry disagree: ealloc_posix.h     */
+    EA_EVENT_USER = 24      /* the first number for applications                       */
 } ea_event_kind_t;
 
 /* Why a request failed. The numbers are stable across versions. */

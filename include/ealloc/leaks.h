@@ -51,7 +51,8 @@ typedef enum {
     EA_LEAK_GROWTH = 1,     /* its blocks become more                           */
     EA_LEAK_AGE = 2,        /* blocks older than a rule allows                  */
     EA_LEAK_OWNER_GONE = 4, /* blocks whose owner is no more                    */
-    EA_LEAK_SURVIVAL = 8    /* blocks that lived survival_factor times as long as 99 of 100 do */
+    EA_LEAK_SURVIVAL = 8,   /* blocks that lived survival_factor times as long as 99 of 100 do */
+    EA_LEAK_EXCESS = 16     /* the site holds more than a rule allows           */
 } ea_leak_kind_t;
 
 /* How bad. The numbers stay the same for ever.
@@ -76,6 +77,7 @@ typedef struct {
     uint64_t max_age_us;   /* 0: any                            */
     size_t may_hold_bytes; /* nothing but OWNER_GONE is found at a site whose blocks are no more;
                                0: nothing is declared            */
+    size_t max_hold_bytes; /* of a site, all its blocks together; 0: any */
 } ea_leaks_rule_t;
 
 /* What was found over boots, in a section that start-up code leaves alone (EA_TRACE_NOINIT).
@@ -275,6 +277,10 @@ void ea_leaks_record(ea_leaks_t *leaks, ea_block_event_t what, uint16_t owner, c
  *          NULL.
  * Cost     O(n_steps), times the rules for a block. */
 ea_status_t ea_leaks_poll(ea_leaks_t *leaks, uint32_t n_steps);
+
+/* Forget all blocks, as if each had moved: whoever fed them will tell of them no more. What was
+ * found is cleared by the next passes. Context: alone. Cost O(places). */
+void ea_leaks_forget(ea_leaks_t *leaks);
 
 /* How many watched blocks have lived longer than threshold_us. 0 for NULL.
  * Cost     O(places). */

@@ -51,6 +51,7 @@
 #include "ealloc/compiler.h"
 #include "ealloc/config.h"
 #include "ealloc/event.h"
+#include "ealloc/hook.h"
 #include "ealloc/status.h"
 #include "ealloc/waitq.h"
 
@@ -87,6 +88,7 @@ typedef enum {
 } ea_release_strategy_t;
 
 struct ea_resource_request;
+struct ea_monitor;
 
 /* A kind of resource; constant while monitors use it. */
 typedef struct {
@@ -105,6 +107,8 @@ typedef struct {
      * 0. */
     bool (*recycle)(void *context, uintptr_t object);
     void *context; /* for the three                                                        */
+    /* The monitor that the parents of its resources are of; NULL: that of the resource itself. */
+    struct ea_monitor *parents;
     uint16_t max_idle;
     uint8_t strategy;   /* ea_release_strategy_t                                          */
     bool is_idempotent; /* to destroy an object twice does no harm: audit may do it for one
@@ -134,9 +138,13 @@ typedef struct ea_resource_request {
     ea_account_t *account; /* of the type's book                                              */
     uintptr_t object;      /* what the application calls it: a descriptor, a pointer          */
     size_t units;          /* 0 means 1                                                       */
-    ea_resource_t parent;  /* what it belongs to, which lives at least as long; or none       */
+    ea_resource_t parent;  /* what it belongs to, which lives at least as long; or none. Of the
+                              type's monitor of parents                                       */
     const void *caller;    /* the call site; NULL: the caller of ea_monitor_acquire()         */
     uint8_t type;          /* its number among the monitor's types                            */
+    /* The units come out of this reservation of the account; NULL: they are charged. */
+    ea_reservation_t *reservation;
+    ea_resource_t slot; /* of ea_monitor_hold_slots(), used first; or none                     */
 } ea_resource_request_t;
 
 /* --- the monitor ------------------------------------------------------------------------------ */
@@ -161,6 +169,7 @@ typedef struct {
 typedef struct {
     eai_count_t acquired;
     eai_count_t lived[EA_CFG_MONITOR_LIFETIMES];
+    eai_count_t failures[EA_REASON_IN_LINE + 1];
 } eai_tally_t;
 
 /* Slots that accounts with the same number modulo the stripes look at first. */
@@ -180,13 +189,27 @@ typedef struct {
 } eai_stripe_t;
 
 typedef struct {
-    eai_count_t failures[EA_REASON_IN_LINE + 1];
     eai_count_t recycled;
     EAI_SHARED(uintptr_t) idle_version; /* counts objects that became idle */
     EAI_SHARED(uintptr_t) * idle;       /* slots + 1 that may be idle      */
     uint32_t n_idle;
     uint32_t first_sum; /* of its book's accounts */
 } eai_kind_t;
+
+/* Told of every resource by the context it happened in, as ea_alloc_hook_t is of blocks: ALLOCATED
+ * before anybody else can know of it, FREED before its slot can be another's (of a queued one: when
+ * it is cleaned up), TRANSFERRED. What is told of one slot is in order. Must not use the monitor.
+ * slot     which resource: ea_monitor_at(). */
+typedef void (*ea_resource_hook_function_t)(void *context, ea_block_event_t what, uint8_t type,
+                                            uint16_t owner, const void *site, const void *slot,
+                                            size_t units);
+
+/* One that is told; the caller's object, in use from add to remove. */
+typedef struct ea_resource_hook {
+    ea_resource_hook_function_t function;
+    void *context;
+    struct ea_resource_hook *eai_next;
+} ea_resource_hook_t;
 
 /* A sum of an audit: an account's units, or a type's slots. */
 typedef struct {
@@ -264,6 +287,7 @@ typedef struct ea_monitor {
     eai_sum_t *eai_sums;      /* of each account */
     eai_sum_t *eai_type_sums; /* of each type    */
     ea_events_t *eai_events;
+    ea_resource_hook_t *eai_hooks;
     uint32_t eai_n_slots;
     uint32_t eai_n_types;
     uint32_t eai_stripe_mask;
@@ -286,11 +310,14 @@ typedef struct ea_monitor {
     eai_n_begun;                       /* changes during which units are no slot's, or a seal is
                                           wrong */
     EAI_SHARED(uintptr_t) eai_n_ended; /* of them */
+    EAI_SHARED(uintptr_t) eai_most_queued;
+    uint64_t eai_peaks_since_us;
     eai_count_t eai_n_full;
     eai_count_t eai_n_queued;
     eai_count_t eai_n_refused;
     ea_waitq_t eai_cleanup_waits;
     struct eai_monitor_line *eai_line; /* of those who wait (monitor_wait.h); NULL: none */
+    uint32_t eai_expire_at;            /* slot that ea_monitor_expire_slots() looks at next */
     eai_audit_t eai_audit;
 } ea_monitor_t;
 
@@ -325,10 +352,11 @@ EA_NODISCARD ea_status_t ea_monitor_init(ea_monitor_t *monitor, void *mem, size_
  * the type is handed out first; if there is none the type's create makes one, else it is
  * request->object. Between check and grant there is no gap: what was charged is this caller's.
  * Returns  EA_OK. Nothing is held after any other: EA_ERR_LIMIT: the account, or one above it,
- *          refused; EA_ERR_NO_MEMORY: no slot is free; EA_ERR_NOT_FOUND: the parent is not live;
- *          EA_ERR_CANCELLED: the monitor is closed; EA_ERR_BUSY: others wait for it
- *          (monitor_wait.h); EA_ERR_INVALID: no such type, or account is NULL or of another book;
- *          or what create returned.
+ *          refused; EA_ERR_NO_MEMORY: no slot is free; EA_ERR_NOT_FOUND: the parent is not live, or
+ *          has all the references there can be; EA_ERR_CANCELLED: the monitor is closed;
+ *          EA_ERR_BUSY: others wait for it (monitor_wait.h); EA_ERR_INVALID: no such type, or
+ *          account is NULL, of another book or not the reservation's; what ea_reservation_use()
+ *          returned; or what create returned. Reservation and held slot are then as before.
  * Owns     the caller, until ea_monitor_release().
  * Cost     O(1), and a charge: where the hint or the word it lies in has no free slot, a look at
  *          one word for 32 slots. */
@@ -369,6 +397,26 @@ void ea_monitor_close(ea_monitor_t *monitor, bool is_closed);
 /* Destroy idle objects, of all types, max_n at most. Returns how many. Cost O(types * max_idle). */
 size_t ea_monitor_trim(ea_monitor_t *monitor, size_t max_n);
 
+/* --- reservations ----------------------------------------------------------------------------- */
+
+/* A request with a reservation (ea_account_reserve()) cannot be refused for units as long as that
+ * lasts. So that it is not for want of a slot either, slots are held beside it: n of them, whose
+ * handles are written to slots, for requests that name one each. They count as nobody's.
+ * Returns  EA_OK; EA_ERR_NO_MEMORY: so many are not free; then none is held.
+ * Owns     the caller, until a request uses them, ea_monitor_drop_slot(), or after expires_us
+ *          (rounded up to 1024 us) ea_monitor_expire_slots() when it comes by.
+ * Cost     O(n), each as in ea_monitor_acquire(). */
+EA_NODISCARD ea_status_t ea_monitor_hold_slots(ea_monitor_t *monitor, size_t n, uint64_t expires_us,
+                                               ea_resource_t *slots);
+
+/* Give a held slot up. Returns EA_OK; EA_ERR_NOT_FOUND: it is held no more. Cost O(1). */
+ea_status_t ea_monitor_drop_slot(ea_monitor_t *monitor, ea_resource_t slot);
+
+/* Give up held slots whose time is over, looking at max_steps slots at most; the next call goes on
+ * behind them. What is reserved of units ends by ea_accounts_expire(). Returns how many it gave up.
+ * Context  one at a time. Cost O(max_steps). */
+size_t ea_monitor_expire_slots(ea_monitor_t *monitor, uint64_t now_us, size_t max_steps);
+
 /* --- the release queue ------------------------------------------------------------------------ */
 
 /* Release what is queued, in order, max_n at most.
@@ -391,6 +439,8 @@ void ea_monitor_cleanup_died(ea_monitor_t *monitor);
 /* --- looking ---------------------------------------------------------------------------------- */
 
 typedef struct {
+    const ea_monitor_t *monitor; /* of resource */
+    const ea_monitor_t *parents; /* of parent   */
     ea_resource_t resource;
     ea_resource_t parent; /* none: it has none */
     uintptr_t object;
@@ -417,6 +467,34 @@ EA_NODISCARD ea_status_t ea_monitor_walk(const ea_monitor_t *monitor, size_t *cu
                                          size_t max_steps, ea_resource_visit_t visit,
                                          void *context);
 
+/* The live resource of a slot that a hook was told of. Returns EA_OK; EA_ERR_NOT_FOUND: none lives
+ * there, or it is none of this monitor's. Cost O(1). */
+EA_NODISCARD ea_status_t ea_monitor_at(const ea_monitor_t *monitor, const void *slot,
+                                       ea_resource_t *resource);
+
+/* Tell one more; no longer.
+ * Returns  EA_OK; EA_ERR_BUSY: it is told already; EA_ERR_NOT_FOUND: it is not; EA_ERR_INVALID:
+ *          NULL, or EA_CFG_MONITOR_HOOK is 0.
+ * Context  any, while no other one is inside a call on the monitor. */
+EA_NODISCARD ea_status_t ea_monitor_add_hook(ea_monitor_t *monitor, ea_resource_hook_t *hook);
+ea_status_t ea_monitor_remove_hook(ea_monitor_t *monitor, ea_resource_hook_t *hook);
+
+/* Visit a live resource, its parent, the parent's, and so on, max_links at most, from monitor to
+ * monitor. Each is alive while it is read; all are if the caller holds the first.
+ * Returns  EA_OK: that was the whole chain, or visit ended it; EA_ERR_AGAIN: it goes on;
+ *          EA_ERR_NOT_FOUND: the first, or one that was to follow, is no longer live.
+ * Cost     O(max_links). */
+EA_NODISCARD ea_status_t ea_monitor_ancestry(const ea_monitor_t *monitor, ea_resource_t resource,
+                                             size_t max_links, ea_resource_visit_t visit,
+                                             void *context);
+
+/* Visit the live resources of monitor whose parent is `parent`, of the monitor `parents`, as
+ * ea_monitor_walk() does. */
+EA_NODISCARD ea_status_t ea_monitor_children(const ea_monitor_t *monitor,
+                                             const ea_monitor_t *parents, ea_resource_t parent,
+                                             size_t *cursor, size_t max_steps,
+                                             ea_resource_visit_t visit, void *context);
+
 /* Compare everything with the slots, budget of them at a time, while others are at work.
  * Returns  EA_ERR_AGAIN: call again to go on, with the same flags; EA_OK: it is complete, and
  *          *report says what was found and repaired; EA_ERR_BUSY: another context audits;
@@ -435,7 +513,7 @@ typedef struct {
     size_t n_live;     /* the difference: live, queued, on their way                           */
     size_t n_recycled; /* of n_acquired, handed out again                                      */
     size_t n_idle;
-    size_t n_failures[EA_REASON_IN_LINE + 1];   /* of acquire, by ea_reason_t                     */
+    size_t n_failures[EA_REASON_IN_LINE + 1];   /* of acquire, by ea_reason_t; NONE: others       */
     size_t lifetimes[EA_CFG_MONITOR_LIFETIMES]; /* released: [0] below 1024 us, [i] below 1024 us *
                                                    2^i, the last one all others                */
     size_t used;     /* units                                                                */
@@ -446,17 +524,40 @@ typedef struct {
 
 typedef struct {
     size_t n_slots;
-    size_t n_queued; /* in the queue now                                                  */
+    size_t n_queued;    /* in the queue now                                               */
+    size_t most_queued; /* most at a time                                                 */
     size_t n_queued_total;
-    size_t n_queue_full; /* released at once because the queue was full                       */
-    size_t n_refused;    /* releases that a check refused                                     */
+    size_t n_queue_full;     /* released at once because the queue was full                       */
+    size_t n_refused;        /* releases that a check refused                                     */
+    uint64_t peaks_since_us; /* ea_monitor_init() or ea_monitor_reset_peaks()                 */
 } ea_monitor_stats_t;
 
-/* Numbers of one type. Returns EA_ERR_INVALID: no such type. Cost O(stripes). What belongs to an
- * owner is in ea_account_stats() of its account: usage, peak, refusals. */
+/* Numbers of one type. Returns EA_OK; EA_ERR_INVALID: no such type. Cost O(stripes).
+ * Where others are at work each number is right at some moment, not all at the same: n_released is
+ * read before n_acquired, so n_live may be more than were at one moment, never less than 0. */
 ea_status_t ea_monitor_type_stats(const ea_monitor_t *monitor, uint8_t type,
                                   ea_resource_stats_t *stats);
+
+/* The same of one owner. They are counted where the stripes are more than the accounts of the book
+ * (its nodes), so that each account has one of its own; idle objects and those handed out again are
+ * nobody's. What is handed over is acquired by one account and released by another.
+ * Returns  EA_OK; EA_ERR_INVALID: no such type, or the account is not of its book; EA_ERR_LIMIT:
+ *          there are fewer stripes: only used, peak and capacity are filled in.
+ * Cost     O(nodes). */
+ea_status_t ea_monitor_owner_stats(const ea_monitor_t *monitor, uint8_t type,
+                                   const ea_account_t *account, ea_resource_stats_t *stats);
+
 void ea_monitor_stats(const ea_monitor_t *monitor, ea_monitor_stats_t *stats);
+
+/* In which class the lifetime lies that permille of 1000 released did not outlive (500: the median;
+ * 990: all but one in a hundred): from *least_us on, below *below_us (UINT64_MAX: the last class).
+ * Returns  EA_OK; EA_ERR_NOT_FOUND: none was released; EA_ERR_INVALID: permille is above 1000. */
+EA_NODISCARD ea_status_t ea_resource_lifetime(const ea_resource_stats_t *stats, uint32_t permille,
+                                              uint64_t *least_us, uint64_t *below_us);
+
+/* Begin anew: the queue's peak and those of the types' accounts become what is now.
+ * Context  one at a time. Cost O(nodes). */
+void ea_monitor_reset_peaks(ea_monitor_t *monitor, uint64_t now_us);
 
 #ifdef __cplusplus
 }

@@ -71,7 +71,8 @@ extern "C" {
 /* Acquire n resources, each as ea_monitor_acquire() would, or none; does not wait.
  * Returns  EA_OK with all n handles; else what the first that failed returned, and nothing is held:
  *          as ea_monitor_acquire(); EA_ERR_BUSY: others wait for it. EA_ERR_INVALID also: n is 0 or
- *          above EA_MONITOR_TOGETHER_MAX. An object that create made meanwhile is destroyed again.
+ *          above EA_MONITOR_TOGETHER_MAX, or a request names a reservation or a held slot (what is
+ *          reserved need not wait). An object that create made meanwhile is destroyed again.
  * Cost     that of n acquires. */
 EA_NODISCARD ea_status_t ea_monitor_acquire_all(ea_monitor_t *monitor,
                                                 const ea_resource_request_t *requests, size_t n,

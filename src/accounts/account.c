@@ -455,6 +455,11 @@ static EA_NOINLINE ea_status_t charge_above(account_t *account, units_t n, accou
     return EA_OK;
 }
 
+void eai_account_count_charge(account_t *account)
+{
+    COUNT_LIVE(account, eai_n_charges);
+}
+
 ea_status_t ea_account_charge(account_t *account, size_t n, account_t **refuser)
 {
     if (EA_UNLIKELY(!take_all(account, n))) return charge_above(account, n, refuser);

@@ -30,6 +30,18 @@ void eai_account_put(account_t *account, units_t n);
  * caller's to give to the parent. */
 units_t eai_account_shed(account_t *account, units_t keep);
 
+/* One charge more was made of another. */
+void eai_account_count_charge(account_t *account);
+
+/* --- reservations in two steps ---------------------------------------------------------------- */
+
+/* n units of a reservation are the caller's, as ea_reservation_use() says; it has not ended. */
+ea_status_t eai_reservation_take(ea_reservation_t *reservation, units_t n, uint64_t now_us);
+/* They are an ordinary charge from now on. */
+void eai_reservation_settle(ea_reservation_t *reservation);
+/* They are not: the reservation's again, or returned if it has ended meanwhile. */
+void eai_reservation_put_back(ea_reservation_t *reservation, units_t n);
+
 /* Call the idle credit below an account back to it. Returns whether there was any. */
 bool eai_account_recall(account_t *above);
 

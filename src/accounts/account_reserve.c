@@ -4,6 +4,10 @@
  * those who made them; the list and a reservation's state change in masked sections of a constant
  * number of instructions. A reservation ends where its state leaves PENDING, so it ends once; what
  * follows (the return) is done outside, by who ended it, and touches the reservation no more.
+ *
+ * Units are used in two steps, so that who needs more than units (a slot, an object) can put them
+ * back: taken, they are neither reserved nor anybody's charge in the counters; then they are
+ * settled, which ends a reservation of which nothing is left, or put back.
  */
 #include "accounts/account_internal.h"
 #include "ealloc/port.h"
@@ -98,6 +102,62 @@ ea_status_t ea_reservation_cancel(reservation_t *reservation)
     if (!is_pending) return EA_ERR_NOT_FOUND;
     give_back(account, n);
     return EA_OK;
+}
+
+ea_status_t eai_reservation_take(reservation_t *reservation, units_t n, uint64_t now_us)
+{
+    if (n == 0) return EA_ERR_INVALID;
+    ea_port_irq_t irq = ea_port_irq_mask();
+    account_t *account = reservation->eai_account;
+    units_t left = reservation->eai_n;
+    uintptr_t found = reservation->eai_state;
+    bool is_pending = found == STATE_PENDING, is_late = now_us >= reservation->eai_expires_us;
+    if (is_pending && is_late) {
+        end(account->eai_book, reservation, STATE_EXPIRED);
+    } else if (is_pending && n <= left) {
+        reservation->eai_n = left - n;
+        add_reserved(account, (units_t)0 - n);
+        seal(reservation);
+    }
+    ea_port_irq_restore(irq);
+
+    if (found == STATE_EXPIRED) return EA_ERR_TIMEOUT;
+    if (!is_pending) return EA_ERR_NOT_FOUND;
+    if (!is_late) return n <= left ? EA_OK : EA_ERR_LIMIT;
+    give_back(account, left);
+    return EA_ERR_TIMEOUT;
+}
+
+void eai_reservation_settle(reservation_t *reservation)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    account_t *account = reservation->eai_account;
+    bool is_last = reservation->eai_state == STATE_PENDING && reservation->eai_n == 0;
+    if (is_last) end(account->eai_book, reservation, STATE_CONFIRMED);
+    ea_port_irq_restore(irq);
+    /* The last part is what was counted when the reservation was made. */
+    if (!is_last) eai_account_count_charge(account);
+}
+
+void eai_reservation_put_back(reservation_t *reservation, units_t n)
+{
+    ea_port_irq_t irq = ea_port_irq_mask();
+    account_t *account = reservation->eai_account;
+    bool is_pending = reservation->eai_state == STATE_PENDING;
+    if (is_pending) {
+        reservation->eai_n += n;
+        add_reserved(account, n);
+        seal(reservation);
+    }
+    ea_port_irq_restore(irq);
+    if (!is_pending) eai_account_give(account, n);
+}
+
+ea_status_t ea_reservation_use(reservation_t *reservation, size_t n, uint64_t now_us)
+{
+    ea_status_t status = eai_reservation_take(reservation, n, now_us);
+    if (status == EA_OK) eai_reservation_settle(reservation);
+    return status;
 }
 
 size_t ea_accounts_expire(book_t *book, uint64_t now_us, size_t max_steps)

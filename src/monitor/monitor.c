@@ -6,6 +6,7 @@
  *     live(g) --one winner--> releasing(g) --destroyed, counted, returned--> free(g+1)
  *     live(g) --one winner--> queued(g) --the cleanup--> cleaning(g) ------> free(g+1)
  *                             releasing(g) --to be handed out again--> idle(g+1) --> reserved(g+1)
+ *     free(g) --taken for a reservation--> held(g) --> reserved(g), or free(g+1) when that is over
  *
  *     memory   [stripes][tallies][slots][kinds][sums][queue][idle][bits]
  *
@@ -167,6 +168,7 @@ ea_status_t ea_monitor_init(monitor_t *monitor, void *mem, size_t size_bytes,
     monitor->eai_batch = options->batch == 0 ? 1u : (uint32_t)options->batch;
     monitor->eai_delay_us = options->delay_us;
     monitor->eai_events = options->events;
+    monitor->eai_peaks_since_us = ea_port_time_coarse_us();
     EAI_STORE(&monitor->eai_incarnation, 1u, EAI_RELAXED);
     monitor->eai_stride = (uint32_t)EAI_MONITOR_TALLIES(options->n_types);
     while ((uint32_t)1 << monitor->eai_cell_shift < monitor->eai_n_cells) monitor->eai_cell_shift++;
@@ -221,7 +223,11 @@ static EA_NOINLINE ea_status_t fail(monitor_t *monitor, const ea_resource_reques
 {
     ea_reason_t reason = reason_of(status);
     if (request->type < monitor->eai_n_types) {
-        count(&monitor->eai_kinds[request->type].failures[reason]);
+        const ea_account_t *account = request->account;
+        bool is_known =
+            account != NULL && account->eai_book == monitor->eai_types[request->type].book;
+        uint32_t stripe = is_known ? stripe_of(monitor, ea_account_id(account)) : 0;
+        count(&tally_of(monitor, stripe, request->type)->failures[reason]);
     }
     if (ea_events_wanted(monitor->eai_events, EA_EVENT_LIMIT)) {
         ea_events_emit_isr(
@@ -259,15 +265,49 @@ static EA_NOINLINE slot_t *take_last(monitor_t *monitor, uint32_t stripe)
 }
 
 /* A reference of the parent, for the child. */
-static bool hold_parent(monitor_t *monitor, ea_resource_t parent)
+EA_INLINE bool hold_parent(monitor_t *monitor, const type_t *type, ea_resource_t parent)
 {
-    return ea_resource_is_none(parent) || ea_monitor_share(monitor, parent) == EA_OK;
+    return EA_LIKELY(ea_resource_is_none(parent)) ||
+           ea_monitor_share(parents_of(monitor, type), parent) == EA_OK;
 }
 
-static EA_NOINLINE void let_parent_go(monitor_t *monitor, ea_resource_t parent)
+static EA_NOINLINE void let_parent_go(monitor_t *monitor, const type_t *type, ea_resource_t parent)
 {
-    if (!ea_resource_is_none(parent)) {
-        eai_monitor_drop(monitor, (parent.eai_slot & 0xFFFFFFu) + 1u);
+    if (ea_resource_is_none(parent)) return;
+    uint32_t slot = (parent.eai_slot & 0xFFFFFFu) + 1u;
+    eai_monitor_drop((link_t){parents_of(monitor, type), slot});
+}
+
+/* Everything was refused but this. */
+static EA_NOINLINE void give_slot_back(monitor_t *monitor, const ea_resource_request_t *request,
+                                       slot_t *slot, uint32_t stripe)
+{
+    if (eai_held_is(monitor, request->slot, slot)) {
+        eai_held_put_back(monitor, slot);
+    } else {
+        eai_monitor_free(monitor, slot, word_of(slot), stripe);
+    }
+}
+
+static EA_NOINLINE slot_t *take_held(monitor_t *monitor, ea_resource_t held, uint32_t stripe)
+{
+    slot_t *slot = eai_held_take(monitor, held);
+    return slot != NULL ? slot : eai_slots_take(monitor, stripe);
+}
+
+static EA_NOINLINE ea_status_t take_reserved(const ea_resource_request_t *request, word_t units,
+                                             uint64_t now_us)
+{
+    if (request->reservation->eai_account != request->account) return EA_ERR_INVALID;
+    return eai_reservation_take(request->reservation, units, now_us);
+}
+
+static EA_NOINLINE void give_units_back(const ea_resource_request_t *request, word_t units)
+{
+    if (request->reservation != NULL) {
+        eai_reservation_put_back(request->reservation, units);
+    } else {
+        (void)ea_account_return(request->account, units);
     }
 }
 
@@ -308,16 +348,18 @@ EA_INLINE ea_resource_t go_live(monitor_t *monitor, slot_t *slot, uint8_t type, 
     WRITE(slot, eai_since, record->since);
     write_seal(monitor, slot, word, record);
     count(&tally_of(monitor, stripe, type)->acquired);
+    tell_hooks(monitor, EA_BLOCK_ALLOCATED, slot, record);
     EAI_STORE(&slot->eai_state, with_state(word, SLOT_LIVE) | ONE_REFERENCE, EAI_RELEASE);
     return handle_of(index_of(monitor, slot), type, word);
 }
 
 /* Whether nobody waits for what a request would take. */
 EA_INLINE bool may_take(const monitor_t *monitor, const ea_accounts_t *book,
-                        const ea_account_t *account, size_t units)
+                        const ea_resource_request_t *request)
 {
-    return EA_LIKELY(!eai_accounts_are_waited_for(book)) ||
-           eai_accounts_ask_all(book, monitor, account, units == 0 ? 1u : units);
+    return EA_LIKELY(!eai_accounts_are_waited_for(book)) || request->reservation != NULL ||
+           eai_accounts_ask_all(book, monitor, request->account,
+                                request->units == 0 ? 1u : request->units);
 }
 
 ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *request,
@@ -334,14 +376,14 @@ ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *
     if (EA_UNLIKELY(EAI_LOAD(&monitor->eai_is_closed, EAI_RELAXED))) {
         return fail(monitor, request, EA_ERR_CANCELLED);
     }
-    if (EA_UNLIKELY(!may_take(monitor, type->book, account, request->units))) {
+    if (EA_UNLIKELY(!may_take(monitor, type->book, request))) {
         return fail(monitor, request, EA_ERR_BUSY);
     }
-    if (EA_UNLIKELY(!hold_parent(monitor, request->parent))) {
+    if (EA_UNLIKELY(!hold_parent(monitor, type, request->parent))) {
         return fail(monitor, request, EA_ERR_NOT_FOUND);
     }
 
-    const uint64_t now = ea_port_time_coarse_us() >> 10;
+    const uint64_t now_us = ea_port_time_coarse_us(), now = now_us >> 10;
     const uint32_t stripe = stripe_of(monitor, ea_account_id(account));
     const void *caller = request->caller != NULL ? request->caller : __builtin_return_address(0);
     record_t record = {
@@ -355,30 +397,35 @@ ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *
             ea_resource_is_none(request->parent) ? 0u : (request->parent.eai_slot & 0xFFFFFFu) + 1u,
     };
     ea_status_t status = EA_ERR_NO_MEMORY;
-    slot_t *slot = eai_slots_take(monitor, stripe);
+    slot_t *slot = EA_LIKELY(ea_resource_is_none(request->slot))
+                       ? eai_slots_take(monitor, stripe)
+                       : take_held(monitor, request->slot, stripe);
     if (EA_UNLIKELY(slot == NULL)) slot = take_last(monitor, stripe);
     if (EA_UNLIKELY(slot == NULL)) goto none;
     WRITE(slot, eai_units, record.units);
     WRITE(slot, eai_whose, record.whose);
-    status = ea_account_charge(account, record.units, NULL);
+    status = EA_LIKELY(request->reservation == NULL)
+                 ? ea_account_charge(account, record.units, NULL)
+                 : take_reserved(request, record.units, now_us);
     if (EA_UNLIKELY(status != EA_OK)) {
-        eai_monitor_free(monitor, slot, word_of(slot), stripe);
+        give_slot_back(monitor, request, slot, stripe);
         goto none;
     }
     if (EA_UNLIKELY(!is_plain(type))) {
         status = find_object(monitor, type, request, &slot, stripe, &record);
         if (EA_UNLIKELY(status != EA_OK)) {
-            (void)ea_account_return(account, record.units);
-            eai_monitor_free(monitor, slot, word_of(slot), stripe);
+            give_units_back(request, record.units);
+            give_slot_back(monitor, request, slot, stripe);
             goto none;
         }
     }
     *resource = go_live(monitor, slot, number, stripe, &record);
+    if (EA_UNLIKELY(request->reservation != NULL)) eai_reservation_settle(request->reservation);
     eai_accounts_tell_charged(type->book);
     return EA_OK;
 none:
-    let_parent_go(monitor, request->parent);
-    eai_monitor_tell(monitor); /* who waits may have been refused what this one held */
+    let_parent_go(monitor, type, request->parent);
+    eai_monitor_wake(monitor); /* who waits may have been refused what this one held */
     return fail(monitor, request, status);
 }
 
@@ -387,7 +434,8 @@ none:
 ea_status_t eai_monitor_look_at(const monitor_t *monitor, const ea_resource_request_t *request)
 {
     if (request->type >= monitor->eai_n_types || request->account == NULL ||
-        request->account->eai_book != monitor->eai_types[request->type].book) {
+        request->account->eai_book != monitor->eai_types[request->type].book ||
+        request->reservation != NULL || !ea_resource_is_none(request->slot)) {
         return EA_ERR_INVALID;
     }
     return EAI_LOAD(&((monitor_t *)monitor)->eai_is_closed, EAI_SEQ_CST) ? EA_ERR_CANCELLED : EA_OK;
@@ -395,18 +443,17 @@ ea_status_t eai_monitor_look_at(const monitor_t *monitor, const ea_resource_requ
 
 bool eai_monitor_may_take(const monitor_t *monitor, const ea_resource_request_t *request)
 {
-    return may_take(monitor, monitor->eai_types[request->type].book, request->account,
-                    request->units);
+    return may_take(monitor, monitor->eai_types[request->type].book, request);
 }
 
-bool eai_monitor_hold_parent(monitor_t *monitor, ea_resource_t parent)
+bool eai_monitor_hold_parent(monitor_t *monitor, const ea_resource_request_t *request)
 {
-    return hold_parent(monitor, parent);
+    return hold_parent(monitor, &monitor->eai_types[request->type], request->parent);
 }
 
-void eai_monitor_let_parent_go(monitor_t *monitor, ea_resource_t parent)
+void eai_monitor_let_parent_go(monitor_t *monitor, const ea_resource_request_t *request)
 {
-    let_parent_go(monitor, parent);
+    let_parent_go(monitor, &monitor->eai_types[request->type], request->parent);
 }
 
 ea_status_t eai_monitor_reserve(monitor_t *monitor, uint8_t type, ea_account_t *account,
@@ -514,7 +561,7 @@ static EA_NOINLINE bool keep_idle(monitor_t *monitor, slot_t *slot, word_t word,
     return is_kept;
 }
 
-uint32_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
+link_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
 {
     record_t record;
     (void)read_record(slot, &record);
@@ -524,12 +571,14 @@ uint32_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
     const uint32_t stripe = stripe_of(monitor, account_of(record.whose));
     const uint64_t now = ea_port_time_coarse_us() >> 10;
     eai_tally_t *tally = tally_of(monitor, stripe, number);
+    const link_t parent = {parents_of(monitor, type), record.parent};
+    tell_hooks(monitor, EA_BLOCK_FREED, slot, &record);
 
     if (type->max_idle > 0) {
         count(&tally->lived[bucket_of(since_of(&record), now)]);
         if (keep_idle(monitor, slot, word, type, &record, account)) {
             eai_accounts_tell(type->book);
-            return record.parent;
+            return parent;
         }
         if (type->destroy != NULL) type->destroy(type->context, record.object);
     } else {
@@ -539,13 +588,13 @@ uint32_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word)
     (void)ea_account_return(account, record.units);
     eai_monitor_free(monitor, slot, word, stripe);
     eai_accounts_tell(type->book);
-    return record.parent;
+    return parent;
 }
 
 /* Of the queue, if the type's strategy and the moment say so. Returns whether the word is no longer
  * the caller's. */
-static bool put_off(monitor_t *monitor, slot_t *slot, word_t word, uint8_t strategy,
-                    uint32_t *parent, bool *won)
+static bool put_off(monitor_t *monitor, slot_t *slot, word_t word, uint8_t strategy, link_t *parent,
+                    bool *won)
 {
     uint32_t index = index_of(monitor, slot);
     if (strategy == EA_RELEASE_UNCONTENDED &&
@@ -570,9 +619,9 @@ static bool put_off(monitor_t *monitor, slot_t *slot, word_t word, uint8_t strat
 
 /* Give up one of the references of word, which is live. Returns false if the word has changed; else
  * *parent is what is to be dropped next. */
-EA_INLINE bool drop(monitor_t *monitor, slot_t *slot, word_t word, uint32_t *parent)
+EA_INLINE bool drop(monitor_t *monitor, slot_t *slot, word_t word, link_t *parent)
 {
-    *parent = 0;
+    *parent = NO_LINK;
     if (EA_UNLIKELY(references_of(word) > 1u)) {
         word_t next = make_word(generation_of(word), references_of(word) - 1u, SLOT_LIVE);
         return move_word(&slot->eai_state, word, next);
@@ -589,17 +638,20 @@ EA_INLINE bool drop(monitor_t *monitor, slot_t *slot, word_t word, uint32_t *par
     return true;
 }
 
-void eai_monitor_drop(monitor_t *monitor, uint32_t parent)
+void eai_monitor_drop(link_t parent)
 {
-    while (parent != 0 && parent <= monitor->eai_n_slots) {
-        slot_t *slot = &monitor->eai_slots[parent - 1u];
+    while (parent.slot != 0 && parent.slot <= parent.monitor->eai_n_slots) {
+        monitor_t *monitor = parent.monitor;
+        slot_t *slot = &monitor->eai_slots[parent.slot - 1u];
         word_t word = word_of(slot);
         if (state_of(word) != SLOT_LIVE || references_of(word) == 0 ||
             (references_of(word) == 1u && EA_CFG_CHECK_LEVEL >= 1 &&
              !eai_monitor_is_sealed(monitor, slot, word))) {
             return; /* damaged: the audit's */
         }
-        if (!drop(monitor, slot, word, &parent)) parent = index_of(monitor, slot) + 1u;
+        if (!drop(monitor, slot, word, &parent)) {
+            parent = (link_t){monitor, index_of(monitor, slot) + 1u};
+        }
     }
 }
 
@@ -631,7 +683,7 @@ static EA_NOINLINE ea_status_t refuse(monitor_t *monitor, const slot_t *slot, ea
 ea_status_t ea_monitor_release(monitor_t *monitor, ea_resource_t resource)
 {
     slot_t *slot = slot_with(monitor, resource);
-    uint32_t parent = 0;
+    link_t parent = NO_LINK;
     if (EA_UNLIKELY(slot == NULL)) return refuse(monitor, slot, EA_ERR_INVALID);
     for (;;) {
         word_t word = word_of(slot);
@@ -648,7 +700,7 @@ ea_status_t ea_monitor_release(monitor_t *monitor, ea_resource_t resource)
         }
         if (EA_LIKELY(drop(monitor, slot, word, &parent))) break;
     }
-    if (EA_UNLIKELY(parent != 0)) eai_monitor_drop(monitor, parent);
+    if (EA_UNLIKELY(parent.slot != 0)) eai_monitor_drop(parent);
     return EA_OK;
 }
 
@@ -683,6 +735,7 @@ static ea_status_t hand_over(monitor_t *monitor, slot_t *slot, word_t word, reco
         record->whose = (record->whose & 0xFFFFu) | (uint32_t)ea_account_id(to) << 16;
         WRITE(slot, eai_whose, record->whose);
     }
+    if (status == EA_OK) tell_hooks(monitor, EA_BLOCK_TRANSFERRED, slot, record);
     write_seal(monitor, slot, word, record);
     return status;
 }
@@ -705,15 +758,15 @@ ea_status_t ea_monitor_transfer(monitor_t *monitor, ea_resource_t resource, ea_a
         status = hand_over(monitor, slot, word, &record, to);
     }
     add_word(&monitor->eai_n_ended, 1);
-    eai_monitor_drop(monitor, index_of(monitor, slot) + 1u);
-    eai_monitor_tell(monitor);
+    eai_monitor_drop((link_t){monitor, index_of(monitor, slot) + 1u});
+    eai_monitor_wake(monitor);
     return status;
 }
 
 void ea_monitor_close(monitor_t *monitor, bool is_closed)
 {
     EAI_STORE(&monitor->eai_is_closed, is_closed ? 1u : 0u, EAI_SEQ_CST);
-    eai_monitor_tell(monitor); /* those who wait are turned away */
+    eai_monitor_wake(monitor); /* those who wait are turned away */
 }
 
 size_t ea_monitor_trim(monitor_t *monitor, size_t max_n)
@@ -730,6 +783,6 @@ size_t ea_monitor_trim(monitor_t *monitor, size_t max_n)
             n++;
         }
     }
-    if (n > 0) eai_monitor_tell(monitor);
+    if (n > 0) eai_monitor_wake(monitor);
     return n;
 }

@@ -72,6 +72,7 @@ static bool is_word(word_t word)
     switch (state_of(word)) {
     case SLOT_LIVE: return has_some;
     case SLOT_CLEANING: return has_some && references_of(word) <= INCARNATION_MAX;
+    case SLOT_HELD:
     case SLOT_FREE:
     case SLOT_RESERVED:
     case SLOT_RELEASING:
@@ -89,6 +90,7 @@ static word_t forget(monitor_t *monitor, slot_t *slot, word_t word, ea_audit_kin
     find(monitor, kind, slot, record.object, account_of(record.whose));
     if (!may_repair(monitor)) return word;
     word_t next = make_word(next_generation(word), 0, SLOT_FREE);
+    tell_hooks(monitor, EA_BLOCK_FREED, slot, &record); /* before it can be another's */
     if (!move_word(&slot->eai_state, word, next)) return word_of(slot);
     eai_slots_offer(monitor, index_of(monitor, slot), stripe_of(monitor, account_of(record.whose)));
     monitor->eai_audit.report.n_repaired++;
@@ -108,7 +110,7 @@ static word_t end_left_over(monitor_t *monitor, slot_t *slot, word_t word)
     if (word != claimed && !move_word(&slot->eai_state, word, claimed)) return word_of(slot);
     if (type->is_idempotent && type->destroy != NULL) type->destroy(type->context, record.object);
     word = forget(monitor, slot, claimed, EA_AUDIT_RELEASING);
-    eai_monitor_drop(monitor, record.parent);
+    eai_monitor_drop((link_t){parents_of(monitor, type), record.parent});
     return word;
 }
 
@@ -125,7 +127,7 @@ static void end_here(monitor_t *monitor, slot_t *slot, word_t word)
     word_t next = with_state(word, SLOT_RELEASING);
     if (state_of(word) == SLOT_QUEUED) {
         if (move_word(&slot->eai_state, word, next)) {
-            eai_monitor_drop(monitor, eai_monitor_finish(monitor, slot, next));
+            eai_monitor_drop(eai_monitor_finish(monitor, slot, next));
         }
         return;
     }
@@ -181,14 +183,21 @@ static bool is_quiet(const monitor_t *monitor, word_t *n)
     return ended == *n;
 }
 
-/* The seal of a live, queued or idle slot is wrong, and not because it is being handed over. */
+static bool is_sealed(const monitor_t *monitor, const slot_t *slot, word_t word)
+{
+    return state_of(word) == SLOT_HELD ? eai_held_is_sealed(monitor, slot, word)
+                                       : eai_monitor_is_sealed(monitor, slot, word);
+}
+
+/* The seal of a live, queued, idle or held slot is wrong, and not because it is being handed over
+ * or put back. */
 static bool is_damaged(const monitor_t *monitor, const slot_t *slot, word_t word)
 {
     word_t before, after;
-    if (eai_monitor_is_sealed(monitor, slot, word)) return false;
+    if (is_sealed(monitor, slot, word)) return false;
     if (is_alone(monitor)) return true;
-    return is_quiet(monitor, &before) && !eai_monitor_is_sealed(monitor, slot, word) &&
-           word_of(slot) == word && is_quiet(monitor, &after) && before == after;
+    return is_quiet(monitor, &before) && !is_sealed(monitor, slot, word) && word_of(slot) == word &&
+           is_quiet(monitor, &after) && before == after;
 }
 
 /* Set one slot right. Returns its word. */
@@ -196,7 +205,7 @@ static word_t mend(monitor_t *monitor, slot_t *slot)
 {
     word_t word = word_of(slot), state = state_of(word);
     if (!is_word(word)) return forget(monitor, slot, word, EA_AUDIT_STATE);
-    if (state == SLOT_LIVE || state == SLOT_QUEUED || state == SLOT_IDLE) {
+    if (state == SLOT_LIVE || state == SLOT_QUEUED || state == SLOT_IDLE || state == SLOT_HELD) {
         if (is_damaged(monitor, slot, word)) return forget(monitor, slot, word, EA_AUDIT_SEAL);
     }
     if (state == SLOT_RESERVED && is_alone(monitor)) {
@@ -211,7 +220,8 @@ static void add_up(monitor_t *monitor, const slot_t *slot, word_t word)
     uint32_t whose = READ(slot, eai_whose);
     word_t units = READ(slot, eai_units);
     uint8_t type = type_of(whose);
-    if (!is_word(word) || state_of(word) == SLOT_FREE || state_of(word) == SLOT_IDLE) return;
+    word_t state = state_of(word);
+    if (!is_word(word) || state == SLOT_FREE || state == SLOT_IDLE || state == SLOT_HELD) return;
     if (type >= monitor->eai_n_types) return;
     if (is_on_its_way(word)) {
         monitor->eai_type_sums[type].open++;
@@ -455,7 +465,7 @@ ea_status_t ea_monitor_audit(monitor_t *monitor, uint32_t flags, size_t budget,
 
     if (audit->phase == AT_REST || audit->flags != flags) start_audit(monitor, flags);
     bool is_over = step(monitor, budget);
-    if (is_over && audit->report.n_repaired > 0) eai_monitor_tell(monitor);
+    if (is_over && audit->report.n_repaired > 0) eai_monitor_wake(monitor);
     if (report != NULL) *report = audit->report;
     EAI_STORE(&audit->is_busy, 0, EAI_RELEASE);
     return is_over ? EA_OK : EA_ERR_AGAIN;

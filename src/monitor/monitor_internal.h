@@ -26,6 +26,7 @@ typedef uintptr_t word_t;
  *
  * States have an even number of bits set, so that one flipped bit makes none. The references of a
  * slot that is being cleaned up are the number of the cleanup's incarnation. */
+#define SLOT_HELD 0u      /* for a reservation; nobody's, and charged to nobody */
 #define SLOT_FREE 3u      /* the generation is the next resource's */
 #define SLOT_RESERVED 5u  /* somebody's, not yet live */
 #define SLOT_LIVE 6u      /* with 1 reference or more */
@@ -226,6 +227,13 @@ EA_INLINE uint32_t stripe_of(const monitor_t *monitor, uint16_t account)
     return account & monitor->eai_stripe_mask;
 }
 
+/* Whether each account of the type's book has a stripe of its own; repairs count in stripe 0, which
+ * then is nobody's. */
+EA_INLINE bool eai_monitor_knows_owners(const monitor_t *monitor, uint8_t type)
+{
+    return monitor->eai_types[type].book->eai_n_nodes <= monitor->eai_stripe_mask;
+}
+
 /* The account of a record; NULL: there is none. */
 EA_INLINE ea_account_t *account_with(const type_t *type, uint16_t id)
 {
@@ -247,6 +255,19 @@ EA_INLINE ea_resource_t handle_of(uint32_t index, uint8_t type, word_t word)
     return (ea_resource_t){(uint32_t)type << 24 | index, (uint32_t)generation_of(word)};
 }
 
+EA_INLINE monitor_t *parents_of(monitor_t *monitor, const type_t *type)
+{
+    return type->parents != NULL ? type->parents : monitor;
+}
+
+/* A parent of which a reference is held. */
+typedef struct {
+    monitor_t *monitor;
+    uint32_t slot; /* + 1; 0: none */
+} link_t;
+
+#define NO_LINK ((link_t){NULL, 0})
+
 /* Whether the record of a live, queued or idle slot can be trusted. */
 EA_INLINE bool eai_monitor_is_sealed(const monitor_t *monitor, const slot_t *slot, word_t word)
 {
@@ -256,6 +277,22 @@ EA_INLINE bool eai_monitor_is_sealed(const monitor_t *monitor, const slot_t *slo
            type_of(record.whose) < monitor->eai_n_types &&
            account_with(&monitor->eai_types[type_of(record.whose)], account_of(record.whose)) !=
                NULL;
+}
+
+/* --- monitor_hook.c --------------------------------------------------------------------------- */
+
+void eai_monitor_tell(monitor_t *monitor, ea_block_event_t what, const slot_t *slot,
+                      const record_t *record);
+
+/* Something happened to the resource of slot. */
+EA_INLINE void tell_hooks(monitor_t *monitor, ea_block_event_t what, const slot_t *slot,
+                          const record_t *record)
+{
+#if EA_CFG_MONITOR_HOOK
+    if (EA_UNLIKELY(monitor->eai_hooks != NULL)) eai_monitor_tell(monitor, what, slot, record);
+#else
+    (void)monitor, (void)what, (void)slot, (void)record;
+#endif
 }
 
 /* --- monitor_slots.c -------------------------------------------------------------------------- */
@@ -273,6 +310,17 @@ slot_t *eai_idle_take(monitor_t *monitor, uint8_t type);
 bool eai_idle_offer(monitor_t *monitor, uint8_t type, uint32_t index, word_t word);
 bool eai_idle_knows(const monitor_t *monitor, uint8_t type, uint32_t index, word_t word);
 
+/* --- monitor_reserve.c ------------------------------------------------------------------------ */
+
+/* The held slot of that handle, reserved for the caller; NULL: it is held no more. */
+slot_t *eai_held_take(monitor_t *monitor, ea_resource_t held);
+/* Whether a reserved slot was taken by that handle. */
+bool eai_held_is(const monitor_t *monitor, ea_resource_t held, const slot_t *slot);
+/* It is held as before. */
+void eai_held_put_back(monitor_t *monitor, slot_t *slot);
+/* Whether the record of a held slot can be trusted. */
+bool eai_held_is_sealed(const monitor_t *monitor, const slot_t *slot, word_t word);
+
 /* --- monitor_queue.c -------------------------------------------------------------------------- */
 
 /* The slot's word is queued. false: there is no room. */
@@ -288,12 +336,12 @@ void eai_cleaner_leave(monitor_t *monitor);
 
 /* --- monitor.c -------------------------------------------------------------------------------- */
 
-/* The caller moved the slot's word to RELEASING or CLEANING: end the resource. Returns its parent's
- * slot + 1, of which a reference is to be dropped; 0: it had none. */
-uint32_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word);
-/* Drop a reference of slot parent - 1 (parent 0: of none), of what that held if it was the last,
- * and so on. At most as many turns as the chain has links. */
-void eai_monitor_drop(monitor_t *monitor, uint32_t parent);
+/* The caller moved the slot's word to RELEASING or CLEANING: end the resource. Returns its parent,
+ * of which a reference is to be dropped. */
+link_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word);
+/* Drop a reference of a parent, of what that held if it was the last, and so on, from monitor to
+ * monitor. At most as many turns as the chain has links. */
+void eai_monitor_drop(link_t parent);
 /* The caller's slot is free from now on; stripe: where to look for it first. */
 void eai_monitor_free(monitor_t *monitor, slot_t *slot, word_t word, uint32_t stripe);
 void eai_monitor_refuse(monitor_t *monitor);
@@ -302,7 +350,7 @@ ea_status_t eai_monitor_fail(monitor_t *monitor, const ea_resource_request_t *re
                              ea_status_t status);
 
 /* Something of it may have become free. A line counts with all books of its monitor. */
-EA_INLINE void eai_monitor_tell(const monitor_t *monitor)
+EA_INLINE void eai_monitor_wake(const monitor_t *monitor)
 {
     eai_accounts_tell(monitor->eai_types[0].book);
 }
@@ -312,8 +360,8 @@ EA_INLINE void eai_monitor_tell(const monitor_t *monitor)
 ea_status_t eai_monitor_look_at(const monitor_t *monitor, const ea_resource_request_t *request);
 /* Whether nobody waits for what it would take. */
 bool eai_monitor_may_take(const monitor_t *monitor, const ea_resource_request_t *request);
-bool eai_monitor_hold_parent(monitor_t *monitor, ea_resource_t parent);
-void eai_monitor_let_parent_go(monitor_t *monitor, ea_resource_t parent);
+bool eai_monitor_hold_parent(monitor_t *monitor, const ea_resource_request_t *request);
+void eai_monitor_let_parent_go(monitor_t *monitor, const ea_resource_request_t *request);
 /* Returns EA_OK with the slot's index; EA_ERR_NO_MEMORY: no slot; EA_ERR_LIMIT, by *refuser. */
 ea_status_t eai_monitor_reserve(monitor_t *monitor, uint8_t type, ea_account_t *account,
                                 word_t units, uint32_t *index, ea_account_t **refuser);

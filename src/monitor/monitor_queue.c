@@ -76,10 +76,22 @@ static bool put(monitor_t *monitor, word_t entry, word_t *n_queued)
     }
 }
 
+/* Repeats only when another context raised it. */
+static EA_NOINLINE void raise_most_queued(monitor_t *monitor, word_t n)
+{
+    word_t most = EAI_LOAD(&monitor->eai_most_queued, EAI_RELAXED);
+    while (n > most && !move_word(&monitor->eai_most_queued, most, n)) {
+        most = EAI_LOAD(&monitor->eai_most_queued, EAI_RELAXED);
+    }
+}
+
 bool eai_queue_put(monitor_t *monitor, uint32_t index, word_t word)
 {
     word_t n_queued;
     if (EA_UNLIKELY(!put(monitor, queue_entry(index, word), &n_queued))) return false;
+    if (EA_UNLIKELY(n_queued > EAI_LOAD(&monitor->eai_most_queued, EAI_RELAXED))) {
+        raise_most_queued(monitor, n_queued);
+    }
     if (EA_UNLIKELY(n_queued >= monitor->eai_batch) &&
         EA_UNLIKELY(!ea_waitq_is_empty(&monitor->eai_cleanup_waits))) {
         (void)!ea_waitq_hand_first(&monitor->eai_cleanup_waits, monitor);
@@ -143,9 +155,9 @@ static void take_away(monitor_t *monitor, word_t head)
 
 /* A slot that an entry names is released, unless it is released already or damaged. Returns
  * whether it was. */
-static bool clean(monitor_t *monitor, word_t content, uint32_t incarnation, uint32_t *parent)
+static bool clean(monitor_t *monitor, word_t content, uint32_t incarnation, link_t *parent)
 {
-    *parent = 0;
+    *parent = NO_LINK;
     if (SLOT_OF(content) > monitor->eai_n_slots) return false;
     slot_t *slot = &monitor->eai_slots[SLOT_OF(content) - 1u];
     word_t word = word_of(slot), next = make_word(generation_of(word), incarnation, SLOT_CLEANING);
@@ -166,10 +178,10 @@ size_t ea_monitor_cleanup(monitor_t *monitor, size_t max_n)
         word_t head = EAI_LOAD(&monitor->eai_head, EAI_RELAXED);
         word_t content = EAI_LOAD(cell_at(monitor, head), EAI_ACQUIRE);
         if (!IS_SLOT(content)) break;
-        uint32_t parent;
+        link_t parent;
         n += clean(monitor, content, incarnation, &parent);
         take_away(monitor, head);
-        if (parent != 0) eai_monitor_drop(monitor, parent);
+        if (parent.slot != 0) eai_monitor_drop(parent);
     }
     eai_cleaner_leave(monitor);
     return n;

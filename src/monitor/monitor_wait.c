@@ -36,14 +36,14 @@ static ea_status_t look_at_all(const monitor_t *monitor, const request_t *reques
 
 static void let_parents_go(monitor_t *monitor, const request_t *requests, size_t n)
 {
-    while (n > 0) eai_monitor_let_parent_go(monitor, requests[--n].parent);
+    while (n > 0) eai_monitor_let_parent_go(monitor, &requests[--n]);
 }
 
 static ea_status_t hold_parents(monitor_t *monitor, const request_t *requests, size_t n,
                                 size_t *which)
 {
     for (*which = 0; *which < n; (*which)++) {
-        if (eai_monitor_hold_parent(monitor, requests[*which].parent)) continue;
+        if (eai_monitor_hold_parent(monitor, &requests[*which])) continue;
         let_parents_go(monitor, requests, *which);
         return EA_ERR_NOT_FOUND;
     }
@@ -68,7 +68,7 @@ static ea_status_t reserve_all(monitor_t *monitor, const request_t *requests, si
                                                  units_of(request), &grant->slots[*which], NULL);
         if (status == EA_OK) continue;
         unreserve(monitor, grant, *which);
-        eai_monitor_tell(monitor);
+        eai_monitor_wake(monitor);
         return status;
     }
     return EA_OK;
@@ -100,7 +100,7 @@ static ea_status_t complete(monitor_t *monitor, const request_t *requests, size_
     if (status != EA_OK) {
         unreserve(monitor, grant, n);
         let_parents_go(monitor, requests, n);
-        eai_monitor_tell(monitor);
+        eai_monitor_wake(monitor);
         return eai_monitor_fail(monitor, &requests[which], status);
     }
     for (size_t i = 0; i < n; i++) {
@@ -379,7 +379,7 @@ ea_status_t ea_monitor_wait_end(ea_monitor_wait_t *wait, uint64_t timeout_us,
         return complete(monitor, requests, n, wait->eai_caller, &grant, resources);
     }
     let_parents_go(monitor, requests, n);
-    eai_monitor_tell(monitor); /* what was kept for it no longer is */
+    eai_monitor_wake(monitor); /* what was kept for it no longer is */
     return eai_monitor_fail(monitor, requests, status);
 }
 

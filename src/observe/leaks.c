@@ -223,6 +223,11 @@ void eai_leaks_forget_blocks(leaks_t *l)
         if (l->eai_places[i].eai_block != 0) leave(l, &l->eai_places[i], false);
 }
 
+void ea_leaks_forget(leaks_t *l)
+{
+    if (l) eai_leaks_forget_blocks(l);
+}
+
 void ea_leaks_record(leaks_t *l, ea_block_event_t what, uint16_t owner, const void *site,
                      const void *block, size_t size_bytes)
 {

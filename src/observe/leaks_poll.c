@@ -214,6 +214,12 @@ static void add(eai_leaks_sum_t *sum, uintptr_t size_bytes)
     sum->eai_bytes += size_bytes;
 }
 
+/* Where one block in n is watched. */
+static uint64_t scale(const leaks_t *l, uint64_t n)
+{
+    return l->eai_options.sample_one_in > 1 ? n * l->eai_options.sample_one_in : n;
+}
+
 static uint8_t judge_block(const leaks_t *l, row_t *row, const place_t *block, uint32_t age)
 {
     const ea_leaks_options_t *o = &l->eai_options;
@@ -221,6 +227,9 @@ static uint8_t judge_block(const leaks_t *l, row_t *row, const place_t *block, u
     uint8_t kinds = 0;
     if (rule && rule->may_hold_bytes != 0) row->eai_may_hold = rule->may_hold_bytes;
     if (rule && rule->max_age_us != 0 && age > rule->max_age_us / o->tick_us) kinds |= EA_LEAK_AGE;
+    if (rule && rule->max_hold_bytes != 0 &&
+        scale(l, EAI_LOAD(&row->eai_live_bytes, EAI_RELAXED)) > rule->max_hold_bytes)
+        kinds |= EA_LEAK_EXCESS;
     if (o->is_gone && block->eai_owner != 0 && o->is_gone(o->context, block->eai_owner))
         kinds |= EA_LEAK_OWNER_GONE;
     if (o->survival_factor != 0 && row->eai_is_usual_known &&
@@ -300,11 +309,6 @@ uint64_t eai_leaks_room_ends_us(uint64_t room_bytes, uint64_t bytes_per_day)
     uint64_t of_a_day = rest < UINT64_MAX / US_PER_DAY ? rest * US_PER_DAY / bytes_per_day
                                                        : rest / (bytes_per_day / US_PER_DAY);
     return days * US_PER_DAY + of_a_day;
-}
-
-static uint64_t scale(const leaks_t *l, uint64_t n)
-{
-    return l->eai_options.sample_one_in > 1 ? n * l->eai_options.sample_one_in : n;
 }
 
 static uint8_t severity_of(const leaks_t *l, const row_t *row)

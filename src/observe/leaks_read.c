@@ -58,9 +58,15 @@ static size_t scaled(const leaks_t *l, uint64_t n)
     return n < SIZE_MAX ? (size_t)n : SIZE_MAX;
 }
 
-static void describe(const leaks_t *l, const row_t *row, uintptr_t key, ea_leak_t *found)
+/* false: the row has been given to another site, and no pass has been there since: what the poll
+ * knows is of the site before. */
+static bool is_judged(const row_t *row)
 {
-    const ea_leaks_options_t *o = &l->eai_options;
+    return EAI_ROUGH_LOAD(&row->eai_generation) == row->eai_seen;
+}
+
+static void describe_findings(const leaks_t *l, const row_t *row, uintptr_t key, ea_leak_t *found)
+{
     uint64_t per_day = eai_leaks_bytes_per_day(l, row);
     *found = (ea_leak_t){
         .site = site_of(key),
@@ -78,7 +84,21 @@ static void describe(const leaks_t *l, const row_t *row, uintptr_t key, ea_leak_
         .room_ends_us = eai_leaks_room_ends_us(eai_leaks_room_bytes(l, row), scaled(l, per_day)),
     };
     if (row->eai_found != 0) found->found_us = us_of(l, eai_leaks_now(l) - row->eai_since);
-    const eai_leaks_past_t *past = o->history ? eai_leaks_past(o->history, key) : NULL;
+}
+
+static void describe(const leaks_t *l, const row_t *row, uintptr_t key, ea_leak_t *found)
+{
+    const ea_leaks_history_t *history = l->eai_options.history;
+    if (is_judged(row))
+        describe_findings(l, row, key, found);
+    else
+        *found = (ea_leak_t){
+            .site = site_of(key),
+            .n_live = scaled(l, EAI_LOAD(&row->eai_n_live, EAI_RELAXED)),
+            .live_bytes = scaled(l, EAI_LOAD(&row->eai_live_bytes, EAI_RELAXED)),
+            .room_ends_us = UINT64_MAX,
+        };
+    const eai_leaks_past_t *past = history ? eai_leaks_past(history, key) : NULL;
     if (past) found->n_boots = past->eai_n_boots;
 }
 
@@ -102,7 +122,7 @@ static bool is_worse(const ea_leak_t *a, const ea_leak_t *b)
 
 static bool is_current(const row_t *row)
 {
-    return row->eai_found != 0 && EAI_ROUGH_LOAD(&row->eai_generation) == row->eai_seen;
+    return row->eai_found != 0 && is_judged(row);
 }
 
 size_t ea_leaks_top(const leaks_t *l, ea_leak_t *found, size_t n)
@@ -182,6 +202,7 @@ const char *ea_leak_kind_name(uint8_t kind)
     case EA_LEAK_AGE: return "AGE";
     case EA_LEAK_OWNER_GONE: return "OWNER_GONE";
     case EA_LEAK_SURVIVAL: return "SURVIVAL";
+    case EA_LEAK_EXCESS: return "EXCESS";
     }
     return "?";
 }

@@ -91,6 +91,11 @@ static void run_once(deed_t deed, uint32_t ticks)
 
 static unsigned n_runs, n_inside, n_wrong;
 static const char *last_wrong;
+#ifdef BROKEN
+#define IS_FOUND_OUT (n_wrong > 0) /* which is all that is asked */
+#else
+#define IS_FOUND_OUT false
+#endif
 
 static void interrupt_everywhere(deed_t deed)
 {
@@ -99,7 +104,7 @@ static void interrupt_everywhere(deed_t deed)
         /* A block in the middle of a realloc is nobody else's to free. */
         if (deed == DO_REALLOC && strchr(program, 'd') != NULL) continue;
         uint32_t step = deed == DO_SWEEP ? SWEEP_STEP_TICKS : STEP_TICKS, ticks = step;
-        for (was_inside = true; was_inside && ticks < MAX_TICKS; ticks += step) {
+        for (was_inside = true; was_inside && !IS_FOUND_OUT && ticks < MAX_TICKS; ticks += step) {
             run_once(deed, ticks);
             n_runs++;
             n_inside += was_inside;
@@ -110,7 +115,7 @@ static void interrupt_everywhere(deed_t deed)
         EXPECT(ticks < MAX_TICKS);
     }
     tap_note("runs", n_runs);
-    EXPECT(n_inside > 200);
+    EXPECT(n_inside > 200 || IS_FOUND_OUT);
 #ifndef BROKEN
     EXPECT_EQ(n_wrong, 0);
     if (n_wrong != 0) tap_fail(__FILE__, __LINE__, last_wrong, 1, 0);

@@ -26,7 +26,11 @@
 #define RESET_REQUEST 0x05FA0004u
 
 #define MAGIC 0x0BADB007u
+#ifdef BROKEN
+#define N_RESETS 100u
+#else
 #define N_RESETS 1000u
+#endif
 #define N_EVENTS 64u
 #define N_LOG 32u /* so many fit, with all that may stand between them */
 #define MAX_TICKS 60000u

@@ -117,6 +117,48 @@ TEST(reservations_check_finds_a_damaged_one, 0)
     expect_sound();
 }
 
+TEST(reservation_is_used_in_parts, 0)
+{
+    ea_reservation_t r;
+    REQUIRE(start(100));
+    REQUIRE(ea_account_reserve(a, 60, 1000, &r) == EA_OK);
+    EXPECT_EQ(ea_reservation_use(&r, 0, 0), EA_ERR_INVALID);
+    EXPECT_EQ(ea_reservation_use(&r, 61, 0), EA_ERR_LIMIT);
+    EXPECT_EQ(ea_reservation_use(&r, 20, 999), EA_OK);
+    EXPECT_EQ(reserved(), 40);
+    EXPECT_EQ(ea_account_committed(root), 60);
+    expect_sound();
+    EXPECT_EQ(ea_account_return(a, 20), EA_OK);
+    EXPECT_EQ(ea_reservation_use(&r, 40, 999), EA_OK); /* with the last it has ended */
+    EXPECT_EQ(reserved(), 0);
+    EXPECT_EQ(ea_reservation_cancel(&r), EA_ERR_NOT_FOUND);
+    EXPECT_EQ(ea_reservation_use(&r, 1, 999), EA_ERR_NOT_FOUND);
+    EXPECT_EQ(ea_account_return(a, 40), EA_OK);
+    EXPECT_EQ(ea_account_committed(root), 0);
+    ea_account_stats_t stats;
+    ea_account_stats(a, &stats);
+    EXPECT_EQ(stats.n_live, 0);
+    expect_sound();
+}
+
+TEST(reservation_used_too_late_is_returned, 0)
+{
+    ea_reservation_t r, s;
+    REQUIRE(start(100));
+    REQUIRE(ea_account_reserve(a, 60, 1000, &r) == EA_OK);
+    REQUIRE(ea_account_reserve(a, 10, 1000, &s) == EA_OK);
+    EXPECT_EQ(ea_reservation_use(&r, 20, 999), EA_OK);
+    EXPECT_EQ(ea_reservation_use(&r, 20, 1000), EA_ERR_TIMEOUT);
+    EXPECT_EQ(ea_account_committed(root), 30); /* what was used, and the other */
+    EXPECT_EQ(ea_reservation_use(&r, 1, 0), EA_ERR_TIMEOUT);
+    EXPECT_EQ(ea_reservation_use(&s, 4, 0), EA_OK);
+    EXPECT_EQ(ea_accounts_expire(&book, 1000, 10), 1);
+    EXPECT_EQ(ea_account_committed(root), 24);
+    EXPECT_EQ(ea_account_return(a, 24), EA_OK);
+    expect_sound();
+}
+
 TEST_MAIN(&reservation_is_charged_at_once, &reservation_confirmed_is_an_ordinary_charge,
           &reservation_confirmed_too_late_is_returned, &reservations_expire_in_bounded_steps,
-          &reservations_check_finds_a_damaged_one)
+          &reservations_check_finds_a_damaged_one, &reservation_is_used_in_parts,
+          &reservation_used_too_late_is_returned)

@@ -233,10 +233,14 @@ TEST(leaks_a_block_older_than_its_rule_allows_is_found, BYTES)
     REQUIRE(begin());
     take_of(5, 1, 1, 100); /* the first that fits holds */
     take_of(5, 2, 2, 100);
-    take_of(3, 3, 3, 100);
-    take_of(3, 4, 4, 200);
+    take_of(3, 3, 3, 64);
+    take_of(3, 4, 4, 129);
+    take_of(3, 5, 5, 128);
+    take_of(3, 6, 6, 63);
     run(90);
     EXPECT_EQ(kinds_of(3), EA_LEAK_AGE);
+    EXPECT_EQ(kinds_of(5), EA_LEAK_AGE);
+    EXPECT_EQ(kinds_of(6), 0);
     EXPECT_EQ(kinds_of(2), 0);
     run(60);
     EXPECT_EQ(kinds_of(2), EA_LEAK_AGE);
@@ -248,6 +252,67 @@ TEST(leaks_a_block_older_than_its_rule_allows_is_found, BYTES)
     give(1);
     run(2 * PAUSE);
     EXPECT_EQ(kinds_of(1), 0);
+}
+
+TEST(leaks_that_do_not_grow_are_ranked_by_their_bytes_and_counted, BYTES)
+{
+    static const ea_leaks_rule_t rules[] = {{.min_size_bytes = 20, .max_age_us = 1000}};
+    static ea_leak_t top[4];
+    ea_leaks_stats_t stats;
+    set_defaults();
+    options.rules = rules;
+    options.n_rules = 1;
+    REQUIRE(begin());
+    take_of(3, 1, 1, 50);
+    take_of(3, 2, 2, 40);
+    take_of(3, 2, 3, 41);
+    take_of(3, 3, 4, 80);
+    take_of(3, 4, 5, 10);
+    run(2 * PAUSE);
+    REQUIRE(ea_leaks_top(&l, top, 4) == 3);
+    EXPECT(top[0].site == SITE(2) && top[1].site == SITE(3) && top[2].site == SITE(1));
+    EXPECT_EQ(top[0].suspect_bytes, 81);
+    ea_leaks_stats(&l, &stats);
+    EXPECT_EQ(stats.n_found, 3);
+    EXPECT(ea_leaks_of_site(&l, SITE(1), &found));
+    uint64_t age_us = found.found_us;
+    EXPECT(age_us < 2u * PAUSE * 1000u);
+    EXPECT(!ea_leaks_of_site(&l, SITE(4), &found));
+    EXPECT(found.kinds == 0 && found.n_live == 1);
+    run(3 * PAUSE);
+    EXPECT(ea_leaks_of_site(&l, SITE(1), &found));
+    EXPECT_EQ(found.found_us, age_us + 3u * PAUSE * 1000u);
+}
+
+TEST(leaks_of_an_unknown_site_have_none, BYTES)
+{
+    ea_leak_block_t block;
+    size_t cursor = 0;
+    set_defaults();
+    REQUIRE(begin());
+    ticks = 5;
+    ea_leaks_record(&l, EA_BLOCK_ALLOCATED, 3, NULL, BLOCK(1), 10);
+    ticks = 9;
+    EXPECT_EQ(ea_leaks_next_block(&l, 0, &cursor, &block), EA_OK);
+    EXPECT(block.block == BLOCK(1) && block.site == NULL);
+    EXPECT(!ea_leaks_of_site(&l, NULL, &found));
+    EXPECT(found.site == NULL && found.n_live == 1);
+}
+
+TEST(leaks_passes_that_nobody_polled_for_are_not_made_up_for, BYTES)
+{
+    ea_leaks_stats_t stats;
+    set_defaults();
+    REQUIRE(begin());
+    ticks = 20 * WINDOW;
+    EXPECT_EQ(ea_leaks_poll(&l, N_SITES + N_BLOCKS - 1), EA_ERR_AGAIN);
+    for (unsigned i = 0; i < 30; i++) EXPECT_EQ(ea_leaks_poll(&l, 1000), EA_OK);
+    ea_leaks_stats(&l, &stats);
+    EXPECT_EQ(stats.n_passes, 1);
+    ticks += PAUSE;
+    EXPECT_EQ(ea_leaks_poll(&l, 1000), EA_OK);
+    ea_leaks_stats(&l, &stats);
+    EXPECT_EQ(stats.n_passes, 2);
 }
 
 static uint16_t gone_owner;
@@ -321,18 +386,20 @@ TEST(leaks_growth_is_as_bad_as_the_room_ends_soon, BYTES)
     EXPECT(found.bytes_per_day > 150 && found.bytes_per_day < 600);
     EXPECT(found.room_ends_us / 86400000000u > 1000000u / 600u);
     EXPECT(found.room_ends_us / 86400000000u < 1000000u / 150u);
-    room = 300 * 50;
-    leak(1, 1, 2);
-    (void)kinds_of(1);
-    EXPECT_EQ(found.severity, EA_LEAK_MINOR);
-    room = 300 * 7;
-    leak(1, 1, 2);
-    (void)kinds_of(1);
-    EXPECT_EQ(found.severity, EA_LEAK_MAJOR);
-    room = 100;
-    leak(1, 1, 2);
-    (void)kinds_of(1);
-    EXPECT_EQ(found.severity, EA_LEAK_CRITICAL);
+    static const struct {
+        unsigned tenths_of_days;
+        uint8_t severity;
+    } cases[] = {{1100, EA_LEAK_INFO}, {750, EA_LEAK_MINOR}, {170, EA_LEAK_MINOR},
+                 {115, EA_LEAK_MAJOR}, {25, EA_LEAK_MAJOR},  {16, EA_LEAK_CRITICAL},
+                 {0, EA_LEAK_CRITICAL}};
+    for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
+        room = found.bytes_per_day * cases[i].tenths_of_days / 10u;
+        leak(1, 1, 2);
+        (void)kinds_of(1);
+        EXPECT_EQ(found.severity, cases[i].severity);
+        uint64_t tenths = found.room_ends_us / (86400000000u / 10u), is = cases[i].tenths_of_days;
+        EXPECT(tenths * 100u >= is * 88u && tenths * 100u <= is * 112u);
+    }
 }
 
 TEST(leaks_survival_is_found_of_what_outlives_its_site_by_far, BYTES)
@@ -348,6 +415,100 @@ TEST(leaks_survival_is_found_of_what_outlives_its_site_by_far, BYTES)
     EXPECT_EQ(kinds_of(2), 0);
 }
 
+TEST(leaks_survival_takes_as_many_times_the_usual_life_as_is_said, BYTES)
+{
+    set_defaults();
+    options.survival_factor = 4;
+    REQUIRE(begin());
+    for (unsigned i = 0; i < 20; i++) {
+        take(1, 1);
+        give(1);
+    }
+    take(1, 51);
+    run(40); /* what is freed within 16 ticks is usual */
+    EXPECT_EQ(kinds_of(1), 0);
+    EXPECT_EQ(found.usual_us, 16000);
+    run(60);
+    EXPECT_EQ(kinds_of(1), EA_LEAK_SURVIVAL);
+}
+
+TEST(leaks_usual_is_what_99_of_100_do_not_outlive, BYTES)
+{
+    set_defaults();
+    REQUIRE(begin());
+    for (unsigned i = 0; i < 3; i++) take(1, 100 + i);
+    for (unsigned i = 0; i < 197; i++) {
+        take(1, 1);
+        give(1);
+    }
+    run(100);
+    (void)kinds_of(1);
+    EXPECT_EQ(found.usual_us, 16000);
+    give(100);
+    run(2 * PAUSE);
+    (void)kinds_of(1);
+    EXPECT_EQ(found.usual_us, 16000); /* one of 198 */
+    give(101);
+    give(102);
+    run(2 * PAUSE);
+    (void)kinds_of(1);
+    EXPECT_EQ(found.usual_us, 128000);
+}
+
+TEST(leaks_a_load_that_rises_is_no_finding, BYTES)
+{
+    set_defaults();
+    REQUIRE(begin());
+    for (unsigned w = 0; w < 20; w++) { /* each window more of them, that live as long as ever */
+        for (unsigned i = 0; i < 10 + 2 * w; i++) take(1, 100 * (w & 1) + i);
+        for (unsigned i = 0; w > 0 && i < 8 + 2 * w; i++) give(100 * (~w & 1) + i);
+        run(WINDOW);
+        EXPECT_EQ(kinds_of(1), 0);
+    }
+    EXPECT_EQ(found.n_live, 48);
+}
+
+TEST(leaks_a_site_whose_old_blocks_are_freed_is_no_finding, BYTES)
+{
+    set_defaults();
+    REQUIRE(begin());
+    for (unsigned w = 0; w < 16; w++) { /* four come, and two old ones go */
+        for (unsigned i = 0; i < 4; i++) take(1, 100 + 4 * w + i);
+        for (unsigned i = 0; w >= 2 && i < 2; i++) give(100 + 4 * (w - 2) + i);
+        for (unsigned i = 0; i < 250; i++) {
+            take(1, 1);
+            give(1);
+        }
+        run(WINDOW);
+        EXPECT_EQ(kinds_of(1), 0);
+    }
+    EXPECT_EQ(found.n_live, 36);
+    EXPECT_EQ(found.usual_us, 16000);
+}
+
+TEST(leaks_growth_that_chance_would_make_of_so_many_is_no_finding, BYTES)
+{
+    set_defaults();
+    REQUIRE(begin());
+    for (unsigned i = 0; i < 60; i++) take(1, 100 + i);
+    leak(1, 14, 1);
+    EXPECT_EQ(kinds_of(1), 0);
+    EXPECT_EQ(found.n_live, 74);
+    leak(2, 14, 1); /* of few it is growth */
+    EXPECT_EQ(kinds_of(2), EA_LEAK_GROWTH);
+}
+
+TEST(leaks_growth_too_slow_for_eight_windows_is_found_in_32, BYTES)
+{
+    set_defaults();
+    REQUIRE(begin());
+    for (unsigned w = 0; w < 24; w++) leak(1, 1, w & 1);
+    EXPECT_EQ(kinds_of(1), 0);
+    for (unsigned w = 0; w < 16; w++) leak(1, 1, w & 1);
+    EXPECT_EQ(kinds_of(1), EA_LEAK_GROWTH);
+    EXPECT_EQ(found.n_live, 20);
+}
+
 TEST(leaks_a_site_may_hold_what_a_rule_says, BYTES)
 {
     static const ea_leaks_rule_t rules[] = {{.site = SITE(1), .may_hold_bytes = 300}};
@@ -359,6 +520,13 @@ TEST(leaks_a_site_may_hold_what_a_rule_says, BYTES)
     EXPECT_EQ(kinds_of(1), 0); /* 280 bytes: a cache that fills */
     leak(1, 3, 2);
     EXPECT_EQ(kinds_of(1), EA_LEAK_GROWTH);
+    options.is_gone = is_gone;
+    options.context = &l;
+    gone_owner = 6;
+    REQUIRE(begin());
+    take_of(6, 1, 1, 100);
+    run(2 * PAUSE);
+    EXPECT_EQ(kinds_of(1), EA_LEAK_OWNER_GONE); /* that is found however little it is */
 }
 
 TEST(leaks_are_ranked_by_growth, BYTES)
@@ -388,6 +556,33 @@ TEST(leaks_are_ranked_by_growth, BYTES)
     EXPECT(top[0].site == SITE(3));
 }
 
+/* So many blocks a window stay, others from the 13th on. Returns the first site of the ranking. */
+static const void *first_of_two(const unsigned (*rates)[2], const size_t *size_bytes)
+{
+    static ea_leak_t top[2];
+    set_defaults();
+    if (!begin()) return NULL;
+    for (unsigned w = 0; w < 24; w++) {
+        for (unsigned site = 0; site < 2; site++)
+            for (unsigned i = 0; i < rates[site][w >= 12]; i++)
+                take_of(3, site, next_block++, size_bytes[site]);
+        run(WINDOW);
+    }
+    return ea_leaks_top(&l, top, 2) == 2 ? top[0].site : NULL;
+}
+
+TEST(leaks_that_slow_down_are_ranked_lower_those_that_speed_up_are_not_ranked_higher, BYTES)
+{
+    static const unsigned slower[][2] = {{4, 2}, {2, 2}}, faster[][2] = {{1, 2}, {2, 2}};
+    EXPECT(first_of_two(slower, (const size_t[]){10, 8}) == SITE(1));
+    (void)ea_leaks_of_site(&l, SITE(0), &found);
+    EXPECT(found.steady_permille > 500 && found.steady_permille < 900);
+    EXPECT(first_of_two(slower, (const size_t[]){100, 8}) == SITE(0));
+    EXPECT(first_of_two(faster, (const size_t[]){8, 10}) == SITE(1));
+    (void)ea_leaks_of_site(&l, SITE(0), &found);
+    EXPECT(found.steady_permille > 1050);
+}
+
 TEST(leaks_of_more_sites_than_rows_are_watched_where_there_is_a_row, BYTES)
 {
     ea_leaks_stats_t stats;
@@ -412,6 +607,32 @@ TEST(leaks_of_more_sites_than_rows_are_watched_where_there_is_a_row, BYTES)
     give(100);
     ea_leaks_stats(&l, &stats);
     EXPECT_EQ(stats.n_live, N_SITES - 1u);
+}
+
+TEST(leaks_of_a_site_that_gets_anothers_row_begin_anew, BYTES)
+{
+    ea_leaks_stats_t stats;
+    set_defaults();
+    REQUIRE(begin());
+    for (unsigned i = 0; i < N_SITES - 1u; i++) take(10 + i, 10 + i);
+    leak(1, 12, 2);
+    REQUIRE(kinds_of(1) == EA_LEAK_GROWTH);
+    for (unsigned i = 0; i < 24; i++) give(1000 + i);
+    for (unsigned i = 0; i < 26; i++) take(2, 200 + i);
+    EXPECT(!ea_leaks_of_site(&l, SITE(2), &found)); /* before a pass has seen it */
+    EXPECT_EQ(found.kinds, 0);
+    EXPECT_EQ(found.n_live, 26);
+    EXPECT_EQ(found.n_suspects, 0);
+    EXPECT_EQ(found.usual_us, 0);
+    EXPECT_EQ(ea_leaks_top(&l, &found, 1), 0);
+    ea_leaks_stats(&l, &stats);
+    EXPECT_EQ(stats.n_found, 0);
+    for (unsigned w = 0; w < 6; w++) {
+        leak(2, 1, 2);
+        EXPECT_EQ(kinds_of(2), 0);
+    }
+    leak(2, 6, 2);
+    EXPECT_EQ(kinds_of(2), EA_LEAK_GROWTH);
 }
 
 TEST(leaks_of_more_blocks_than_places_say_so_and_clear_nothing, BYTES)
@@ -508,12 +729,45 @@ TEST(leaks_are_remembered_over_boots, BYTES)
     do EXPECT_EQ(ea_leaks_next_past(&l, &cursor, &past), EA_OK);
     while (past.site != SITE(1) && cursor < EA_LEAKS_HISTORY);
     EXPECT_EQ(past.n_boots, 2);
+    size_t n = 0; /* of those that were found once the one longest ago made room */
+    for (cursor = 0; ea_leaks_next_past(&l, &cursor, &past) == EA_OK; n++)
+        EXPECT(past.site != SITE(2));
+    EXPECT_EQ(n, EA_LEAKS_HISTORY);
     options.image = 0x1235; /* another program: its call sites are others */
     REQUIRE(begin());
     ea_leaks_stats(&l, &stats);
     EXPECT_EQ(stats.n_boots, 1);
     cursor = 0;
     EXPECT_EQ(ea_leaks_next_past(&l, &cursor, &past), EA_ERR_NOT_FOUND);
+}
+
+TEST(leaks_found_for_two_reasons_in_a_boot_are_remembered_as_one, BYTES)
+{
+    static const ea_leaks_rule_t rules[] = {{.max_age_us = 100000}};
+    ea_leak_past_t past;
+    size_t cursor = 0;
+    memset(&history, 0, sizeof history);
+    set_defaults();
+    options.history = &history;
+    options.rules = rules;
+    options.n_rules = 1;
+    REQUIRE(begin());
+    leak(1, 3, 2);
+    EXPECT_EQ(kinds_of(1), EA_LEAK_AGE);
+    EXPECT_EQ(found.n_boots, 1);
+    options.rules = NULL; /* too late: they are the ones of the beginning */
+    leak(1, 9, 2);
+    EXPECT_EQ(kinds_of(1), EA_LEAK_AGE | EA_LEAK_GROWTH);
+    EXPECT_EQ(ea_leaks_next_past(&l, &cursor, &past), EA_OK);
+    EXPECT_EQ(past.n_boots, 1);
+    EXPECT_EQ(past.kinds, EA_LEAK_AGE | EA_LEAK_GROWTH);
+    options.n_rules = 0;
+    REQUIRE(begin());
+    leak(1, 12, 2);
+    cursor = 0;
+    EXPECT_EQ(ea_leaks_next_past(&l, &cursor, &past), EA_OK);
+    EXPECT_EQ(past.n_boots, 2);
+    EXPECT_EQ(past.kinds, EA_LEAK_AGE | EA_LEAK_GROWTH);
 }
 
 TEST(leaks_history_with_any_byte_changed_loses_no_more_than_that_entry, BYTES)
@@ -529,11 +783,17 @@ TEST(leaks_history_with_any_byte_changed_loses_no_more_than_that_entry, BYTES)
         options.history = &history;
         options.image = 0x1234;
         REQUIRE(begin());
+        ea_leaks_stats_t stats;
         ea_leak_past_t past;
         size_t cursor = 0, n = 0;
+        ea_leaks_stats(&l, &stats);
+        EXPECT(stats.n_boots == 3 ||
+               (stats.n_boots == 1 && at < offsetof(ea_leaks_history_t, eai_past)));
         while (ea_leaks_next_past(&l, &cursor, &past) == EA_OK) {
             EXPECT(past.site == SITE(1) || past.site == SITE(2));
             EXPECT_EQ(past.n_boots, 1);
+            EXPECT_EQ(past.kinds, EA_LEAK_GROWTH);
+            EXPECT_EQ(past.last, past.site == SITE(1) ? 1 : 2);
             n++;
         }
         EXPECT(n >= (at < offsetof(ea_leaks_history_t, eai_past) ? 0u : 1u) && n <= 2);
@@ -582,6 +842,9 @@ TEST(leaks_attached_to_an_allocator_see_its_blocks_and_its_room, 8192)
 
 TEST(leaks_names_are_words, 0)
 {
+    EXPECT(strcmp(ea_leak_kind_name(EA_LEAK_GROWTH), "GROWTH") == 0);
+    EXPECT(strcmp(ea_leak_kind_name(EA_LEAK_AGE), "AGE") == 0);
+    EXPECT(strcmp(ea_leak_kind_name(EA_LEAK_SURVIVAL), "SURVIVAL") == 0);
     EXPECT(strcmp(ea_leak_kind_name(EA_LEAK_OWNER_GONE), "OWNER_GONE") == 0);
     EXPECT(strcmp(ea_leak_kind_name(3), "?") == 0);
     EXPECT(strcmp(ea_leak_severity_name(EA_LEAK_CRITICAL), "CRITICAL") == 0);
@@ -589,17 +852,25 @@ TEST(leaks_names_are_words, 0)
     EXPECT(strcmp(ea_event_kind_name(EA_EVENT_LEAK_CLEARED), "LEAK_CLEARED") == 0);
 }
 
-TEST_MAIN(&leaks_init_refuses_what_cannot_be_its_tables,
-          &leaks_detect_counts_the_blocks_that_are_older,
-          &leaks_a_site_that_keeps_some_is_found_told_and_cleared_when_it_stops,
-          &leaks_what_comes_and_goes_is_no_finding,
-          &leaks_a_block_older_than_its_rule_allows_is_found,
-          &leaks_blocks_of_an_owner_that_is_gone_are_found,
-          &leaks_growth_is_as_bad_as_the_room_ends_soon,
-          &leaks_survival_is_found_of_what_outlives_its_site_by_far,
-          &leaks_a_site_may_hold_what_a_rule_says, &leaks_are_ranked_by_growth,
-          &leaks_of_more_sites_than_rows_are_watched_where_there_is_a_row,
-          &leaks_of_more_blocks_than_places_say_so_and_clear_nothing, &leaks_times_may_wrap,
-          &leaks_watch_one_block_in_n, &leaks_are_remembered_over_boots,
-          &leaks_history_with_any_byte_changed_loses_no_more_than_that_entry,
-          &leaks_attached_to_an_allocator_see_its_blocks_and_its_room, &leaks_names_are_words)
+TEST_MAIN(
+    &leaks_init_refuses_what_cannot_be_its_tables, &leaks_detect_counts_the_blocks_that_are_older,
+    &leaks_a_site_that_keeps_some_is_found_told_and_cleared_when_it_stops,
+    &leaks_what_comes_and_goes_is_no_finding, &leaks_a_block_older_than_its_rule_allows_is_found,
+    &leaks_that_do_not_grow_are_ranked_by_their_bytes_and_counted,
+    &leaks_of_an_unknown_site_have_none, &leaks_passes_that_nobody_polled_for_are_not_made_up_for,
+    &leaks_blocks_of_an_owner_that_is_gone_are_found, &leaks_growth_is_as_bad_as_the_room_ends_soon,
+    &leaks_survival_is_found_of_what_outlives_its_site_by_far,
+    &leaks_survival_takes_as_many_times_the_usual_life_as_is_said,
+    &leaks_usual_is_what_99_of_100_do_not_outlive, &leaks_a_load_that_rises_is_no_finding,
+    &leaks_a_site_whose_old_blocks_are_freed_is_no_finding,
+    &leaks_growth_that_chance_would_make_of_so_many_is_no_finding,
+    &leaks_growth_too_slow_for_eight_windows_is_found_in_32,
+    &leaks_a_site_may_hold_what_a_rule_says, &leaks_are_ranked_by_growth,
+    &leaks_that_slow_down_are_ranked_lower_those_that_speed_up_are_not_ranked_higher,
+    &leaks_of_more_sites_than_rows_are_watched_where_there_is_a_row,
+    &leaks_of_a_site_that_gets_anothers_row_begin_anew,
+    &leaks_of_more_blocks_than_places_say_so_and_clear_nothing, &leaks_times_may_wrap,
+    &leaks_watch_one_block_in_n, &leaks_are_remembered_over_boots,
+    &leaks_found_for_two_reasons_in_a_boot_are_remembered_as_one,
+    &leaks_history_with_any_byte_changed_loses_no_more_than_that_entry,
+    &leaks_attached_to_an_allocator_see_its_blocks_and_its_room, &leaks_names_are_words)

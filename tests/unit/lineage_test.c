@@ -8,6 +8,7 @@
 #include "ealloc/allocator.h"
 #include "ealloc/lineage.h"
 #include "ealloc/owner.h"
+#include "ealloc/port.h"
 #include "tap.h"
 
 #define N_BLOCKS 8u
@@ -55,8 +56,13 @@ TEST(lineage_init_refuses_what_cannot_be_a_table, BYTES)
     o.n_blocks = 4;
     EXPECT(ea_lineage_init(ram, BYTES, &o) == NULL);
     o = options;
+    o.n_blocks = (uint32_t)1 << 21;
+    EXPECT(ea_lineage_init(ram, SIZE_MAX, &o) == NULL);
+    o = options;
     o.n_tasks = 3;
     EXPECT(ea_lineage_init(ram, BYTES, &o) == NULL);
+    o.n_tasks = 65536;
+    EXPECT(ea_lineage_init(ram, SIZE_MAX, &o) == NULL);
     o = options;
     o.n_hand_overs = 9;
     EXPECT(ea_lineage_init(ram, 2 * BYTES, &o) == NULL);
@@ -96,6 +102,36 @@ TEST(lineage_tells_who_allocated_and_when, BYTES)
     give(1);
     EXPECT_EQ(ea_lineage_of(l, BLOCK(1), &e), EA_OK);
     EXPECT(!e.is_live && e.site == SITE(5)); /* of two freed ones the newer */
+}
+
+TEST(lineage_without_a_clock_is_timed_by_the_port, BYTES)
+{
+    ea_lineage_options_t o = options;
+    o.clock = NULL;
+    l = ea_lineage_init(tap_ram(), BYTES, &o);
+    REQUIRE(l != NULL);
+    uint32_t before = (uint32_t)(ea_port_time_coarse_us() >> 10);
+    take(1);
+    uint32_t behind = (uint32_t)(ea_port_time_coarse_us() >> 10);
+    EXPECT_EQ(ea_lineage_of(l, BLOCK(1), &e), EA_OK);
+    EXPECT_EQ(e.time_us % 1024, 0);
+    EXPECT((uint32_t)(e.time_us / 1024) - before <= behind - before);
+}
+
+/* As an out-of-memory handler does that hands a block of its own on. */
+TEST(lineage_of_a_block_that_is_handed_out_twice_is_the_later_one, BYTES)
+{
+    REQUIRE(begin());
+    tell(EA_BLOCK_ALLOCATED, 1, 3, 1);
+    tell(EA_BLOCK_ALLOCATED, 2, 4, 1);
+    EXPECT_EQ(ea_lineage_of(l, BLOCK(1), &e), EA_OK);
+    EXPECT(e.is_live && e.site == SITE(4) && e.owner == 2);
+    size_t cursor = 0, n = 0;
+    while (ea_lineage_next(l, &cursor, &e) == EA_OK) n++;
+    EXPECT_EQ(n, 1);
+    give(1);
+    EXPECT_EQ(ea_lineage_of(l, BLOCK(1), &e), EA_OK);
+    EXPECT(!e.is_live);
 }
 
 TEST(lineage_keeps_the_newest_hand_overs_and_counts_all, BYTES)
@@ -146,6 +182,9 @@ TEST(lineage_follows_what_was_served_generation_by_generation, BYTES)
     EXPECT(e.block == request && !e.is_known);
     EXPECT_EQ(e.generation, 2);
     EXPECT_EQ(ea_lineage_parent(l, &e), EA_ERR_NOT_FOUND);
+    size_t first = 0;
+    EXPECT_EQ(ea_lineage_next(l, &first, &e), EA_OK);
+    EXPECT_EQ(e.generation, 0);
     EXPECT_EQ(ea_lineage_of(l, BLOCK(3), &e), EA_OK);
     EXPECT(e.parent == request);
     EXPECT_EQ(ea_lineage_of(l, BLOCK(4), &e), EA_OK);
@@ -153,6 +192,22 @@ TEST(lineage_follows_what_was_served_generation_by_generation, BYTES)
     size_t cursor = 0, n = 0;
     while (ea_lineage_next(l, &cursor, &e) == EA_OK) n += e.parent == request;
     EXPECT_EQ(n, 2);
+}
+
+TEST(lineage_knows_what_is_served_again_after_another, BYTES)
+{
+    REQUIRE(begin());
+    ea_serving_t outer, inner;
+    take(1);
+    take(2);
+    ea_serving_begin(&outer, l, BLOCK(1));
+    ea_serving_begin(&inner, l, BLOCK(2));
+    EXPECT_EQ(ea_serving_end(&inner), EA_OK);
+    take(3);
+    EXPECT_EQ(ea_serving_end(&outer), EA_OK);
+    EXPECT_EQ(ea_lineage_of(l, BLOCK(3), &e), EA_OK);
+    EXPECT_EQ(ea_lineage_parent(l, &e), EA_OK);
+    EXPECT(e.is_known && e.block == BLOCK(1) && e.site == SITE(1));
 }
 
 TEST(lineage_does_not_take_an_address_for_the_block_that_was_there, BYTES)
@@ -190,10 +245,12 @@ TEST(lineage_goes_with_a_block_that_moves, BYTES)
     tell(EA_BLOCK_RESIZED, 6, 60, 5);
     take(3);
     EXPECT_EQ(ea_serving_end(&serving), EA_OK);
-    tell(EA_BLOCK_RESIZED, 6, 61, 5); /* in place */
+    EXPECT_EQ(ea_lineage_of(l, BLOCK(5), &e), EA_OK);
+    EXPECT_EQ(e.size_bytes, 50);
+    ea_lineage_record(l, EA_BLOCK_RESIZED, 6, SITE(61), BLOCK(5), 70); /* in place */
     EXPECT_EQ(ea_lineage_of(l, BLOCK(5), &e), EA_OK);
     EXPECT(e.site == SITE(1) && e.is_live);
-    EXPECT_EQ(e.size_bytes, 50);
+    EXPECT_EQ(e.size_bytes, 70);
     EXPECT_EQ(e.owner, 1);
     EXPECT_EQ(e.owner_now, 6);
     for (unsigned i = 2; i <= 3; i++) {
@@ -238,7 +295,14 @@ TEST(lineage_that_is_full_keeps_the_old_blocks_and_counts_the_new, BYTES)
 TEST(lineage_of_more_reallocs_at_a_time_than_transits_is_severed_and_counted, BYTES)
 {
     REQUIRE(begin());
-    for (unsigned i = 0; i < EAI_LINEAGE_TRANSITS; i++) l->eai_transits[i][0] = 4; /* of others */
+    l->eai_transits[0][0] = 4; /* another task's */
+    take(1);
+    tell(EA_BLOCK_MOVED, 1, 60, 1);
+    tell(EA_BLOCK_RESIZED, 1, 61, 3);
+    EXPECT_EQ(l->eai_transits[0][0], 4);
+    EXPECT_EQ(ea_lineage_of(l, BLOCK(3), &e), EA_OK);
+    EXPECT(e.site == SITE(1));
+    for (unsigned i = 0; i < EAI_LINEAGE_TRANSITS; i++) l->eai_transits[i][0] = 4;
     take(1);
     tell(EA_BLOCK_MOVED, 1, 60, 1);
     tell(EA_BLOCK_RESIZED, 1, 61, 2);
@@ -263,6 +327,23 @@ TEST(serving_without_a_place_for_its_task_is_not_noted, BYTES)
     EXPECT(e.parent == NULL);
     ea_serving_begin(&serving, NULL, SITE(1));
     EXPECT_EQ(ea_serving_end(&serving), EA_ERR_NOT_FOUND);
+}
+
+TEST(serving_is_not_ended_by_another_context_and_gives_its_place_back, BYTES)
+{
+    REQUIRE(begin());
+    uintptr_t *tasks = (uintptr_t *)(l + 1);
+    ea_serving_t serving;
+    ea_serving_begin(&serving, l, SITE(1));
+    uintptr_t *place = tasks[0] ? tasks : tasks + EAI_LINEAGE_TASK_WORDS, slot = *place;
+    *place = 4; /* now it is another task's */
+    EXPECT_EQ(ea_serving_end(&serving), EA_ERR_NOT_FOUND);
+    *place = slot;
+    take(1);
+    EXPECT_EQ(ea_lineage_of(l, BLOCK(1), &e), EA_OK);
+    EXPECT(e.parent == SITE(1));
+    EXPECT_EQ(ea_serving_end(&serving), EA_OK);
+    EXPECT_EQ(*place, 0);
 }
 
 static int serve(int how)
@@ -411,16 +492,21 @@ TEST(lineage_of_an_allocator_follows_its_blocks, EA_LINEAGE_BYTES(32, 2, N_HOPS)
     (void)radio, (void)ui;
 #endif
     EXPECT_EQ(ea_lineage_attach(NULL, &a), EA_ERR_INVALID);
+    EXPECT_EQ(ea_lineage_detach(NULL, &a), EA_ERR_NOT_FOUND);
     EXPECT_EQ(ea_allocator_deinit(&a, NULL), EA_OK);
 }
 
 TEST_MAIN(&lineage_init_refuses_what_cannot_be_a_table, &lineage_tells_who_allocated_and_when,
+          &lineage_without_a_clock_is_timed_by_the_port,
+          &lineage_of_a_block_that_is_handed_out_twice_is_the_later_one,
           &lineage_keeps_the_newest_hand_overs_and_counts_all,
+          &lineage_knows_what_is_served_again_after_another,
           &lineage_follows_what_was_served_generation_by_generation,
           &lineage_does_not_take_an_address_for_the_block_that_was_there,
           &lineage_goes_with_a_block_that_moves,
           &lineage_that_is_full_keeps_the_old_blocks_and_counts_the_new,
           &lineage_of_more_reallocs_at_a_time_than_transits_is_severed_and_counted,
           &serving_without_a_place_for_its_task_is_not_noted,
+          &serving_is_not_ended_by_another_context_and_gives_its_place_back,
           &serving_ends_by_whatever_way_it_is_left, &lineage_of_random_events_is_that_of_the_model,
           &lineage_of_an_allocator_follows_its_blocks)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ealloc/allocator.h"
+#include "ealloc/port.h"
 #include "ealloc/scope.h"
 #include "tap.h"
 
@@ -69,6 +70,8 @@ TEST(scopes_init_refuses_what_cannot_be_its_tables, BYTES)
     o = options;
     o.n_tasks = 0;
     EXPECT_EQ(ea_scopes_init(&s, ram, BYTES, &o), EA_ERR_INVALID);
+    o.n_tasks = 65536;
+    EXPECT_EQ(ea_scopes_init(&s, ram, SIZE_MAX, &o), EA_ERR_INVALID);
     o = options;
     o.tick_us = 0;
     EXPECT_EQ(ea_scopes_init(&s, ram, BYTES, &o), EA_ERR_INVALID);
@@ -177,8 +180,9 @@ TEST(scope_rows_sum_up_by_name, BYTES)
     REQUIRE(begin());
     for (unsigned i = 1; i <= 4; i++) {
         ea_scope_begin(&scope, &s, i % 2 ? a : b);
-        take(10 * i);
+        take(i == 4 ? 15 : 10 * i);
         if (i == 3) give(25);
+        ea_scopes_count(&s, EA_BLOCK_REFUSED, 500);
         ticks += 10 * (5 - i);
         EXPECT_EQ(ea_scope_end(&scope, NULL), EA_OK);
     }
@@ -192,11 +196,14 @@ TEST(scope_rows_sum_up_by_name, BYTES)
     EXPECT_EQ(row.freed_bytes, 25);
     EXPECT_EQ(row.n_allocs, 2);
     EXPECT_EQ(row.n_frees, 1);
+    EXPECT_EQ(row.n_refused, 2);
     EXPECT_EQ(row.last_us, 2000);
     EXPECT_EQ(row.max_us, 4000);
     EXPECT_EQ(row.total_us, 6000);
     EXPECT_EQ(row_of(b).n_runs, 2);
+    EXPECT_EQ(row_of(b).max_peak_bytes, 20);
     EXPECT_EQ(row_of(NULL).n_runs, 0);
+    EXPECT_EQ(row_of(NULL).max_delta_bytes, 0);
     size_t cursor = 0;
     EXPECT_EQ(ea_scopes_next(NULL, &cursor, &row), EA_ERR_INVALID);
     EXPECT_EQ(ea_scopes_next(&s, NULL, &row), EA_ERR_INVALID);
@@ -242,6 +249,45 @@ TEST(scopes_total_time_outlasts_a_word, BYTES)
     ea_scope_record_t r;
     EXPECT_EQ(ea_scope_end(&scope, &r), EA_OK);
     EXPECT_EQ(r.duration_us, 500);
+    ticks = 0;
+    ea_scope_begin(&scope, &s, name);
+    ticks = 43000000; /* 4300 s: more than a row's times can say */
+    EXPECT_EQ(ea_scope_end(&scope, &r), EA_OK);
+    EXPECT_EQ(r.duration_us, 4300000000);
+    EXPECT_EQ(row_of(name).last_us, UINT32_MAX);
+    EXPECT_EQ(row_of(name).max_us, UINT32_MAX);
+}
+
+TEST(scopes_without_a_clock_are_timed_by_the_port, BYTES)
+{
+    ea_scopes_options_t o = options;
+    ea_scope_t scope;
+    ea_scope_record_t r;
+    o.clock = NULL;
+    REQUIRE(ea_scopes_init(&s, tap_ram(), BYTES, &o) == EA_OK);
+    uint64_t begin_us = ea_port_time_us();
+    ea_scope_begin(&scope, &s, "port");
+    for (unsigned i = 0; i < 1000000 && ea_port_time_us() - begin_us < 50; i++) take(8);
+    uint64_t inside_us = ea_port_time_us();
+    EXPECT_EQ(ea_scope_end(&scope, &r), EA_OK);
+    EXPECT(r.duration_us <= ea_port_time_us() - begin_us);
+    EXPECT(inside_us - begin_us < 50 || r.duration_us > 0);
+}
+
+TEST(scope_is_not_ended_by_another_context, BYTES)
+{
+    REQUIRE(begin());
+    uintptr_t *places = (uintptr_t *)tap_ram() + (N_NAMES + 1) * EAI_SCOPE_ROW_WORDS;
+    ea_scope_t scope;
+    ea_scope_begin(&scope, &s, "op");
+    uintptr_t *place = places[0] ? places : places + EAI_SCOPE_TASK_WORDS, slot = *place;
+    *place = 4; /* now it is another task's */
+    EXPECT_EQ(ea_scope_end(&scope, NULL), EA_ERR_NOT_FOUND);
+    EXPECT_EQ(n_told, 0);
+    *place = slot;
+    EXPECT_EQ(ea_scope_end(&scope, NULL), EA_OK);
+    EXPECT_EQ(n_told, 1);
+    EXPECT_EQ(*place, 0); /* for another task */
 }
 
 TEST(scopes_without_a_place_for_their_task_are_not_measured, BYTES)
@@ -342,6 +388,7 @@ TEST(scope_of_an_allocator_is_right_to_the_byte, BYTES + 4096)
     EXPECT_EQ(ea_scopes_detach(&s, &a), EA_ERR_NOT_FOUND);
 #endif
     EXPECT_EQ(ea_scopes_attach(NULL, &a), EA_ERR_INVALID);
+    EXPECT_EQ(ea_scopes_detach(NULL, &a), EA_ERR_NOT_FOUND);
     EXPECT_EQ(ea_allocator_deinit(&a, NULL), EA_OK);
 }
 
@@ -393,6 +440,7 @@ TEST_MAIN(&scopes_init_refuses_what_cannot_be_its_tables, &scope_tells_delta_pea
           &scopes_nest_and_the_outer_one_has_it_all,
           &scopes_that_were_jumped_over_end_with_the_one_around, &scope_rows_sum_up_by_name,
           &scopes_of_more_names_than_rows_count_for_other, &scopes_total_time_outlasts_a_word,
+          &scopes_without_a_clock_are_timed_by_the_port, &scope_is_not_ended_by_another_context,
           &scopes_without_a_place_for_their_task_are_not_measured,
           &track_ends_by_whatever_way_it_is_left, &scope_of_an_allocator_is_right_to_the_byte,
           &scopes_of_random_events_are_those_of_the_model)

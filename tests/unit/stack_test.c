@@ -6,6 +6,7 @@
  */
 #include <string.h>
 
+#include "base/tally.h"
 #include "board.h"
 #include "ealloc/allocator.h"
 #include "ealloc/profile.h"
@@ -136,11 +137,11 @@ TEST(stack_walk_of_garbage_stays_within_it, GARBAGE_WORDS * sizeof(uintptr_t))
     for (unsigned round = 0; round < 5000; round++) {
         for (unsigned i = 0; i < GARBAGE_WORDS; i++) {
             random = random * 1664525u + 1013904223u;
-            unsigned what = random >> 29;
+            uint32_t what = random >> 29, bits = random ^ random >> 13; /* low ones repeat soon */
             words[i] = what < 4   ? (uintptr_t)(words + (random >> 16) % (GARBAGE_WORDS + 2))
-                       : what < 5 ? random
-                       : what < 6 ? UINTPTR_MAX - (random & 31)
-                                  : (uintptr_t)words + (random & 1023);
+                       : what < 5 ? bits
+                       : what < 6 ? UINTPTR_MAX - (bits & 31)
+                                  : (uintptr_t)words + (bits & 1023);
         }
         eai_frame_t start = {.pc = words[0], .fp = words[1], .low = (uintptr_t)words};
         start.end = (uintptr_t)(words + GARBAGE_WORDS);
@@ -162,6 +163,35 @@ TEST(stack_walk_of_garbage_stays_within_it, GARBAGE_WORDS * sizeof(uintptr_t))
     munmap(pages, 3 * 4096);
 #endif
 }
+
+#if EAI_FRAMES == EAI_FRAMES_ABOVE
+/* words[0], words[1] are a frame, and so on: its caller's pointer, and the return address. */
+TEST(stack_walk_goes_up_only_and_through_code_only, 8 * sizeof(uintptr_t))
+{
+    uintptr_t *words = tap_ram();
+    const ea_stack_map_t code = {NULL, (const void *)1000, (const void *)2000};
+    const eai_frame_t start = {
+        .fp = (uintptr_t)words, .low = (uintptr_t)words, .end = (uintptr_t)(words + 8)};
+    for (unsigned i = 0; i < 8; i += 2) {
+        words[i] = (uintptr_t)&words[i + 2];
+        words[i + 1] = 1000 + i;
+    }
+    EXPECT_EQ(eai_stack_follow(&code, start, NULL, frames, 8), 4);
+    EXPECT_EQ(frames[3], 1006);
+    words[5] = 2000; /* the first address that is no code any more */
+    EXPECT_EQ(eai_stack_follow(&code, start, NULL, frames, 8), 2);
+    words[5] = 999;
+    EXPECT_EQ(eai_stack_follow(&code, start, NULL, frames, 8), 2);
+    words[5] = 1999;
+    words[4] = (uintptr_t)&words[4]; /* a frame that is its own caller's */
+    EXPECT_EQ(eai_stack_follow(&code, start, NULL, frames, 8), 3);
+    words[4] = (uintptr_t)&words[2];
+    EXPECT_EQ(eai_stack_follow(&code, start, NULL, frames, 8), 3);
+}
+#define OF_CHAINS , &stack_walk_goes_up_only_and_through_code_only
+#else
+#define OF_CHAINS
+#endif
 
 #if defined(__thumb__)
 /* Functions whose beginnings are not read: the walk stops there. */
@@ -231,12 +261,51 @@ TEST(stacks_init_refuses_what_cannot_be_a_table, BYTES)
     EXPECT(ea_stacks_init(ram, BYTES, &o) == NULL);
     o.n_stacks = 4;
     EXPECT(ea_stacks_init(ram, BYTES, &o) == NULL);
+    o.n_stacks = 65536;
+    EXPECT(ea_stacks_init(ram, SIZE_MAX, &o) == NULL);
     o.n_stacks = N_STACKS;
     o.depth = EA_STACK_DEPTH_MAX + 1;
     EXPECT(ea_stacks_init(ram, 2 * BYTES, &o) == NULL);
     for (unsigned i = 0; i < BYTES; i++) EXPECT_EQ((unsigned char)ram[i], 0xA5);
     o.depth = 0;
     EXPECT(ea_stacks_init(ram, BYTES, &o) != NULL);
+}
+
+TEST(stacks_of_any_depth_up_to_the_largest_are_kept_whole, EA_STACKS_BYTES(8, EA_STACK_DEPTH_MAX))
+{
+    uintptr_t deep[EA_STACK_DEPTH_MAX + 1];
+    ea_stack_t stack;
+    for (unsigned i = 0; i <= EA_STACK_DEPTH_MAX; i++) deep[i] = 100 + i;
+    for (uint32_t depth = 0; depth <= EA_STACK_DEPTH_MAX; depth++) {
+        const ea_stacks_options_t o = {.n_stacks = 8, .depth = depth};
+        uint32_t kept = depth ? depth : 1;
+        ea_stacks_t *s = ea_stacks_init(tap_ram(), EA_STACKS_BYTES(8, kept), &o);
+        REQUIRE(s != NULL);
+        EXPECT_EQ(ea_stacks_get(s, ea_stacks_add(s, deep, EA_STACK_DEPTH_MAX + 1), &stack), EA_OK);
+        REQUIRE(stack.n_frames == kept);
+        EXPECT(memcmp(stack.frames, deep, kept * sizeof *deep) == 0);
+        /* Nobody knows a stack here: the call site alone. */
+        EXPECT_EQ(ea_stacks_get(s, ea_stacks_here(s, (const void *)77), &stack), EA_OK);
+        EXPECT(stack.n_frames == 1 && stack.frames[0] == 77);
+    }
+}
+
+/* What the second frame must be, so that both have one hash: see key_of() in stack.c. */
+TEST(stacks_of_one_hash_are_told_apart, BYTES)
+{
+    ea_stacks_t *s = begin();
+    REQUIRE(s != NULL);
+    uintptr_t a[2] = {0x1000, 0x2000}, b[2] = {0x3000, 0};
+    uint32_t of_a = eai_hash_of(a[0] ^ 2), of_b = eai_hash_of(b[0] ^ 2);
+    b[1] = a[1] ^ of_a ^ of_a >> 15 ^ of_b ^ of_b >> 15;
+    uint16_t first = ea_stacks_add(s, a, 2), second = ea_stacks_add(s, b, 2);
+    ea_stack_t stack;
+    EXPECT(first != second);
+    EXPECT_EQ((first & (N_STACKS - 1)) + 1, second); /* so it was one hash */
+    EXPECT_EQ(ea_stacks_get(s, second, &stack), EA_OK);
+    EXPECT(memcmp(stack.frames, b, sizeof b) == 0);
+    EXPECT_EQ(ea_stacks_add(s, a, 2), first);
+    EXPECT_EQ(ea_stacks_add(s, b, 2), second);
 }
 
 TEST(stacks_keeps_each_stack_once, BYTES)
@@ -278,6 +347,12 @@ TEST(stacks_that_is_full_drops_and_counts, BYTES)
     EXPECT_EQ(n_kept, N_STACKS);
     EXPECT_EQ(ea_stacks_dropped(s), 2 * N_STACKS);
     for (uintptr_t i = 1; i <= N_STACKS; i++) EXPECT(ea_stacks_add(s, &i, 1) != 0);
+    ea_stack_t stack;
+    for (uint16_t id = 1; id <= N_STACKS; id++) EXPECT_EQ(ea_stacks_get(s, id, &stack), EA_OK);
+    for (uintptr_t from = 1; from < 40; from++) { /* the eighth place is the eighth's, too */
+        s = begin();
+        for (uintptr_t i = from; i < from + N_STACKS; i++) EXPECT(ea_stacks_add(s, &i, 1) != 0);
+    }
 }
 
 /* --- an allocator ----------------------------------------------------------------------------- */
@@ -291,6 +366,16 @@ static EA_NOINLINE void allocate(const void *site)
     block = ea_malloc(&allocator, 40);
     sink++;
 }
+
+#if EA_CFG_ALLOC_HOOK
+static size_t stacks_seen(const ea_stacks_t *s)
+{
+    ea_stack_t stack;
+    size_t cursor = 0, n = 0;
+    while (ea_stacks_next(s, NULL, &cursor, &stack) == EA_OK) n += stack.n_seen;
+    return n;
+}
+#endif
 
 TEST(stacks_of_an_allocator_say_who_called_the_caller, BYTES + 4096)
 {
@@ -314,13 +399,25 @@ TEST(stacks_of_an_allocator_say_who_called_the_caller, BYTES + 4096)
         if (ADDRESS(stack.frames[3]) == ADDRESS(called_from[1])) n += 10; /* the second call */
     }
     EXPECT_EQ(n, HAS_FRAMES ? 12 : 1);
+    void *other = ea_malloc_ex(&allocator, 40, &(ea_request_t){.caller = (const void *)0x1000});
+    cursor = 0;
+    EXPECT_EQ(ea_stacks_next(s, (const void *)0x1000, &cursor, &stack), EA_OK);
+    EXPECT_EQ(stack.n_seen, 1);
+    size_t n_seen = stacks_seen(s);
+    other = ea_realloc(&allocator, other, 400);
+    EXPECT_EQ(stacks_seen(s), n_seen + 1);
+    EXPECT_EQ(ea_free(&allocator, other), EA_OK);
+    EXPECT_EQ(ea_free(&allocator, block), EA_OK);
+    EXPECT_EQ(stacks_seen(s), n_seen + 1); /* what goes is not handed out */
     EXPECT_EQ(ea_stacks_detach(s, &allocator), EA_OK);
     EXPECT_EQ(ea_stacks_detach(s, &allocator), EA_ERR_NOT_FOUND);
     EXPECT_EQ(ea_stacks_attach(NULL, &allocator), EA_ERR_INVALID);
+    EXPECT_EQ(ea_stacks_detach(NULL, &allocator), EA_ERR_NOT_FOUND);
 #endif
 }
 
 TEST_MAIN(&stack_walk_meets_every_caller, &stack_walk_falls_back_to_the_site,
           &stack_walk_of_garbage_stays_within_it, &stacks_init_refuses_what_cannot_be_a_table,
+          &stacks_of_any_depth_up_to_the_largest_are_kept_whole, &stacks_of_one_hash_are_told_apart,
           &stacks_keeps_each_stack_once, &stacks_that_is_full_drops_and_counts,
-          &stacks_of_an_allocator_say_who_called_the_caller OF_THUMB)
+          &stacks_of_an_allocator_say_who_called_the_caller OF_CHAINS OF_THUMB)
