@@ -358,7 +358,7 @@ TEST(metrics_tell_every_number, RAM)
     expect_one("ealloc_release_queue_full_total", NULL, NULL, NULL, 0);
     expect_one("ealloc_release_refusals_total", NULL, NULL, NULL, 1);
     EXPECT_EQ(look_for("ealloc_resource_owner_live", NULL, NULL, NULL).n, N_TYPES * N_NODES);
-    const unsigned n_reasons = EA_REASON_DAMAGED + 1u - 2u;
+    const unsigned n_reasons = EA_REASON_IN_LINE + 1u - 2u;
     EXPECT_EQ(look_for("ealloc_resource_failures_total", NULL, NULL, NULL).n, N_TYPES * n_reasons);
     EXPECT_EQ(look_for("ealloc_resource_owner_failures_total", NULL, NULL, NULL).n,
               N_TYPES * N_NODES * n_reasons);
