@@ -518,6 +518,33 @@ TEST(suspects_without_room_are_counted, 0)
     ea_posix_deinit(&posix);
 }
 
+TEST(a_suspect_that_is_no_more_leaves_its_room, 0)
+{
+    REQUIRE(begin());
+    memset(suspects, 0, sizeof suspects);
+    (void)look(EA_POSIX_KNOWN);
+    unsigned n_used = 0;
+    for (unsigned i = 0; i < N_SUSPECTS; i++) n_used += suspects[i].eai_is_used;
+    posix.eai_options.n_suspects = n_used + 1;
+    for (int i = 0; i < 2; i++) {
+        pthread_t stray;
+        pthread_mutex_lock(&gate);
+        last_tid = 0;
+        EXPECT_EQ(pthread_create(&stray, NULL, wait_at_gate, NULL), 0);
+        wait_for_tid();
+        ea_posix_report_t report = look(0);
+        EXPECT_EQ(report.n[EA_POSIX_STRAY][EA_POSIX_THREAD], 1);
+        EXPECT_EQ(report.n_left_out, 0);
+        pthread_mutex_unlock(&gate);
+        EXPECT_EQ(pthread_join(stray, NULL), 0);
+        usleep(2000);
+        report = pass(1000);
+        EXPECT_EQ(n_wrong(&report), 0);
+    }
+    EXPECT_EQ(n_notes, 2);
+    ea_posix_deinit(&posix);
+}
+
 /* --- children --------------------------------------------------------------------------------- */
 
 static pid_t fork_sleeper(void)
@@ -864,8 +891,8 @@ TEST_MAIN(&what_the_program_began_with_is_known, &registered_descriptors_are_no_
           &what_a_call_is_just_making_is_no_stray, &strays_are_found_without_a_free_descriptor,
           &numbers_beyond_the_table_are_counted, &a_pass_goes_in_steps_of_any_size,
           &stray_threads_are_found_and_registered_ones_are_none, &suspects_without_room_are_counted,
-          &children_are_compared_too, &mappings_are_compared_too,
-          &a_directory_that_holds_more_than_reserved_is_told,
+          &a_suspect_that_is_no_more_leaves_its_room, &children_are_compared_too,
+          &mappings_are_compared_too, &a_directory_that_holds_more_than_reserved_is_told,
           &a_directory_ends_where_its_file_system_does,
           &no_false_findings_while_four_threads_open_and_close,
           &a_call_that_waits_delays_findings_by_grace_only)

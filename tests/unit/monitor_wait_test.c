@@ -544,11 +544,8 @@ TEST(wait_is_refused_where_too_many_wait_or_it_could_never_end, RAM)
     EXPECT_EQ(begin_as(last, NULL), EA_ERR_TOO_LARGE);
     EXPECT_EQ(failures(SOCKET, EA_REASON_TOO_LARGE), 1);
     last->n = 2;
-    last->requests[0].units = last->requests[1].units = 51;
-    for (unsigned i = 0; i < 2; i++) {
-        last->requests[i].type = BUFFER;
-        last->requests[i].account = i == 0 ? web_ram : log_ram;
-    }
+    last->requests[0] = want(BUFFER, web_ram, 51);
+    last->requests[1] = want(BUFFER, log_ram, 51);
     EXPECT_EQ(begin_as(last, NULL), EA_ERR_TOO_LARGE); /* together */
     ea_account_t *guarded = account(&ram_book, 60, 0);
     last->n = 1;
