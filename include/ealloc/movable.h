@@ -229,7 +229,7 @@ EA_NODISCARD size_t ea_movable_size_bytes(ea_movable_t *m, ea_movable_handle_t h
  * several steps.
  * Returns  EA_OK: a whole sweep found nothing to move; EA_ERR_AGAIN: call again to go on.
  * Context  owner.
- * Cost     at most budget_bytes copied; a header looked at is charged 2 bytes, a block moved
+ * Cost     at most budget_bytes copied; a header looked at is charged 3 bytes, a block moved
  *          EA_MOVABLE_MOVE_CHARGE_BYTES beyond its own. */
 ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes);
 

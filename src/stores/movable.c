@@ -58,6 +58,7 @@ EA_INLINE void unlink_hole(ea_movable_t *m, units_t hole, units_t units)
 EA_INLINE void put_hole(ea_movable_t *m, units_t hole, units_t units)
 {
     *at(m, hole) = *at(m, hole + units - 1u) = resized(EAI_HOLE, units);
+    if (hole < m->lowest) m->lowest = hole;
     if (units < EAI_LISTED) return;
     uint32_t bin = bin_of(units);
     links_t links = {m->bins[bin], 0};
@@ -244,7 +245,7 @@ bool eai_movable_grow_table(ea_movable_t *m)
     m->end -= chunk;
     m->free_units -= chunk;
     *at(m, m->end) = *at(m, place) = 0;
-    keep_cursor(m, m->end, chunk + 1u);
+    keep_headers(m, m->end, chunk + 1u);
     if (hole > chunk) eai_movable_make_hole(m, place, hole - chunk);
     add_entries(m);
     return true;
@@ -407,7 +408,7 @@ static bool grow(ea_movable_t *m, units_t place, units_t old_units, units_t unit
     head_t head = *at(m, above);
     if (!(head & EAI_HOLE) || units_of(head) < units - old_units) return false;
     eai_movable_take(m, above, units - old_units);
-    keep_cursor(m, place, units);
+    keep_headers(m, place, units);
     put_head(m, place, resized(*at(m, place), units));
     return true;
 }
@@ -496,7 +497,7 @@ ea_movable_t *ea_movable_init(void *mem, size_t size_bytes, const ea_movable_opt
 #if EAI_SMALL
     m->next_entry = EAI_INDEXES - 1u;
 #endif
-    m->first = m->cursor = EAI_CONTROL_UNITS;
+    m->first = m->cursor = m->lowest = EAI_CONTROL_UNITS;
     m->end = (units_t)((size_bytes - table) >> EAI_UNIT_SHIFT) - 1u;
     m->max_handles = o.max_handles;
     while (m->n_handles < o.n_handles) add_entries(m);

@@ -161,7 +161,7 @@ static bool check_hole(const ea_movable_t *m, units_t place, units_t units,
 
 static bool check_tiles(const ea_movable_t *m, tally_t *tally, ea_movable_fault_t *fault)
 {
-    bool below_is_hole = false, has_cursor = m->cursor == m->end;
+    bool below_is_hole = false, has_cursor = m->cursor == m->end, has_lowest = m->lowest == m->end;
     units_t units;
     for (units_t place = m->first; place != m->end; place += units) {
         head_t head = *at(m, place);
@@ -183,8 +183,9 @@ static bool check_tiles(const ea_movable_t *m, tally_t *tally, ea_movable_fault_
         }
         below_is_hole = is_hole;
         has_cursor |= place == m->cursor;
+        has_lowest |= place == m->lowest;
     }
-    if (!has_cursor) return broken(fault, 1, m);
+    if (!has_cursor || !has_lowest) return broken(fault, 1, m);
     head_t end = *at(m, m->end);
     return (units_of(end) == 0 && ((end & EAI_PREV_FREE) != 0) == below_is_hole) ||
            broken(fault, 3, at(m, m->end));

@@ -115,7 +115,8 @@ struct ea_movable {
     units_t first;        /* the first block or hole  */
     units_t end;          /* the end header           */
     units_t free_units;
-    units_t cursor;
+    units_t cursor; /* of the sweep: a header                              */
+    units_t lowest; /* hole known to the next sweep, which begins there: a header, too */
     eai_move_t move;
     uint32_t n_handles, max_handles, n_live;
 #if EAI_SMALL
@@ -403,6 +404,13 @@ EA_INLINE void keep_cursor(ea_movable_t *m, units_t place, units_t units)
 EA_INLINE size_t charge_for(units_t units)
 {
     return ((size_t)(units - 1u) << EAI_UNIT_SHIFT) + EA_MOVABLE_MOVE_CHARGE_BYTES;
+}
+
+/* Nor what the next sweep begins at. */
+EA_INLINE void keep_headers(ea_movable_t *m, units_t place, units_t units)
+{
+    keep_cursor(m, place, units);
+    if (m->lowest - place < units) m->lowest = place;
 }
 
 /* --- across the store's sources --------------------------------------------------------------- */

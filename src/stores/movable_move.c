@@ -177,9 +177,11 @@ bool eai_movable_give_up_move(ea_movable_t *m)
 
 /* --- a hole carried upwards ------------------------------------------------------------------- */
 
-/* What a header that a step looks at is charged, and a hole that it cannot carry on. */
-#define EAI_LOOK_CHARGE_BYTES 2u
-#define EAI_STUCK_CHARGE_BYTES 24u
+/* What a header that a step looks at is charged, a hole twice; and one that it takes up. */
+#define EAI_LOOK_CHARGE_BYTES 3u
+#define EAI_CARRY_CHARGE_BYTES 24u
+#define EAI_GROW_CHARGE_BYTES                                                                      \
+    (32u + 4u * EAI_CHUNK_ENTRIES) /* what must be left for more entries */
 
 /* In idle time a hole passes no block that is larger than so many times itself, until there is
  * nothing else to do: it is cheaper to let it grow first. */
@@ -257,6 +259,7 @@ static units_t carry(ea_movable_t *m, units_t hole, units_t want, units_t stop,
         if (head & EAI_HOLE) {
             eai_movable_unlink(m, above, units);
             size += units;
+            if (how == LAZY) spend(budget_bytes, EAI_LOOK_CHARGE_BYTES);
             continue;
         }
         if (how == LAZY && units >> EAI_LAZY_SHIFT > size && !m->is_strict) break;
@@ -279,25 +282,27 @@ static units_t carry(ea_movable_t *m, units_t hole, units_t want, units_t stop,
         } else if (go_on(m, 0, budget_bytes)) {
             hole = arrive(m);
         } else {
-            keep_cursor(m, start, above + units - start);
+            keep_headers(m, start, above + units - start);
             return 0;
         }
     }
     hole = eai_movable_make_hole(m, hole, size);
-    keep_cursor(m, start, above - start);
+    keep_headers(m, start, above - start);
     return hole;
 }
 
 /* --- idle time -------------------------------------------------------------------------------- */
 
 /* The sweep is over. EA_OK: there was nothing to do, however strictly one looks. */
-static ea_status_t end_sweep(ea_movable_t *m)
+static ea_status_t end_sweep(ea_movable_t *m, size_t budget_bytes)
 {
     bool is_done = !m->has_moved && m->is_strict;
     m->is_strict = !m->has_moved && !m->is_strict;
     m->has_moved = false;
-    m->cursor = m->first;
-    if (eai_movable_wants_entries(m)) (void)eai_movable_grow_table(m);
+    m->cursor = m->lowest;
+    m->lowest = m->end;
+    if (budget_bytes >= EAI_GROW_CHARGE_BYTES && eai_movable_wants_entries(m))
+        (void)eai_movable_grow_table(m);
     return is_done ? EA_OK : EA_ERR_AGAIN;
 }
 
@@ -311,16 +316,17 @@ ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes)
     while (budget_bytes >= EAI_UNIT_BYTES) {
         head_t head = *at(m, place);
         units_t units = units_of(head), above = place + units;
-        if (units == 0 || above > end) return end_sweep(m); /* or damaged */
+        if (units == 0 || above > end) return end_sweep(m, budget_bytes); /* or damaged */
         budget_bytes -= EAI_LOOK_CHARGE_BYTES;
         if (head & EAI_HOLE) {
+            if (place < m->lowest) m->lowest = place;
             spend(&budget_bytes, EAI_LOOK_CHARGE_BYTES);
             if (above != end &&
                 (m->is_strict || units_of(*at(m, above)) >> EAI_LAZY_SHIFT <= units)) {
                 m->cursor = place;
                 above = carry(m, place, EAI_MAX_UNITS, end, &budget_bytes, LAZY);
                 if (!above) return EA_ERR_AGAIN;
-                if (above == place) spend(&budget_bytes, EAI_STUCK_CHARGE_BYTES);
+                spend(&budget_bytes, EAI_CARRY_CHARGE_BYTES);
                 above += units_of(*at(m, above));
             }
         }
@@ -439,7 +445,7 @@ static bool slide_up(ea_movable_t *m, units_t place, units_t hole)
     units_t distance = units_of(*at(m, hole));
     eai_movable_unlink(m, hole, distance);
     put_head(m, hole + distance, *at(m, hole + distance) & ~(head_t)EAI_PREV_FREE);
-    keep_cursor(m, place, hole + distance - place);
+    keep_headers(m, place, hole + distance - place);
     bool went = eai_movable_move(m, place, place + distance, head);
     if (went)
         hole = place;
