@@ -106,9 +106,7 @@ int main(void)
         if (i % 4 == 2) step(OP_STEP_1024, 1024);
     }
     if (ea_movable_check(m, NULL) != EA_OK) stop("not sound\n");
-    board_put("# alloc mean ");
-    board_put_number((long long)(alloc_sum / n_allocs));
-    board_put("\n");
+    count_note(OP_ALLOC_MEAN, alloc_sum / n_allocs);
     lock_in_flight();
     count_report();
     count_report_all();

@@ -29,7 +29,7 @@
  *
  * Complexity: alloc looks at no more than EAI_LOOKS holes of the request's own bin, then at one of
  * a larger one; free does at most two unlinks and an insert. What moves blocks walks the headers
- * once.
+ * up to four times.
  *
  * Rejected: sliding at every operation (moves far more); size-class pages (half empty ones cost
  * more than moving saves below some 100 KB); a table at the start (it grows where blocks gather).
