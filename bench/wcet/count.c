@@ -116,6 +116,7 @@ static const char *const op_names[N_OPS] = {
     [OP_STEP_64] = "step_64",
     [OP_STEP_256] = "step_256",
     [OP_STEP_1024] = "step_1024",
+    [OP_ALLOC_MEAN] = "alloc_mean",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */

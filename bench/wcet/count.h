@@ -104,6 +104,7 @@ typedef enum {
     OP_STEP_64,        /* a budget of 64 bytes, and so on                    */
     OP_STEP_256,
     OP_STEP_1024,
+    OP_ALLOC_MEAN, /* of all, noted once */
     N_OPS
 } op_t;
 

@@ -76,7 +76,11 @@ static void lock_in_flight(void)
     ea_movable_handle_t c = ea_movable_alloc(m, 8, 0);
     uint32_t n = 0;
     if (ea_movable_free(m, a) != EA_OK || ea_movable_is_none(c)) stop("not set up\n");
-    (void)ea_movable_step(m, 8);
+    void *unused;
+    while (ea_movable_try_lock(m, b, &unused) == EA_OK) { /* until it is in flight */
+        (void)ea_movable_unlock(m, b);
+        (void)ea_movable_step(m, 8);
+    }
     if (!COUNTED(&n, ea_movable_lock, m, b.eai_word, 0, 0, 0)) stop("not locked\n");
     count_note(OP_LOCK_IN_FLIGHT, n);
 }
@@ -102,6 +106,7 @@ int main(void)
         if (i % 4 == 2) step(OP_STEP_1024, 1024);
     }
     if (ea_movable_check(m, NULL) != EA_OK) stop("not sound\n");
+    count_note(OP_ALLOC_MEAN, alloc_sum / n_allocs);
     lock_in_flight();
     count_report();
     count_report_all();

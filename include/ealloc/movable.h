@@ -146,7 +146,7 @@ EA_NODISCARD ea_movable_t *ea_movable_init(void *mem, size_t size_bytes,
  *          of handles is full; EA_ERR_TOO_LARGE: it could never be; EA_ERR_CORRUPT.
  * Owns     the caller, until ea_movable_free().
  * Context  owner.
- * Cost     O(1) where a hole fits; else one walk over the headers, O(blocks), and the budget. */
+ * Cost     O(1) where a hole fits; else at most four walks over the headers, and the budget. */
 EA_NODISCARD ea_movable_handle_t ea_movable_alloc(ea_movable_t *m, size_t size_bytes,
                                                   size_t budget_bytes);
 
@@ -225,12 +225,13 @@ EA_NODISCARD size_t ea_movable_size_bytes(ea_movable_t *m, ea_movable_handle_t h
 /* --- compaction: the owner's ------------------------------------------------------------------ */
 
 /* Slide blocks down into the holes below them, as far as budget_bytes reach: for idle time, and for
- * a task that wakes up now and then. A block larger than what is left of the budget is moved in
+ * a task that wakes up now and then. A hole passes blocks up to four times its size first, larger
+ * ones when there is nothing else to do. A block larger than what is left of the budget is moved in
  * several steps.
  * Returns  EA_OK: a whole sweep found nothing to move; EA_ERR_AGAIN: call again to go on.
  * Context  owner.
- * Cost     at most budget_bytes copied; a header looked at is charged 2 bytes, a block moved
- *          EA_MOVABLE_MOVE_CHARGE_BYTES beyond its own. */
+ * Cost     at most budget_bytes copied; a header looked at is charged 3 bytes, a block moved
+ *          EA_MOVABLE_MOVE_CHARGE_BYTES beyond its own, a hole that is taken up 24. */
 ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes);
 
 /* The pins that cost most, costliest first. Returns how many it wrote, at most n. Context: owner.

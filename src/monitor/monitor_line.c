@@ -265,7 +265,7 @@ static void for_books(const line_t *line, const turn_t *turn, void (*enter_or_le
 }
 
 /* All of them, or as far as it goes: what refused each is noted. Returns whether all were. */
-static bool reserve_all(const line_t *line, turn_t *turn)
+static bool reserve_wants(const line_t *line, turn_t *turn)
 {
     bool all = true;
     for (uint32_t i = 0; i < turn->n; i++) {
@@ -295,7 +295,7 @@ static void give_back(const line_t *line, const turn_t *turn)
 }
 
 /* Returns whether it was still there. */
-static bool hand_over(line_t *line, const turn_t *turn)
+static bool grant_turn(line_t *line, const turn_t *turn)
 {
     want_t *wants = wants_of(line, turn->place);
     ea_port_irq_t irq = ea_port_irq_mask();
@@ -378,7 +378,7 @@ static bool note_refusal(const line_t *line, const turn_t *turn)
     return is_there;
 }
 
-static void refuse(line_t *line, turn_t *turn)
+static void turn_away(line_t *line, turn_t *turn)
 {
     bool could = eai_line_could_grant(line->monitor, turn->wants, turn->n);
     if (!could) {
@@ -394,10 +394,10 @@ static void attempt(line_t *line, turn_t *turn)
     bool is_there = is_still_there(turn);
     ea_port_irq_restore(irq);
     if (is_there) {
-        bool all = reserve_all(line, turn), done = all && hand_over(line, turn);
+        bool all = reserve_wants(line, turn), done = all && grant_turn(line, turn);
         if (!done) give_back(line, turn);
         if (done) note_grant(line, turn);
-        if (!all) refuse(line, turn);
+        if (!all) turn_away(line, turn);
     }
     for_books(line, turn, eai_accounts_leave);
 }

@@ -216,7 +216,7 @@ static void add_to(EAI_SHARED(uint32_t) * word, uint32_t n)
 }
 
 /* Who looks at any of the monitor's books sees that somebody waits. */
-static void announce(const line_t *line, uint32_t n)
+static void announce_wants(const line_t *line, uint32_t n)
 {
     for (uint32_t i = 0; i < line->n_watches; i++) {
         add_to(&line->watches[i].eai_book->eai_n_waiting, n);
@@ -322,7 +322,7 @@ static ea_status_t begin_wait(ea_monitor_wait_t *wait, monitor_t *monitor,
     wait->eai_place = place;
     wait->eai_caller = caller;
     describe(line, place, requests, n, options);
-    announce(line, 1u);
+    announce_wants(line, 1u);
     enter(line, place, &wait->eai_waiter);
     if (ea_events_wanted(monitor->eai_events, EA_EVENT_WAIT)) {
         ea_events_emit_isr(monitor->eai_events,
@@ -373,7 +373,7 @@ ea_status_t ea_monitor_wait_end(ea_monitor_wait_t *wait, uint64_t timeout_us,
     line->stats.n_timeouts += status == EA_ERR_TIMEOUT;
     line->stats.n_cancelled += status == EA_ERR_CANCELLED;
     ea_port_irq_restore(irq);
-    announce(line, 0u - 1u);
+    announce_wants(line, 0u - 1u);
 
     if (status == EA_OK) {
         return complete(monitor, requests, n, wait->eai_caller, &grant, resources);

@@ -3,7 +3,7 @@
  * Movable blocks: life, holes, allocation, freeing, resizing. movable_move.c holds what moves
  * blocks, movable_lock.c what any context may call, movable_check.c what looks at a store.
  *
- *     [control][block][hole][block][block] ... [hole][end] free entries, entries of blocks] top
+ *     [control][block][hole][block][block] ... [hole][end][entries] top
  *
  *     block  [units|index|PF]   payload ............
  *     hole   [units|F] next prev ........ [units|F]     the header again, in its last unit
@@ -29,7 +29,7 @@
  *
  * Complexity: alloc looks at no more than EAI_LOOKS holes of the request's own bin, then at one of
  * a larger one; free does at most two unlinks and an insert. What moves blocks walks the headers
- * once.
+ * up to four times.
  *
  * Rejected: sliding at every operation (moves far more); size-class pages (half empty ones cost
  * more than moving saves below some 100 KB); a table at the start (it grows where blocks gather).
@@ -40,7 +40,7 @@
 
 /* --- holes ------------------------------------------------------------------------------------ */
 
-void eai_movable_unlink(ea_movable_t *m, units_t hole, units_t units)
+EA_INLINE void unlink_hole(ea_movable_t *m, units_t hole, units_t units)
 {
     if (units < EAI_LISTED) return;
     links_t links = *links_at(m, hole);
@@ -54,8 +54,11 @@ void eai_movable_unlink(ea_movable_t *m, units_t hole, units_t units)
     if (!links.next) m->words[bin >> 5] &= ~eai_bit(bin);
 }
 
-static void insert(ea_movable_t *m, units_t hole, units_t units)
+/* A hole of so many units; what is above it knows already, what is below is a block. */
+EA_INLINE void put_hole(ea_movable_t *m, units_t hole, units_t units)
 {
+    *at(m, hole) = *at(m, hole + units - 1u) = resized(EAI_HOLE, units);
+    if (hole < m->lowest) m->lowest = hole;
     if (units < EAI_LISTED) return;
     uint32_t bin = bin_of(units);
     links_t links = {m->bins[bin], 0};
@@ -65,56 +68,44 @@ static void insert(ea_movable_t *m, units_t hole, units_t units)
     m->words[bin >> 5] |= eai_bit(bin);
 }
 
-void eai_movable_make_hole(ea_movable_t *m, units_t place, units_t units)
+units_t eai_movable_make_hole(ea_movable_t *m, units_t place, units_t units)
 {
     units_t above = place + units;
     head_t head = *at(m, above);
     if (head & EAI_HOLE) {
-        eai_movable_unlink(m, above, units_of(head));
+        unlink_hole(m, above, units_of(head));
         units += units_of(head);
-        above = place + units;
-        head = *at(m, above);
+    } else {
+        put_head(m, above, head | EAI_PREV_FREE);
     }
     if (*at(m, place) & EAI_PREV_FREE) {
         units_t below = units_of(*at(m, place - 1u));
         place -= below;
-        eai_movable_unlink(m, place, below);
+        unlink_hole(m, place, below);
         units += below;
     }
-    put_head(m, above, head | EAI_PREV_FREE);
-    *at(m, place) = *at(m, above - 1u) = resized(EAI_HOLE, units);
-    insert(m, place, units);
+    put_hole(m, place, units);
     keep_cursor(m, place, units);
+    return place;
 }
 
-void eai_movable_release(ea_movable_t *m, units_t place)
+void eai_movable_unlink(ea_movable_t *m, units_t hole, units_t units)
 {
-    units_t units = units_of(*at(m, place));
-    m->free_units += units;
-    eai_movable_make_hole(m, place, units);
+    unlink_hole(m, hole, units);
 }
 
-/* Of the hole of so many units at place the first ones are used, and counted so. */
-static void cut(ea_movable_t *m, units_t place, units_t hole_units, units_t units)
+EA_INLINE void take(ea_movable_t *m, units_t hole, units_t units)
 {
-    units_t above = place + units;
+    units_t hole_units = units_of(*at(m, hole)), above = hole + units;
+    unlink_hole(m, hole, hole_units);
     m->free_units -= units;
-    if (hole_units == units) {
+    if (hole_units != units)
+        put_hole(m, above, hole_units - units);
+    else
         put_head(m, above, *at(m, above) & ~(head_t)EAI_PREV_FREE);
-    } else {
-        *at(m, above) = 0;
-        eai_movable_make_hole(m, above, hole_units - units);
-    }
 }
 
-void eai_movable_take(ea_movable_t *m, units_t hole, units_t units)
-{
-    units_t hole_units = units_of(*at(m, hole));
-    eai_movable_unlink(m, hole, hole_units);
-    cut(m, hole, hole_units, units);
-}
-
-units_t eai_movable_find(const ea_movable_t *m, units_t units)
+EA_INLINE units_t find(const ea_movable_t *m, units_t units)
 {
     uint32_t bin = bin_of(units < EAI_LISTED ? EAI_LISTED : units);
     units_t hole = m->bins[bin];
@@ -130,6 +121,16 @@ units_t eai_movable_find(const ea_movable_t *m, units_t units)
         if (m->words[word]) return m->bins[word * 32u + eai_bits_first(m->words[word])];
     }
     return 0;
+}
+
+void eai_movable_take(ea_movable_t *m, units_t hole, units_t units)
+{
+    take(m, hole, units);
+}
+
+units_t eai_movable_find(const ea_movable_t *m, units_t units)
+{
+    return find(m, units);
 }
 
 /* --- entries ---------------------------------------------------------------------------------- */
@@ -221,16 +222,15 @@ static void fill_entry(ea_movable_t *m, uint32_t index, uint32_t gen, units_t pl
 /* A chunk of new entries below the others; the memory is the table's already. */
 static void add_entries(ea_movable_t *m)
 {
-    for (uint32_t i = 0; i < EAI_CHUNK_ENTRIES; i++) { /* a constant */
-        uint32_t index = m->n_handles;
+    m->first_entry -= EAI_CHUNK_ENTRIES;
 #if EAI_SMALL
-        if (i == 0) *free_word(m, index >> 5) = 0;
+    *free_word(m, m->first_entry >> 5) = 0;
 #endif
-        *entry(m, index) = free_state(1);
-        give_entry(m, index);
+    for (uint32_t i = EAI_CHUNK_ENTRIES; i--;) { /* a constant */
+        *entry(m, m->first_entry + i) = free_state(1);
+        give_entry(m, m->first_entry + i);
         m->n_handles++;
     }
-    m->limit = m->n_handles << EAI_HANDLE_SHIFT;
 }
 
 bool eai_movable_grow_table(ea_movable_t *m)
@@ -244,12 +244,9 @@ bool eai_movable_grow_table(ea_movable_t *m)
     eai_movable_unlink(m, place, hole);
     m->end -= chunk;
     m->free_units -= chunk;
-    *at(m, m->end) = 0;
-    keep_cursor(m, m->end, chunk + 1u);
-    if (hole > chunk) {
-        *at(m, place) = 0;
-        eai_movable_make_hole(m, place, hole - chunk);
-    }
+    *at(m, m->end) = *at(m, place) = 0;
+    keep_headers(m, m->end, chunk + 1u);
+    if (hole > chunk) eai_movable_make_hole(m, place, hole - chunk);
     add_entries(m);
     return true;
 }
@@ -278,47 +275,41 @@ ea_status_t ea_movable_last_refusal(const ea_movable_t *m)
     return (ea_status_t)m->refusal;
 }
 
-/* A hole for so many units; 0: *status says why not. */
-static units_t find_room(ea_movable_t *m, units_t units, size_t *budget_bytes, ea_status_t *status)
+/* The note of a request's charge. */
+static void note_charge(ea_movable_t *m, size_t charged)
 {
-    /* Without this test hopeless requests would move blocks. */
-    if (units > m->free_units) {
-        *status = units > m->end - m->first ? EA_ERR_TOO_LARGE : EA_ERR_NO_MEMORY;
-        return 0;
-    }
-    units_t hole = eai_movable_find(m, units);
-    if (hole) return hole;
-    *status = EA_ERR_AGAIN;
-    return *budget_bytes ? eai_movable_compact(m, units, budget_bytes, status) : 0;
+    if (charged > m->max_demand_bytes) m->max_demand_bytes = charged;
 }
 
-/* The note of a request's charge. */
-static void note_charge(ea_movable_t *m, size_t given, size_t left)
+/* A hole for a request that no hole or no entry serves as it is; 0: refused. */
+static EA_NOINLINE units_t make_room(ea_movable_t *m, units_t units, size_t budget_bytes)
 {
-    if (given - left > m->max_demand_bytes) m->max_demand_bytes = given - left;
+    size_t left = budget_bytes;
+    units_t hole = 0;
+    ea_status_t status = EA_OK;
+    if (m->n_live == m->n_handles) status = eai_movable_more_entries(m, units, &left);
+    if (status == EA_OK) {
+        /* Without this test hopeless requests would move blocks. */
+        if (units > m->free_units)
+            status = units > m->end - m->first ? EA_ERR_TOO_LARGE : EA_ERR_NO_MEMORY;
+        else
+            hole = eai_movable_compact(m, units, &left, &status);
+    }
+    note_charge(m, budget_bytes - left);
+    if (!hole) (void)refuse(m, status);
+    return hole;
 }
 
 ea_movable_handle_t ea_movable_alloc(ea_movable_t *m, size_t size_bytes, size_t budget_bytes)
 {
     ea_movable_handle_t handle = {0};
-    units_t units = units_for(size_bytes), hole;
-    size_t left = budget_bytes;
-    ea_status_t status;
-    if (EA_UNLIKELY(m->n_live == m->n_handles)) {
-        status = eai_movable_more_entries(m, units, &left);
-        if (status != EA_OK) {
-            note_charge(m, budget_bytes, left);
-            (void)refuse(m, status);
-            return handle;
-        }
+    units_t units = units_for(size_bytes), hole = 0;
+    if (EA_LIKELY(m->n_live != m->n_handles && units <= m->free_units)) hole = find(m, units);
+    if (EA_UNLIKELY(!hole)) {
+        hole = make_room(m, units, budget_bytes);
+        if (!hole) return handle;
     }
-    hole = find_room(m, units, &left, &status);
-    if (left != budget_bytes) note_charge(m, budget_bytes, left);
-    if (!hole) {
-        (void)refuse(m, status);
-        return handle;
-    }
-    eai_movable_take(m, hole, units);
+    take(m, hole, units);
     uint32_t index = take_entry(m);
     uint32_t gen = gen_of(m, index, *entry(m, index));
     m->n_live++;
@@ -328,19 +319,17 @@ ea_movable_handle_t ea_movable_alloc(ea_movable_t *m, size_t size_bytes, size_t 
     return handle;
 }
 
-/* EA_OK: the handle is of a live block, whose state is in *state. */
-static ea_status_t look_up(const ea_movable_t *m, ea_movable_handle_t handle, state_t *state)
+/* The handle is of a live block, whose state is in *state. */
+EA_INLINE bool look_up(const ea_movable_t *m, ea_movable_handle_t handle, state_t *state)
 {
-    if (handle.eai_word >= m->limit) return EA_ERR_NOT_FOUND;
     uint32_t index = handle.eai_word >> EAI_HANDLE_SHIFT;
+    if (index < m->first_entry) return false;
     *state = EAI_STATE(entry(m, index));
-    if (is_free_entry(*state) || gen_of(m, index, *state) != gen_in_handle(handle.eai_word))
-        return EA_ERR_NOT_FOUND;
-    return EA_OK;
+    return !is_free_entry(*state) && gen_of(m, index, *state) == gen_in_handle(handle.eai_word);
 }
 
 /* Does the header at place agree with its entry and with what is above? */
-static bool is_whole(const ea_movable_t *m, uint32_t index, units_t place)
+EA_INLINE bool is_whole(const ea_movable_t *m, uint32_t index, units_t place)
 {
     if (place - m->first >= m->end - m->first) return false;
     head_t head = *at(m, place);
@@ -349,37 +338,56 @@ static bool is_whole(const ea_movable_t *m, uint32_t index, units_t place)
     return units <= m->end - place && !(*at(m, place + units) & EAI_PREV_FREE);
 }
 
+/* Is the move under way, or yet to be settled, one of this block? */
+EA_INLINE bool is_of_move(const ea_movable_t *m, uint32_t index)
+{
+    return m->move.n && index_of(m->move.head) == index;
+}
+
+/* The entry becomes free, unless it has changed. */
+static bool retire(ea_movable_t *m, uint32_t index, uint32_t gen, state_t state)
+{
+    gen = gen == EAI_MAX_GEN ? 1u : gen + 1u;
+    EAI_ENTER(irq);
+    bool done =
+        EAI_LINKED(entry(m, index)) == state && EAI_COND(entry(m, index), state, free_state(gen));
+    EAI_LEAVE(irq);
+    return done;
+}
+
 ea_status_t ea_movable_free(ea_movable_t *m, ea_movable_handle_t handle)
 {
     uint32_t index = handle.eai_word >> EAI_HANDLE_SHIFT;
-    state_t state;
+    uint32_t gen = gen_in_handle(handle.eai_word);
     units_t place;
-    uint32_t gen;
-    ea_status_t status = EA_OK;
     bool done;
     do { /* again if it was locked and unlocked meanwhile */
-        status = look_up(m, handle, &state);
-        if (status != EA_OK) return status;
+        state_t state;
+        if (!look_up(m, handle, &state)) return EA_ERR_NOT_FOUND;
         if (locks_of(state)) return EA_ERR_BUSY;
-        /* Who locked it in flight finished the move: what is around it has to be settled. */
-        if (m->move.n && m->move.index == index && !is_moving(state)) eai_movable_finish_move(m);
-        gen = gen_in_handle(handle.eai_word);
-        place = is_moving(state) ? m->move.home : place_of(m, index, state) - 1u;
-        if (EA_CFG_CHECK_LEVEL && !is_moving(state) && !is_whole(m, index, place))
-            return EA_ERR_CORRUPT;
-        EAI_MASK_BEGIN(irq);
-        done = EAI_LINKED(entry(m, index)) == state &&
-               EAI_COND(entry(m, index), state, free_state(gen == EAI_MAX_GEN ? 1u : gen + 1u));
-        if (done && is_moving(state)) {
-            /* What was copied is forgotten; the composite is free as it is. */
-            m->free_units -= units_of(*at(m, place)) - (m->move.n + 1u);
-            m->move.n = 0;
+        if (EA_UNLIKELY(is_moving(state))) {
+            /* What was copied is forgotten; the block is free with the hole it moved into. */
+            EAI_MASK_BEGIN(irq);
+            place = m->move.to - 1u;
+            done = retire(m, index, gen, state);
+            if (done) {
+                m->free_units -= m->move.from - m->move.to;
+                m->move.n = 0;
+            }
+            EAI_MASK_END(irq);
+        } else {
+            /* Who locked it in flight finished the move: what is around it has to be settled. */
+            if (EA_UNLIKELY(is_of_move(m, index))) eai_movable_finish_move(m);
+            place = place_of(m, index, state) - 1u;
+            if (EA_CFG_CHECK_LEVEL && !is_whole(m, index, place)) return EA_ERR_CORRUPT;
+            done = retire(m, index, gen, state);
         }
-        EAI_MASK_END(irq);
     } while (!done);
     give_entry(m, index);
     m->n_live--;
-    eai_movable_release(m, place);
+    units_t units = units_of(*at(m, place));
+    m->free_units += units;
+    (void)eai_movable_make_hole(m, place, units);
     return EA_OK;
 }
 
@@ -390,7 +398,7 @@ static void shrink(ea_movable_t *m, units_t place, units_t old_units, units_t un
     put_head(m, place, resized(*at(m, place), units));
     m->free_units += old_units - units;
     *at(m, place + units) = 0;
-    eai_movable_make_hole(m, place + units, old_units - units);
+    (void)eai_movable_make_hole(m, place + units, old_units - units);
 }
 
 /* Grow into the hole above, if that suffices. */
@@ -399,23 +407,23 @@ static bool grow(ea_movable_t *m, units_t place, units_t old_units, units_t unit
     units_t above = place + old_units;
     head_t head = *at(m, above);
     if (!(head & EAI_HOLE) || units_of(head) < units - old_units) return false;
-    eai_movable_unlink(m, above, units_of(head));
-    keep_cursor(m, above, units - old_units + 1u);
-    cut(m, above, units_of(head), units - old_units);
-    keep_cursor(m, place, units);
+    eai_movable_take(m, above, units - old_units);
+    keep_headers(m, place, units);
     put_head(m, place, resized(*at(m, place), units));
     return true;
 }
 
 /* Away to a hole, which exists. */
-static bool go(ea_movable_t *m, units_t place, units_t hole, units_t units)
+static ea_status_t go(ea_movable_t *m, units_t place, units_t hole, units_t units)
 {
-    units_t old_units = units_of(*at(m, place));
+    units_t old_units = units_of(*at(m, place)), gone = place;
     eai_movable_take(m, hole, units);
-    put_head(m, hole, resized(*at(m, place) & ~(head_t)EAI_PREV_FREE, units));
-    if (eai_movable_relocate(m, place, hole, old_units - 1u, false)) return true;
-    eai_movable_release(m, hole);
-    return false;
+    bool went =
+        eai_movable_move(m, place, hole, resized(*at(m, place) & ~(head_t)EAI_PREV_FREE, units));
+    if (!went) gone = hole, old_units = units, *at(m, hole) = 0;
+    m->free_units += old_units;
+    (void)eai_movable_make_hole(m, gone, old_units);
+    return went ? EA_OK : EA_ERR_BUSY;
 }
 
 ea_status_t ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_t size_bytes,
@@ -425,9 +433,8 @@ ea_status_t ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_
     units_t units = units_for(size_bytes);
     size_t left = budget_bytes;
     state_t state;
-    ea_status_t status = look_up(m, handle, &state);
-    if (status != EA_OK) return status;
-    if (m->move.n && m->move.index == index) {
+    if (!look_up(m, handle, &state)) return EA_ERR_NOT_FOUND;
+    if (is_of_move(m, index)) {
         eai_movable_finish_move(m);
         state = EAI_STATE(entry(m, index));
     }
@@ -436,24 +443,26 @@ ea_status_t ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_
     old_units = units_of(*at(m, place));
     if (units < old_units) shrink(m, place, old_units, units);
     if (units <= old_units || grow(m, place, old_units, units)) return EA_OK;
-    if (locks_of(state)) return refuse(m, EA_ERR_BUSY);
-    if (units - old_units > m->free_units)
-        return refuse(m, units > m->end - m->first ? EA_ERR_TOO_LARGE : EA_ERR_NO_MEMORY);
 
-    units_t hole = eai_movable_find(m, units);
-    status = EA_ERR_AGAIN;
-    if (!hole && left && units <= m->free_units) {
-        hole = eai_movable_compact(m, units, &left, &status);
+    ea_status_t status = EA_ERR_BUSY;
+    if (!locks_of(state)) {
+        units_t hole = 0;
+        status = EA_ERR_AGAIN;
+        if (!eai_movable_give_up_move(m)) eai_movable_finish_move(m);
+        if (units - old_units > m->free_units)
+            status = units > m->end - m->first ? EA_ERR_TOO_LARGE : EA_ERR_NO_MEMORY;
+        else if (units <= m->free_units)
+            hole = eai_movable_compact(m, units, &left, &status);
         place = place_of(m, index, EAI_STATE(entry(m, index))) - 1u; /* it may have moved itself */
+        if (hole) {
+            status = go(m, place, hole, units);
+        } else if (left && (status == EA_ERR_AGAIN || status == EA_ERR_BUSY)) {
+            status = eai_movable_gather(m, index, units - old_units, &left);
+            place = place_of(m, index, EAI_STATE(entry(m, index))) - 1u;
+            if (status == EA_OK && !grow(m, place, old_units, units)) status = EA_ERR_BUSY;
+        }
+        note_charge(m, budget_bytes - left);
     }
-    if (hole) {
-        status = go(m, place, hole, units) ? EA_OK : EA_ERR_BUSY;
-    } else if (left) {
-        status = eai_movable_gather(m, place, units - old_units, &left);
-        place = place_of(m, index, EAI_STATE(entry(m, index))) - 1u;
-        if (status == EA_OK && !grow(m, place, old_units, units)) status = EA_ERR_BUSY;
-    }
-    note_charge(m, budget_bytes, left);
     return status == EA_OK ? EA_OK : refuse(m, status);
 }
 
@@ -483,13 +492,17 @@ ea_movable_t *ea_movable_init(void *mem, size_t size_bytes, const ea_movable_opt
 
     ea_movable_t *m = (ea_movable_t *)(void *)((char *)mem + skipped);
     memset(m, 0, sizeof *m);
-    m->top = (char *)m + size_bytes - EAI_ENTRY_BYTES;
-    m->first = m->cursor = EAI_CONTROL_UNITS;
+    m->table = (uintptr_t)m + size_bytes - EAI_TABLE_SPAN;
+    m->first_entry = EAI_INDEXES;
+#if EAI_SMALL
+    m->next_entry = EAI_INDEXES - 1u;
+#endif
+    m->first = m->cursor = m->lowest = EAI_CONTROL_UNITS;
     m->end = (units_t)((size_bytes - table) >> EAI_UNIT_SHIFT) - 1u;
     m->max_handles = o.max_handles;
     while (m->n_handles < o.n_handles) add_entries(m);
-    *at(m, m->end) = 0;
-    *at(m, m->first) = resized(0, m->end - m->first);
-    eai_movable_release(m, m->first);
+    m->free_units = m->end - m->first;
+    *at(m, m->end) = *at(m, m->first) = 0;
+    (void)eai_movable_make_hole(m, m->first, m->free_units);
     return m;
 }

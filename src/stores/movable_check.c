@@ -50,13 +50,13 @@ bool ea_movable_walk(const ea_movable_t *m, size_t *position, ea_movable_block_t
     block->size_bytes = (size_t)(units - 1u) << EAI_UNIT_SHIFT;
     block->n_locks = 0;
     block->moving = false;
-    if (!(head & EAI_HOLE) && index_of(head) < m->n_handles) {
+    if (!(head & EAI_HOLE) && index_of(head) >= m->first_entry) {
         uint32_t index = index_of(head);
         state_t state = EAI_STATE(entry(m, index));
         block->handle.eai_word = handle_word(index, gen_of(m, index, state));
         block->n_locks = locks_of(state);
         block->moving = is_moving(state);
-        if (m->move.n && place == m->move.home)
+        if (m->move.n && place == m->move.to - 1u)
             block->size_bytes = (size_t)m->move.n << EAI_UNIT_SHIFT;
     }
     return true;
@@ -110,18 +110,18 @@ static bool broken(ea_movable_fault_t *fault, unsigned number, const void *where
 static bool check_control(const ea_movable_t *m, ea_movable_fault_t *fault)
 {
     size_t table = (size_t)(m->n_handles / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES;
-    size_t size = (size_t)((uintptr_t)m->top + EAI_ENTRY_BYTES - (uintptr_t)m);
+    size_t size = (size_t)(m->table + EAI_TABLE_SPAN - (uintptr_t)m);
     const eai_move_t *move = &m->move;
     bool good = m->first == EAI_CONTROL_UNITS && m->end > m->first &&
                 size >> EAI_UNIT_SHIFT <= EAI_MAX_UNITS && m->n_handles % EAI_CHUNK_ENTRIES == 0 &&
                 m->n_handles <= m->max_handles && m->max_handles <= EA_MOVABLE_MAX_HANDLES &&
                 table < size && m->end + 1u == (size - table) >> EAI_UNIT_SHIFT &&
-                m->limit == m->n_handles << EAI_HANDLE_SHIFT && m->n_live <= m->n_handles &&
+                m->first_entry == EAI_INDEXES - m->n_handles && m->n_live <= m->n_handles &&
                 m->cursor >= m->first && m->cursor <= m->end && m->free_units <= m->end - m->first;
     if (good && move->n) /* only a slide outlives a call */
-        good = move->k <= move->n && move->home >= m->first && move->to == move->home + 1u &&
-               move->from > move->to && move->from < m->end && move->n <= m->end - move->from &&
-               move->index < m->n_handles && !move->upwards;
+        good = move->k <= move->n && move->to > m->first && move->from > move->to &&
+               move->from < m->end && move->n <= m->end - move->from &&
+               index_of(move->head) >= m->first_entry;
     return good || broken(fault, 1, m);
 }
 
@@ -133,10 +133,10 @@ typedef struct {
 static bool check_block(const ea_movable_t *m, units_t place, ea_movable_fault_t *fault)
 {
     uint32_t index = index_of(*at(m, place));
-    if (index >= m->n_handles) return broken(fault, 4, at(m, place));
+    if (index < m->first_entry) return broken(fault, 4, at(m, place));
     state_t state = EAI_STATE(entry(m, index));
     if (is_free_entry(state)) return broken(fault, 4, at(m, place));
-    bool in_move = m->move.n && m->move.home == place && m->move.index == index;
+    bool in_move = m->move.n && m->move.to == place + 1u && index_of(m->move.head) == index;
     if (is_moving(state) || (in_move && m->move.k != m->move.n))
         return (in_move && is_moving(state)) || broken(fault, 4, at(m, place));
     return place_of(m, index, state) == place + 1u || broken(fault, 4, at(m, place));
@@ -161,7 +161,7 @@ static bool check_hole(const ea_movable_t *m, units_t place, units_t units,
 
 static bool check_tiles(const ea_movable_t *m, tally_t *tally, ea_movable_fault_t *fault)
 {
-    bool below_is_hole = false, has_cursor = m->cursor == m->end;
+    bool below_is_hole = false, has_cursor = m->cursor == m->end, has_lowest = m->lowest == m->end;
     units_t units;
     for (units_t place = m->first; place != m->end; place += units) {
         head_t head = *at(m, place);
@@ -177,13 +177,15 @@ static bool check_tiles(const ea_movable_t *m, tally_t *tally, ea_movable_fault_
             tally->n_holes += units >= EAI_LISTED;
         } else {
             if (!check_block(m, place, fault)) return false;
-            if (m->move.n && place == m->move.home) tally->free_units += m->move.from - m->move.to;
+            if (m->move.n && place == m->move.to - 1u)
+                tally->free_units += m->move.from - m->move.to;
             tally->n_blocks++;
         }
         below_is_hole = is_hole;
         has_cursor |= place == m->cursor;
+        has_lowest |= place == m->lowest;
     }
-    if (!has_cursor) return broken(fault, 1, m);
+    if (!has_cursor || !has_lowest) return broken(fault, 1, m);
     head_t end = *at(m, m->end);
     return (units_of(end) == 0 && ((end & EAI_PREV_FREE) != 0) == below_is_hole) ||
            broken(fault, 3, at(m, m->end));
@@ -210,7 +212,7 @@ static bool check_bins(const ea_movable_t *m, const tally_t *tally, ea_movable_f
 static bool check_entries(const ea_movable_t *m, ea_movable_fault_t *fault)
 {
     uint32_t n_free = 0;
-    for (uint32_t i = 0; i < m->n_handles; i++) {
+    for (uint32_t i = m->first_entry; i < EAI_INDEXES; i++) {
         bool is_free = is_free_entry(EAI_STATE(entry(m, i)));
         if (is_free && gen_of(m, i, *entry(m, i)) == 0) return broken(fault, 7, entry(m, i));
         n_free += is_free;
@@ -224,11 +226,12 @@ static bool check_entries(const ea_movable_t *m, ea_movable_fault_t *fault)
     }
     if (n_free != m->n_handles - m->n_live) return broken(fault, 8, m);
 #if EAI_SMALL
-    if (m->next_entry >= m->n_handles) return broken(fault, 7, m);
+    if (m->next_entry < m->first_entry || m->next_entry >= EAI_INDEXES) return broken(fault, 7, m);
 #else
     uint32_t index = m->free_head, n = 0;
     for (; n < n_free; n++) {
-        if (index >= m->n_handles || !is_free_entry(EAI_STATE(entry(m, index))))
+        if (index < m->first_entry || index >= EAI_INDEXES ||
+            !is_free_entry(EAI_STATE(entry(m, index))))
             return broken(fault, 7, m);
         if (n + 1u == n_free && index != m->free_tail) return broken(fault, 7, m);
         index = place_of(m, index, *entry(m, index));

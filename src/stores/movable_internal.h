@@ -31,7 +31,7 @@ typedef uint16_t EA_MAY_ALIAS link_t;
 #define EAI_MAX_UNITS 0x3FFFu
 #define EAI_GEN_SHIFT 2
 #define EAI_MAX_GEN 31u
-#define EAI_HANDLE_SHIFT 16
+#define EAI_HANDLE_SHIFT 21
 #define EAI_MAX_LOCKS 3u
 #elif !EAI_LARGE
 typedef uint32_t EA_MAY_ALIAS head_t; /* units:16 idx:14 PF F */
@@ -78,45 +78,45 @@ typedef struct {
     link_t next, prev; /* holes, by their place; 0: none */
 } EA_MAY_ALIAS links_t;
 
-/* --- bins: linear up to 7 units, then 4 per doubling ------------------------------------------ */
+/* --- bins: one for each size up to 15 units, then 4 per doubling ------------------------------ */
 
 #if EAI_SMALL
-#define EAI_BINS 52u
+#define EAI_BINS 56u
 #elif !EAI_LARGE
-#define EAI_BINS 60u
+#define EAI_BINS 64u
 #else
-#define EAI_BINS 124u
+#define EAI_BINS 128u
 #endif
 #define EAI_BIN_WORDS ((EAI_BINS + 31u) / 32u)
+#define EAI_EXACT 16u /* below it a bin's holes are of one size */
 
 EA_INLINE uint32_t bin_of(units_t units)
 {
-    if (units < 8) return units;
-    uint32_t e = eai_clz32(units);
-    e = 29u - e;
-    return (e << 2) + (units >> e);
+    if (units < EAI_EXACT) return units;
+    uint32_t e = 29u - eai_clz32(units);
+    return (e << 2) + (units >> e) + 4u;
 }
 
 /* --- the store -------------------------------------------------------------------------------- */
 
 /* The one move under way. Bytes that are copied are at their new place, the rest at the old one,
  * whenever nobody is inside a masked section; n and k change only there. n 0: none is under way. k
- * == n: the entry names the new place, and the owner has yet to settle what is around it. */
+ * == n: the entry names the new place, and the owner has yet to settle what is around it. Only a
+ * slide outlives a call: its header counts the hole that it moves into. */
 typedef struct {
     units_t from, to; /* the payload's first unit */
     units_t n, k;     /* units to copy, and copied */
-    units_t home;     /* the header that says whose it is    */
-    uint32_t index;
-    bool upwards; /* copied from its end                 */
+    head_t head;      /* at the new place          */
 } eai_move_t;
 
 struct ea_movable {
-    char *top;      /* entry 0; the others stand below it */
-    uint32_t limit; /* a handle at or above it names none */
-    units_t first;  /* the first block or hole            */
-    units_t end;    /* the end header                     */
+    uintptr_t table;      /* where entry 0 would stand: the last one stands at the memory's end */
+    uint32_t first_entry; /* a lower index names none */
+    units_t first;        /* the first block or hole  */
+    units_t end;          /* the end header           */
     units_t free_units;
-    units_t cursor;
+    units_t cursor; /* of the sweep: a header                              */
+    units_t lowest; /* hole known to the next sweep, which begins there: a header, too */
     eai_move_t move;
     uint32_t n_handles, max_handles, n_live;
 #if EAI_SMALL
@@ -128,7 +128,8 @@ struct ea_movable {
     size_t moved_units, n_moves, max_demand_bytes;
     uint32_t n_failures, n_again;
     int16_t refusal;
-    bool has_moved; /* in this sweep */
+    bool has_moved; /* in this sweep                            */
+    bool is_strict; /* it passes no hole, however small         */
     uint32_t words[EAI_BIN_WORDS];
     link_t bins[EAI_BINS];
 };
@@ -182,7 +183,10 @@ EA_INLINE units_t units_for(size_t size_bytes)
     return payload ? payload + 1u : EAI_MIN_UNITS;
 }
 
-/* --- the table: entry i stands i places below the top ----------------------------------------- */
+/* --- the table: the entry of the highest index stands at the memory's end, the others below --- */
+
+#define EAI_INDEXES (1u << EAI_INDEX_BITS)
+#define EAI_TABLE_SPAN ((size_t)(EAI_INDEXES / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES)
 
 #if EAI_SMALL
 
@@ -196,18 +200,14 @@ EA_INLINE units_t units_for(size_t size_bytes)
 #define EAI_STATE_MOVING 0u
 EA_STATIC_ASSERT(EAI_CONTROL_UNITS >= EAI_FIRST_PLACE, "no block has a free entry's place");
 
-EA_INLINE state_t *entry(const ea_movable_t *m, uint32_t index)
-{
-    return (state_t *)(void *)(m->top - index * 2u - (index >> 5) * 4u);
-}
-/* The word below the entries of a chunk. */
+/* A chunk: the word, then its entries. */
 EA_INLINE uint32_t *free_word(const ea_movable_t *m, uint32_t chunk)
 {
-    return (uint32_t *)(void *)(m->top + 2u - (chunk + 1u) * EAI_TABLE_CHUNK_BYTES);
+    return (uint32_t *)(m->table + (size_t)chunk * EAI_TABLE_CHUNK_BYTES);
 }
-EA_INLINE state_t *entry_of_handle(const ea_movable_t *m, uint32_t handle)
+EA_INLINE state_t *entry(const ea_movable_t *m, uint32_t index)
 {
-    return entry(m, handle >> EAI_HANDLE_SHIFT);
+    return (state_t *)(m->table + 4u + (index >> 5) * 4u + index * 2u);
 }
 EA_INLINE uint32_t locks_of(state_t state)
 {
@@ -248,7 +248,8 @@ EA_INLINE uint32_t gen_of(const ea_movable_t *m, uint32_t index, state_t state)
 {
     (void)index;
     if (is_free_entry(state)) return state >> 2;
-    return head_gen(m, is_moving(state) ? m->move.home : (state >> 2) - 1u);
+    if (is_moving(state)) return (uint32_t)(m->move.head >> EAI_GEN_SHIFT) & EAI_MAX_GEN;
+    return head_gen(m, (state >> 2) - 1u);
 }
 EA_INLINE uint32_t handle_word(uint32_t index, uint32_t gen)
 {
@@ -297,20 +298,11 @@ typedef state_t entry_t;
 
 EA_INLINE entry_t *entry_at(const ea_movable_t *m, uint32_t index)
 {
-    return (entry_t *)(void *)(m->top - (size_t)index * sizeof(entry_t));
+    return (entry_t *)(m->table + (size_t)index * sizeof(entry_t));
 }
 EA_INLINE state_t *entry(const ea_movable_t *m, uint32_t index)
 {
     return (state_t *)(void *)entry_at(m, index);
-}
-EA_INLINE state_t *entry_of_handle(const ea_movable_t *m, uint32_t handle)
-{
-#if EAI_LARGE
-    return entry(m, handle >> EAI_HANDLE_SHIFT);
-#else
-    /* The index stands where it is four times itself. */
-    return (state_t *)(void *)(m->top - (handle >> (EAI_HANDLE_SHIFT - 2)));
-#endif
 }
 EA_INLINE uint32_t locks_of(state_t state)
 {
@@ -399,7 +391,7 @@ EA_INLINE head_t tag(uint32_t index, uint32_t gen)
 /* A handle beyond the table; without checks none is ever asked for. */
 EA_INLINE bool is_beyond(const ea_movable_t *m, uint32_t handle)
 {
-    return EA_CFG_CHECK_LEVEL && handle >= m->limit;
+    return EA_CFG_CHECK_LEVEL && handle >> EAI_HANDLE_SHIFT < m->first_entry;
 }
 
 /* What the cursor of the sweep may stand on: not the inside of this. */
@@ -408,13 +400,24 @@ EA_INLINE void keep_cursor(ea_movable_t *m, units_t place, units_t units)
     if (m->cursor - place < units) m->cursor = place;
 }
 
+/* What a block that moves is charged to a budget. */
+EA_INLINE size_t charge_for(units_t units)
+{
+    return ((size_t)(units - 1u) << EAI_UNIT_SHIFT) + EA_MOVABLE_MOVE_CHARGE_BYTES;
+}
+
+/* Nor what the next sweep begins at. */
+EA_INLINE void keep_headers(ea_movable_t *m, units_t place, units_t units)
+{
+    keep_cursor(m, place, units);
+    if (m->lowest - place < units) m->lowest = place;
+}
+
 /* --- across the store's sources --------------------------------------------------------------- */
 
-/* The block at place, whose header is right, becomes a hole, one with its neighbours. */
-void eai_movable_release(ea_movable_t *m, units_t place);
-/* As many units from place on, used by nobody and in no list, become a hole; the one above joins
- * it. */
-void eai_movable_make_hole(ea_movable_t *m, units_t place, units_t units);
+/* As many units from place on, used by nobody and in no list, become a hole, one with its
+ * neighbours; *at(place) says whether one is below. Returns its place. */
+units_t eai_movable_make_hole(ea_movable_t *m, units_t place, units_t units);
 void eai_movable_unlink(ea_movable_t *m, units_t hole, units_t units);
 /* A hole of at least so many units; 0: none found. */
 units_t eai_movable_find(const ea_movable_t *m, units_t units);
@@ -425,26 +428,21 @@ void eai_movable_take(ea_movable_t *m, units_t hole, units_t units);
 void eai_movable_copy_chunk(ea_movable_t *m, units_t most);
 /* Finish it and settle what is around; nothing without one. */
 void eai_movable_finish_move(ea_movable_t *m);
-/* Begin and finish a move of the block at from to place to, whose header is written, of n units of
- * payload. False: somebody locked it, nothing changed. */
-bool eai_movable_relocate(ea_movable_t *m, units_t from, units_t to, units_t n, bool upwards);
-/* The block above the hole begins to slide down. False: it is locked, or damaged. */
-bool eai_movable_slide(ea_movable_t *m, units_t hole);
+/* The same where that takes no copying: what was begun is given up, or settled. False: neither. */
+bool eai_movable_give_up_move(ea_movable_t *m);
+/* The block at place moves to a place whose header is to be head. False: somebody holds it. */
+bool eai_movable_move(ea_movable_t *m, units_t place, units_t to, head_t head);
 /* Make a hole of so many units within a budget. Its place; 0: *status says why not. */
 units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes,
                             ea_status_t *status);
-/* A free entry that a request for so many units may have. */
-ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *budget_bytes);
-/* At least so many free units right above the block at place, which may move down for it. */
-ea_status_t eai_movable_gather(ea_movable_t *m, units_t place, units_t units, size_t *budget_bytes);
-/* More entries, if the end of the memory is free. */
+/* Bring a hole of so many units to the end of a block that nobody holds, within a budget. */
+ea_status_t eai_movable_gather(ea_movable_t *m, uint32_t index, units_t units,
+                               size_t *budget_bytes);
+/* Entries in a hole at the end of the memory. False: there is none, or the table is at its limit.
+ */
 bool eai_movable_grow_table(ea_movable_t *m);
+/* More entries for a request of so many units, within a budget. */
+ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *budget_bytes);
 bool eai_movable_wants_entries(const ea_movable_t *m);
-
-/* What of a budget n units and one block cost. */
-EA_INLINE size_t charge_for(units_t units)
-{
-    return ((size_t)units << EAI_UNIT_SHIFT) + EA_MOVABLE_MOVE_CHARGE_BYTES;
-}
 
 #endif

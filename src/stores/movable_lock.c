@@ -35,7 +35,7 @@ static EA_NOINLINE ea_status_t lock_slowly(ea_movable_t *m, uint32_t handle, boo
                                            void **address)
 {
     uint32_t index = handle >> EAI_HANDLE_SHIFT;
-    if (handle >= m->limit) return EA_ERR_NOT_FOUND;
+    if (index < m->first_entry) return EA_ERR_NOT_FOUND;
     for (;;) { /* at most the chunks of the block, and what other cores do meanwhile */
         state_t *word = entry(m, index);
         ea_status_t status = EA_ERR_BUSY;
@@ -73,7 +73,7 @@ static EA_NOINLINE void *lock_or_null(ea_movable_t *m, uint32_t handle)
 void *ea_movable_lock(ea_movable_t *m, ea_movable_handle_t handle)
 {
     if (is_beyond(m, handle.eai_word)) return NULL;
-    state_t *word = entry_of_handle(m, handle.eai_word);
+    state_t *word = entry(m, handle.eai_word >> EAI_HANDLE_SHIFT);
     for (;;) { /* again if another context changed it at this moment */
         EAI_ENTER(irq);
         state_t state = EAI_LINKED(word);
@@ -101,10 +101,16 @@ ea_status_t ea_movable_try_lock(ea_movable_t *m, ea_movable_handle_t handle, voi
     return lock_slowly(m, handle.eai_word, false, address);
 }
 
+/* A call, so that the other way needs no condition. */
+static EA_NOINLINE ea_status_t not_locked(void)
+{
+    return EA_ERR_INVALID;
+}
+
 ea_status_t ea_movable_unlock(ea_movable_t *m, ea_movable_handle_t handle)
 {
     if (is_beyond(m, handle.eai_word)) return EA_ERR_NOT_FOUND;
-    state_t *word = entry_of_handle(m, handle.eai_word);
+    state_t *word = entry(m, handle.eai_word >> EAI_HANDLE_SHIFT);
     bool done;
     do { /* again if another context changed it at this moment */
         EAI_ENTER(irq);
@@ -112,7 +118,7 @@ ea_status_t ea_movable_unlock(ea_movable_t *m, ea_movable_handle_t handle)
         bool is_locked = can_unlock(m, handle.eai_word, state);
         done = is_locked && EAI_COND(word, state, state - 1u);
         EAI_LEAVE(irq);
-        if (EA_UNLIKELY(!is_locked)) return EA_ERR_INVALID; /* level >= 1: or stale */
+        if (EA_UNLIKELY(!is_locked)) return not_locked(); /* level >= 1: or stale */
     } while (EA_UNLIKELY(!done));
     return EA_OK;
 }

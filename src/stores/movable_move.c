@@ -1,77 +1,118 @@
 /* SPDX-License-Identifier: MIT
  *
  * What moves blocks: the one move under way, the idle step, the window that a failing request
- * slides together. movable.c holds the layout and the invariants.
+ * makes a hole of. movable.c holds the layout and the invariants.
  *
  * A move, from the owner's side (that of who locks a block in flight is movable_lock.c):
  *
- *     1 masked: if nobody holds the block, its entry says "moving" and m->move says what moves
- *     2 chunks: each copied in a masked section of its own, by the owner or by who wants the block
+ *     1 masked: if nobody holds the block, its entry says "moving", m->move says what moves, and
+ *       the first chunk is copied
+ *     2 further chunks: each in a masked section of its own, by the owner or by who wants the block
  *     3 masked, with the last chunk: the entry names the new place
  *     4 the owner settles headers and holes; the block may be locked again by then
  *
- * Between sections bytes below k stand at the new place, the rest at the old one; since a slide
- * copies upwards from its start, overlap is no matter. Whoever comes to copy finds k, and nothing
- * to do if it is n: a chunk that was copied, and an entry that was written, is not touched again,
- * or it would wipe out the lock of who finished the move.
+ * Between sections bytes below k stand at the new place, the rest at the old one; a move upwards
+ * counts them from the block's end, so that overlap is no matter. Whoever comes to copy finds k,
+ * and nothing to do if it is n: a chunk that was copied, and an entry that was written, is not
+ * touched again, or it would wipe out the lock of who finished the move.
+ *
+ * All compaction is one loop, carry(): a hole is carried upwards past blocks, which slide down
+ * under it or hop into other holes, and swallows the holes that it meets.
  */
 #include "stores/movable_internal.h"
 
 /* --- the move under way ----------------------------------------------------------------------- */
 
+static void set_place(ea_movable_t *m, units_t to)
+{
+    state_t *state = entry(m, index_of(m->move.head));
+#if EAI_SMALL
+    EAI_SET_STATE(state, to << 2);
+#elif EAI_LARGE
+    state[1] = to;
+    EAI_SET_STATE(state, *state & 0xFF00u);
+#else
+    EAI_SET_STATE(state, (*state & 0xFF00u) | to << 16);
+#endif
+}
+
+/* A chunk, with interrupts masked. */
+static void copy(ea_movable_t *m, units_t most)
+{
+    eai_move_t *move = &m->move;
+    units_t n = move->n - move->k, i = move->k;
+    if (n == 0) return;
+    if (n > most) n = most;
+    if (move->to > move->from) { /* from the end, in pieces that do not overlap */
+        if (n > move->to - move->from) n = move->to - move->from;
+        i = move->n - i - n;
+    }
+    move->k += n;
+    m->moved_units += n;
+    const head_t *from = at(m, move->from + i);
+    head_t *to = at(m, move->to + i);
+    for (; n >= 4; n -= 4) { /* at most a chunk */
+        head_t a = from[0], b = from[1], c = from[2], d = from[3];
+        to[0] = a, to[1] = b, to[2] = c, to[3] = d;
+        from += 4, to += 4;
+    }
+    for (; n; n--) *to++ = *from++;
+    if (move->k == move->n) {
+        /* Who locks it now reads its header. Downwards it is there, and may have changed. */
+        if (move->to > move->from) put_head(m, move->to - 1u, move->head);
+        set_place(m, move->to);
+        m->n_moves++;
+    }
+}
+
 void eai_movable_copy_chunk(ea_movable_t *m, units_t most)
 {
     EAI_MASK_BEGIN(irq);
-    units_t k = m->move.k, left = m->move.n - k;
-    if (left) {
-        units_t n = left < most ? left : most;
-        const head_t *from;
-        head_t *to;
-        k += n;
-        m->move.k = k;
-        m->moved_units += n;
-        if (m->move.upwards) {
-            from = at(m, m->move.from + m->move.n - k + n);
-            to = at(m, m->move.to + m->move.n - k + n);
-            for (units_t i = n; i; i--) *--to = *--from; /* at most a chunk */
-        } else {
-            from = at(m, m->move.from + k - n);
-            to = at(m, m->move.to + k - n);
-            for (units_t i = n; i; i--) *to++ = *from++; /* at most a chunk */
-        }
-        if (left == n) {
-            state_t *state = entry(m, m->move.index);
-            units_t place = m->move.to - 1u;
-            /* Who locks it now reads its header. That of a slide is the owner's to settle. */
-            if (m->move.upwards)
-                put_head(m, place,
-                         resized(*at(m, m->move.home) & ~(head_t)EAI_PREV_FREE, m->move.n + 1u));
-#if EAI_SMALL
-            EAI_SET_STATE(state, m->move.to << 2);
-#elif EAI_LARGE
-            state[1] = m->move.to;
-            EAI_SET_STATE(state, *state & 0xFF00u);
-#else
-            EAI_SET_STATE(state, (*state & 0xFF00u) | m->move.to << 16);
-#endif
-        }
-    }
+    copy(m, most);
     EAI_MASK_END(irq);
 }
 
-/* The block's entry says that it moves, unless somebody holds it. */
-static bool begin(ea_movable_t *m, const eai_move_t *move)
+/* A block of this index and state, at place, that nobody holds or moves? */
+EA_INLINE bool may_move(const ea_movable_t *m, uint32_t index, state_t state, units_t place)
 {
-    state_t *word = entry(m, move->index), state;
+    return !locks_of(state) && !is_free_entry(state) && !is_moving(state) &&
+           place_of(m, index, state) == place + 1u;
+}
+
+/* Is what is at place a block that its entry knows and nobody holds? */
+static bool is_free_to_move(const ea_movable_t *m, units_t place)
+{
+    uint32_t index = index_of(*at(m, place));
+    return index >= m->first_entry && may_move(m, index, EAI_STATE(entry(m, index)), place);
+}
+
+/* The block's entry says that it moves, unless somebody holds it, and the first units are copied. A
+ * block that is there with them has moved: no move is under way any more. gap: the hole that a
+ * slide goes into; its header counts it until the block is there. */
+static bool begin(ea_movable_t *m, units_t place, units_t to, head_t head, units_t gap,
+                  units_t most)
+{
+    uint32_t index = index_of(head);
+    units_t n = units_of(*at(m, place)) - 1u;
     bool done = false;
+    if (index < m->first_entry) return false;
+    state_t *word = entry(m, index), state;
     EAI_MASK_BEGIN(irq);
     do { /* again if another core changed it at this moment */
         state = EAI_LINKED(word);
-        if (locks_of(state) || is_moving(state) || is_free_entry(state)) break;
-        m->move = *move;
+        if (!may_move(m, index, state, place)) break;
+        m->move.from = place + 1u;
+        m->move.to = to + 1u;
+        m->move.n = n;
+        m->move.k = 0;
+        m->move.head = head;
         done = EAI_COND(word, state, moving(state));
     } while (!done);
-    if (!done) m->move.n = 0;
+    if (done) {
+        if (to < place) put_head(m, to, n > most ? resized(head, units_of(head) + gap) : head);
+        copy(m, most);
+    }
+    if (!done || m->move.k == n) m->move.n = m->move.k = 0;
     EAI_MASK_END(irq);
     return done;
 }
@@ -80,28 +121,32 @@ static bool begin(ea_movable_t *m, const eai_move_t *move)
 static void end(ea_movable_t *m)
 {
     EAI_MASK_BEGIN(irq);
-    m->move.n = 0;
+    m->move.n = m->move.k = 0;
     EAI_MASK_END(irq);
-    m->n_moves++;
 }
 
-/* What is around a block that has arrived. */
+bool eai_movable_move(ea_movable_t *m, units_t place, units_t to, head_t head)
+{
+    if (!begin(m, place, to, head, 0, EAI_CHUNK_UNITS)) return false;
+    while (m->move.k != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
+    end(m);
+    return true;
+}
+
+/* A block that slid has arrived: the hole in hand, which is returned, is above it now. */
+static units_t arrive(ea_movable_t *m)
+{
+    units_t place = m->move.to - 1u, hole = m->move.to + m->move.n;
+    put_head(m, place, resized(*at(m, place), hole - place));
+    end(m);
+    *at(m, hole) = 0;
+    return hole;
+}
+
 static void settle(ea_movable_t *m)
 {
-    units_t place = m->move.to - 1u, home = m->move.home, above = place + m->move.n + 1u;
-    units_t distance = m->move.from - m->move.to;
-    if (m->move.upwards) {
-        end(m);
-        eai_movable_make_hole(m, home, 0u - distance);
-    } else if (home == place) { /* a slide */
-        put_head(m, place, resized(*at(m, place), above - place));
-        end(m);
-        *at(m, above) = 0;
-        eai_movable_make_hole(m, above, distance);
-    } else {
-        end(m);
-        eai_movable_release(m, home);
-    }
+    units_t distance = m->move.from - m->move.to, hole = arrive(m);
+    (void)eai_movable_make_hole(m, hole, distance);
 }
 
 void eai_movable_finish_move(ea_movable_t *m)
@@ -111,151 +156,244 @@ void eai_movable_finish_move(ea_movable_t *m)
     settle(m);
 }
 
-bool eai_movable_relocate(ea_movable_t *m, units_t from, units_t to, units_t n, bool upwards)
+bool eai_movable_give_up_move(ea_movable_t *m)
 {
-    eai_move_t move = {from + 1u, to + 1u, n, 0, from, index_of(*at(m, from)), upwards};
-    eai_movable_finish_move(m);
-    if (!begin(m, &move)) return false;
-    eai_movable_finish_move(m);
+    units_t hole = m->move.to - 1u, distance = m->move.from - m->move.to;
+    if (m->move.n == 0) return true;
+    EAI_MASK_BEGIN(irq);
+    bool is_there = m->move.k == m->move.n, is_intact = !is_there && m->move.k < distance;
+    if (is_intact) { /* the block where it was */
+        set_place(m, m->move.from);
+        m->move.n = 0;
+    }
+    EAI_MASK_END(irq);
+    if (is_there) settle(m);
+    if (is_intact) {
+        *at(m, hole) &= EAI_PREV_FREE;
+        (void)eai_movable_make_hole(m, hole, distance);
+    }
+    return is_there || is_intact;
+}
+
+/* --- a hole carried upwards ------------------------------------------------------------------- */
+
+/* What a header that a step looks at is charged, a hole twice; and one that it takes up. */
+#define EAI_LOOK_CHARGE_BYTES 3u
+#define EAI_CARRY_CHARGE_BYTES 24u
+#define EAI_GROW_CHARGE_BYTES                                                                      \
+    (32u + 4u * EAI_CHUNK_ENTRIES) /* what must be left for more entries */
+
+/* In idle time a hole passes no block that is larger than so many times itself, until there is
+ * nothing else to do: it is cheaper to let it grow first. */
+#define EAI_LAZY_SHIFT 2u
+
+typedef enum { LAZY, SLIDE, HOP, HOP_ONLY } carry_t;
+
+EA_INLINE void spend(size_t *budget_bytes, size_t bytes)
+{
+    *budget_bytes -= bytes < *budget_bytes ? bytes : *budget_bytes;
+}
+
+EA_INLINE units_t chunk_within(size_t budget_bytes)
+{
+    size_t most = budget_bytes >> EAI_UNIT_SHIFT;
+    return most < EAI_CHUNK_UNITS ? (units_t)most : EAI_CHUNK_UNITS;
+}
+
+/* Copy of the move under way, of which k units are charged, what the budget allows. False: not all.
+ */
+static bool go_on(ea_movable_t *m, units_t k, size_t *budget_bytes)
+{
+    for (;;) {
+        spend(budget_bytes, (size_t)(m->move.k - k) << EAI_UNIT_SHIFT);
+        k = m->move.k;
+        if (k == m->move.n) break;
+        units_t most = chunk_within(*budget_bytes);
+        if (most == 0) return false;
+        eai_movable_copy_chunk(m, most);
+    }
+    spend(budget_bytes, EA_MOVABLE_MOVE_CHARGE_BYTES);
     return true;
 }
 
-/* Is what is at place a block that its entry knows and nobody holds? */
-static bool is_free_to_move(const ea_movable_t *m, units_t place)
+/* The smallest hole for so many units that is not in the window, as far as bins tell; 0: none. */
+static units_t find_outside(const ea_movable_t *m, units_t units, units_t window, units_t stop)
 {
-    head_t head = *at(m, place);
-    uint32_t index = index_of(head);
-    if (index >= m->n_handles) return false;
-    state_t state = EAI_STATE(entry(m, index));
-    if (locks_of(state) || is_free_entry(state) || is_moving(state)) return false;
-    return place_of(m, index, state) == place + 1u;
+    for (uint32_t bin = bin_of(units); bin < EAI_BINS; bin++) { /* at most every hole */
+        for (units_t hole = m->bins[bin]; hole; hole = links_at(m, hole)->next) {
+            if (hole - window >= stop - window && units_of(*at(m, hole)) >= units) return hole;
+        }
+    }
+    return 0;
 }
 
-bool eai_movable_slide(ea_movable_t *m, units_t hole)
+/* The block at place, whose header this is, to a hole outside of the window. */
+static bool hop(ea_movable_t *m, units_t place, head_t head, units_t window, units_t stop)
 {
-    units_t distance = units_of(*at(m, hole)), place = hole + distance;
-    head_t head = *at(m, place);
-    units_t units = units_of(head);
-    if (units < EAI_MIN_UNITS || units > m->end - place || !is_free_to_move(m, place)) return false;
-    eai_move_t move = {place + 1u, hole + 1u, units - 1u, 0, hole, index_of(head), false};
-    eai_movable_unlink(m, hole, distance);
-    keep_cursor(m, hole, units + distance);
-    put_head(m, hole, resized(head & ~(head_t)EAI_PREV_FREE, units + distance));
-    if (EA_LIKELY(begin(m, &move))) return true;
-    *at(m, hole) = 0;
-    eai_movable_make_hole(m, hole, distance);
+    units_t units = units_of(head), to = find_outside(m, units, window, stop);
+    if (!to) return false;
+    eai_movable_take(m, to, units);
+    bool went = eai_movable_move(m, place, to, head & ~(head_t)EAI_PREV_FREE);
+    m->free_units += units;
+    if (went) return true;
+    *at(m, to) = 0;
+    (void)eai_movable_make_hole(m, to, units);
     return false;
 }
 
-/* What a header that a step looks at is charged. */
-#define EAI_LOOK_CHARGE_BYTES 2u
+/* Carry the hole up to stop, or until it has so many units. Returns its place; 0: the budget has
+ * ended in the middle of a block. */
+static units_t carry(ea_movable_t *m, units_t hole, units_t want, units_t stop,
+                     size_t *budget_bytes, carry_t how)
+{
+    units_t start = hole, size = 0, above;
+    if (*at(m, hole) & EAI_HOLE) {
+        size = units_of(*at(m, hole));
+        eai_movable_unlink(m, hole, size);
+        *at(m, hole) = 0;
+    }
+    while (above = hole + size, above < stop && size < want) { /* each round passes a header */
+        head_t head = *at(m, above);
+        units_t units = units_of(head);
+        if (units == 0 || units > m->end - above) break; /* damaged */
+        if (head & EAI_HOLE) {
+            eai_movable_unlink(m, above, units);
+            size += units;
+            if (how == LAZY) spend(budget_bytes, EAI_LOOK_CHARGE_BYTES);
+            continue;
+        }
+        if (how == LAZY && units >> EAI_LAZY_SHIFT > size && !m->is_strict) break;
+        if (how != LAZY && how != SLIDE) {
+            if (hop(m, above, head, start, stop)) {
+                spend(budget_bytes, charge_for(units));
+                size += units;
+                continue;
+            }
+            if (size == 0) return 0;
+            if (how == HOP_ONLY) break;
+        }
+        head &= ~(head_t)EAI_PREV_FREE;
+        if (!begin(m, above, hole, head, size, chunk_within(*budget_bytes))) break;
+        m->has_moved = true;
+        if (m->move.n == 0) { /* it is there */
+            spend(budget_bytes, charge_for(units));
+            hole += units;
+            *at(m, hole) = 0;
+        } else if (go_on(m, 0, budget_bytes)) {
+            hole = arrive(m);
+        } else {
+            keep_headers(m, start, above + units - start);
+            return 0;
+        }
+    }
+    hole = eai_movable_make_hole(m, hole, size);
+    keep_headers(m, start, above - start);
+    return hole;
+}
 
 /* --- idle time -------------------------------------------------------------------------------- */
 
-/* Copy of the move under way what the budget allows. False: not all. */
-static bool go_on(ea_movable_t *m, size_t *budget_bytes)
+/* The sweep is over. EA_OK: there was nothing to do, however strictly one looks. */
+static ea_status_t end_sweep(ea_movable_t *m, size_t budget_bytes)
 {
-    while (m->move.k != m->move.n) {
-        units_t most = EAI_CHUNK_UNITS, k = m->move.k;
-        if (*budget_bytes >> EAI_UNIT_SHIFT < most)
-            most = (units_t)(*budget_bytes >> EAI_UNIT_SHIFT);
-        if (most == 0) return false;
-        eai_movable_copy_chunk(m, most);
-        size_t copied = (size_t)(m->move.k - k) << EAI_UNIT_SHIFT;
-        *budget_bytes -= copied < *budget_bytes ? copied : *budget_bytes;
-    }
-    settle(m);
-    *budget_bytes -=
-        *budget_bytes < EA_MOVABLE_MOVE_CHARGE_BYTES ? *budget_bytes : EA_MOVABLE_MOVE_CHARGE_BYTES;
-    return true;
+    bool is_done = !m->has_moved && m->is_strict;
+    m->is_strict = !m->has_moved && !m->is_strict;
+    m->has_moved = false;
+    m->cursor = m->lowest;
+    m->lowest = m->end;
+    if (budget_bytes >= EAI_GROW_CHARGE_BYTES && eai_movable_wants_entries(m))
+        (void)eai_movable_grow_table(m);
+    return is_done ? EA_OK : EA_ERR_AGAIN;
 }
 
 ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes)
 {
-    if (m->move.n && !go_on(m, &budget_bytes)) return EA_ERR_AGAIN;
+    if (m->move.n) {
+        if (!go_on(m, m->move.k, &budget_bytes)) return EA_ERR_AGAIN;
+        settle(m);
+    }
+    units_t place = m->cursor, end = m->end;
     while (budget_bytes >= EAI_UNIT_BYTES) {
-        budget_bytes -= EAI_LOOK_CHARGE_BYTES;
-        units_t place = m->cursor;
         head_t head = *at(m, place);
         units_t units = units_of(head), above = place + units;
-        if (place >= m->end || units == 0 || units > m->end - place) { /* or damaged */
-            bool has_moved = m->has_moved;
-            m->cursor = m->first;
-            m->has_moved = false;
-            if (eai_movable_wants_entries(m)) (void)eai_movable_grow_table(m);
-            return has_moved ? EA_ERR_AGAIN : EA_OK;
+        if (units == 0 || above > end) return end_sweep(m, budget_bytes); /* or damaged */
+        budget_bytes -= EAI_LOOK_CHARGE_BYTES;
+        if (head & EAI_HOLE) {
+            if (place < m->lowest) m->lowest = place;
+            spend(&budget_bytes, EAI_LOOK_CHARGE_BYTES);
+            if (above != end &&
+                (m->is_strict || units_of(*at(m, above)) >> EAI_LAZY_SHIFT <= units)) {
+                m->cursor = place;
+                above = carry(m, place, EAI_MAX_UNITS, end, &budget_bytes, LAZY);
+                if (!above) return EA_ERR_AGAIN;
+                spend(&budget_bytes, EAI_CARRY_CHARGE_BYTES);
+                above += units_of(*at(m, above));
+            }
         }
-        if (!(head & EAI_HOLE)) {
-            m->cursor = above;
-            continue;
-        }
-        if (above == m->end || !eai_movable_slide(m, place)) {
-            m->cursor = above;
-            continue;
-        }
-        m->has_moved = true;
-        if (!go_on(m, &budget_bytes)) return EA_ERR_AGAIN;
-        m->cursor = place + units_of(*at(m, place));
+        place = above;
     }
+    m->cursor = place;
     return EA_ERR_AGAIN;
 }
 
 /* --- on demand -------------------------------------------------------------------------------- */
 
-/* The run of blocks that nobody holds, from a hole on, whose holes hold so many units and whose
- * blocks cost least to slide together. Returns its first hole; 0: there is none. */
-static units_t find_window(const ea_movable_t *m, units_t units, size_t *cost)
+typedef struct {
+    units_t hole, stop; /* its first hole, and its end; 0: there is none */
+    size_t cost;
+} window_t;
+
+/* The run of blocks that nobody holds, from a hole on, that costs least to make a hole of so many
+ * units of: its holes have them, or, with hops, holes and blocks together, and there is room for
+ * the blocks elsewhere. upto: it has to end there; 0: anywhere. */
+static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, bool hops)
 {
-    units_t start = 0, low = m->first, free_units = 0;
-    size_t sum = 0, least = SIZE_MAX;
-    for (units_t place = m->first, n; place < m->end; place += n) { /* at most every header */
-        head_t head = *at(m, place);
+    window_t found = {0, 0, SIZE_MAX};
+    units_t low = m->first, holes = 0, blocks = 0;
+    size_t cost = 0;
+    for (units_t place = m->first, n; place < m->end && place != upto; place += n) {
+        head_t head = *at(m, place); /* at most every header */
         n = units_of(head);
         if (n == 0 || n > m->end - place) break;
         if (head & EAI_HOLE) {
-            free_units += n;
+            holes += n;
         } else if (is_free_to_move(m, place)) {
-            sum += charge_for(n);
+            blocks += n;
+            cost += charge_for(n);
         } else {
             low = place + n;
-            free_units = 0;
-            sum = 0;
-            continue;
+            holes = blocks = 0;
+            cost = 0;
         }
-        while (free_units >= units) { /* each header once */
-            units_t first = units_of(*at(m, low));
-            if (*at(m, low) & EAI_HOLE) {
-                if (sum < least) {
-                    least = sum;
-                    start = low;
-                }
-                free_units -= first;
-            } else {
-                sum -= charge_for(first);
+        if (upto && place + n != upto) continue;
+        while (holes + (hops ? blocks : 0) >= units) { /* each header once */
+            head = *at(m, low);
+            if ((hops ? m->free_units - holes >= blocks : (head & EAI_HOLE) != 0) &&
+                cost < found.cost) {
+                window_t window = {low, place + n, cost};
+                found = window;
             }
-            low += first;
+            if (head & EAI_HOLE) {
+                holes -= units_of(head);
+            } else {
+                blocks -= units_of(head);
+                cost -= charge_for(units_of(head));
+            }
+            low += units_of(head);
         }
     }
-    *cost = least;
-    return start;
+    return found;
 }
 
-/* Slide what is above the hole down until it has so many units. */
-static ea_status_t widen(ea_movable_t *m, units_t *hole, units_t units)
-{
-    while (units_of(*at(m, *hole)) < units) { /* at most the blocks of the window */
-        if (!eai_movable_slide(m, *hole)) return EA_ERR_AGAIN;
-        eai_movable_finish_move(m);
-        *hole += units_of(*at(m, *hole));
-    }
-    return EA_OK;
-}
+/* How often a window is tried whose blocks hop: where one finds no hole the next try begins with
+ * what was gained. */
+#define EAI_HOP_ROUNDS 3u
 
 /* The move under way, out of the budget. */
 static bool settle_within(ea_movable_t *m, size_t *budget_bytes)
 {
     if (m->move.n == 0) return true;
-    size_t cost = charge_for(m->move.n - m->move.k);
+    size_t cost = charge_for(m->move.n - m->move.k + 1u);
     if (cost > *budget_bytes) return false;
     *budget_bytes -= cost;
     eai_movable_finish_move(m);
@@ -265,42 +403,23 @@ static bool settle_within(ea_movable_t *m, size_t *budget_bytes)
 units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes,
                             ea_status_t *status)
 {
-    size_t cost;
     *status = EA_ERR_AGAIN;
-    if (!settle_within(m, budget_bytes)) return 0;
-    units_t hole = eai_movable_find(m, units); /* the move's own hole may do */
-    if (hole) return hole;
-    hole = find_window(m, units, &cost);
-    if (!hole) {
-        *status = EA_ERR_BUSY;
-        return 0;
-    }
-    if (cost > *budget_bytes) return 0;
-    *budget_bytes -= cost;
-    *status = widen(m, &hole, units);
-    return *status == EA_OK ? hole : 0;
-}
-
-/* --- room at the end, for the table ----------------------------------------------------------- */
-
-/* The last block, 0 if there is none; *cost: of all blocks above the first hole. */
-static units_t find_last(const ea_movable_t *m, units_t *first_hole, size_t *cost)
-{
-    units_t last = 0;
-    *first_hole = 0;
-    *cost = 0;
-    for (units_t place = m->first, n; place < m->end; place += n) {
-        head_t head = *at(m, place);
-        n = units_of(head);
-        if (n == 0 || n > m->end - place) break;
-        if (head & EAI_HOLE) {
-            if (!*first_hole) *first_hole = place;
-            continue;
+    if (!eai_movable_give_up_move(m) && !settle_within(m, budget_bytes)) return 0;
+    units_t hole = eai_movable_find(m, units);
+    if (hole || *budget_bytes == 0) return hole;
+    for (unsigned round = EAI_HOP_ROUNDS;; round--) {
+        size_t before = *budget_bytes;
+        window_t window = find_window(m, units, 0, round != 0);
+        if (window.hole && window.cost <= before) {
+            hole = carry(m, window.hole, units, window.stop, budget_bytes, round ? HOP_ONLY : HOP);
+            if (hole && units_of(*at(m, hole)) >= units) return hole;
         }
-        last = place;
-        if (*first_hole) *cost += charge_for(n);
+        if (round == 0) {
+            if (!window.hole) *status = EA_ERR_BUSY;
+            return 0;
+        }
+        if (before == *budget_bytes) round = 1; /* it would be the same again */
     }
-    return last;
 }
 
 ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *budget_bytes)
@@ -308,37 +427,13 @@ ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *bud
     const units_t chunk = EAI_TABLE_CHUNK_BYTES >> EAI_UNIT_SHIFT;
     if (m->n_handles + EAI_CHUNK_ENTRIES > m->max_handles) return EA_ERR_LIMIT;
     if (units + chunk > m->free_units) return EA_ERR_NO_MEMORY;
-    while (!eai_movable_grow_table(m)) { /* each time the end is lower */
-        units_t hole, to;
-        size_t cost;
-        if (*budget_bytes == 0 || !settle_within(m, budget_bytes)) return EA_ERR_AGAIN;
-        units_t last = find_last(m, &hole, &cost);
-        units_t n = last ? units_of(*at(m, last)) : 0;
-        if (!last) return EA_ERR_NO_MEMORY;
-        if (!is_free_to_move(m, last)) return EA_ERR_BUSY;
-        to = eai_movable_find(m, n);
-        if (to && to < last) {
-            if (charge_for(n) > *budget_bytes) return EA_ERR_AGAIN;
-            *budget_bytes -= charge_for(n);
-            eai_movable_take(m, to, n);
-            put_head(m, to, resized(*at(m, last) & ~(head_t)EAI_PREV_FREE, n));
-            if (!eai_movable_relocate(m, last, to, n - 1u, false)) {
-                eai_movable_release(m, to);
-                return EA_ERR_AGAIN;
-            }
-            continue;
-        }
-        /* Everything slides down. */
-        if (cost > *budget_bytes) return EA_ERR_AGAIN;
-        *budget_bytes -= cost;
-        while (hole + units_of(*at(m, hole)) < m->end) {
-            if (!eai_movable_slide(m, hole)) return EA_ERR_BUSY;
-            eai_movable_finish_move(m);
-            hole += units_of(*at(m, hole));
-        }
-        return eai_movable_grow_table(m) ? EA_OK : EA_ERR_NO_MEMORY;
-    }
-    return EA_OK;
+    if (eai_movable_give_up_move(m) && eai_movable_grow_table(m)) return EA_OK;
+    if (*budget_bytes == 0 || !settle_within(m, budget_bytes)) return EA_ERR_AGAIN;
+    window_t window = find_window(m, chunk, m->end, false);
+    if (!window.hole) return EA_ERR_BUSY;
+    if (window.cost > *budget_bytes) return EA_ERR_AGAIN;
+    (void)carry(m, window.hole, EAI_MAX_UNITS, m->end, budget_bytes, HOP);
+    return eai_movable_grow_table(m) ? EA_OK : EA_ERR_AGAIN;
 }
 
 /* --- room above a block, to grow into --------------------------------------------------------- */
@@ -346,21 +441,22 @@ ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *bud
 /* The block right below the hole moves up to the hole's end. */
 static bool slide_up(ea_movable_t *m, units_t place, units_t hole)
 {
-    units_t units = units_of(*at(m, place)), distance = units_of(*at(m, hole));
-    if (!is_free_to_move(m, place)) return false;
+    head_t head = *at(m, place) & ~(head_t)EAI_PREV_FREE;
+    units_t distance = units_of(*at(m, hole));
     eai_movable_unlink(m, hole, distance);
     put_head(m, hole + distance, *at(m, hole + distance) & ~(head_t)EAI_PREV_FREE);
-    put_head(m, place, resized(*at(m, place), units + distance));
-    keep_cursor(m, place, units + distance);
-    if (eai_movable_relocate(m, place, place + distance, units - 1u, true)) return true;
-    put_head(m, place, resized(*at(m, place), units));
-    *at(m, hole) = 0;
-    eai_movable_make_hole(m, hole, distance);
-    return false;
+    keep_headers(m, place, hole + distance - place);
+    bool went = eai_movable_move(m, place, place + distance, head);
+    if (went)
+        hole = place;
+    else
+        *at(m, hole) = 0;
+    (void)eai_movable_make_hole(m, hole, distance);
+    return went;
 }
 
-/* Up from the block at place until holes hold so many units. Returns the last of these holes; 0:
- * they do not, and *sum is what they hold. */
+/* Up from place until holes hold so many units. Returns the last of these holes; 0: they do not,
+ * and *sum is what they hold. */
 static units_t look_up_from(const ea_movable_t *m, units_t place, units_t units, units_t *sum,
                             size_t *cost)
 {
@@ -381,51 +477,31 @@ static units_t look_up_from(const ea_movable_t *m, units_t place, units_t units,
     return 0;
 }
 
-ea_status_t eai_movable_gather(ea_movable_t *m, units_t place, units_t units, size_t *budget_bytes)
+ea_status_t eai_movable_gather(ea_movable_t *m, uint32_t index, units_t units, size_t *budget_bytes)
 {
-    if (!settle_within(m, budget_bytes)) return EA_ERR_AGAIN;
-    /* What lies below, back to the last block that somebody holds. */
-    units_t hole = 0, below = 0;
-    size_t cost_below = 0, cost;
-    for (units_t p = m->first, n; p <= place; p += n) {
-        head_t head = *at(m, p);
-        n = units_of(head);
-        if (n == 0 || n > m->end - p) return EA_ERR_CORRUPT;
-        if (head & EAI_HOLE) {
-            if (!hole) hole = p;
-            below += n;
-        } else if (is_free_to_move(m, p)) {
-            if (hole) cost_below += charge_for(n);
-        } else {
-            hole = below = 0;
-            cost_below = 0;
-        }
-    }
-    units_t above;
-    units_t last = look_up_from(m, place + units_of(*at(m, place)), units, &above, &cost);
-    if (!last) { /* what is above does not suffice */
-        if (above + below < units) return EA_ERR_BUSY;
-        if (cost + cost_below > *budget_bytes) return EA_ERR_AGAIN;
-        *budget_bytes -= cost_below;
-        while (hole < place) { /* at most the blocks up to this one */
-            if (hole + units_of(*at(m, hole)) == place) place = hole;
-            if (!eai_movable_slide(m, hole)) return EA_ERR_AGAIN;
-            eai_movable_finish_move(m);
-            hole += units_of(*at(m, hole));
-        }
-        last = look_up_from(m, place + units_of(*at(m, place)), units, &above, &cost);
-        if (!last) return EA_ERR_BUSY;
+    units_t place, start, above, last;
+    size_t cost;
+    window_t window = {0, 0, 0};
+    for (;;) { /* twice at most: as it is, and when what is below has slid down */
+        place = place_of(m, index, EAI_STATE(entry(m, index))) - 1u;
+        start = place + units_of(*at(m, place));
+        last = look_up_from(m, start, units, &above, &cost);
+        if (last) break;
+        if (window.hole) return EA_ERR_AGAIN; /* somebody locked a block meanwhile */
+        window = find_window(m, units - above, start, false);
+        if (!window.hole) return EA_ERR_BUSY;
+        if (cost > *budget_bytes || window.cost > *budget_bytes - cost) return EA_ERR_AGAIN;
+        (void)carry(m, window.hole, EAI_MAX_UNITS, start, budget_bytes, SLIDE);
     }
     if (cost > *budget_bytes) return EA_ERR_AGAIN;
     *budget_bytes -= cost;
     /* The last hole sinks to the block: each round one block passes it. */
-    units_t start = place + units_of(*at(m, place));
     while (last != start) {
-        units_t below_it = start, above_it = last + units_of(*at(m, last));
-        for (units_t p = start; p < last; p += units_of(*at(m, p))) below_it = p; /* the blocks */
-        if (!slide_up(m, below_it, last)) return EA_ERR_AGAIN;
-        above_it -= last - below_it;
-        last = above_it - units_of(*at(m, above_it - 1u));
+        units_t below = start, end = last + units_of(*at(m, last));
+        for (units_t p = start; p < last; p += units_of(*at(m, p))) below = p; /* the blocks */
+        if (!slide_up(m, below, last)) return EA_ERR_AGAIN;
+        end -= last - below;
+        last = end - units_of(*at(m, end - 1u));
     }
     return EA_OK;
 }

@@ -244,6 +244,53 @@ TEST(movable_a_block_in_flight_can_be_freed_and_resized, RAM)
     }
 }
 
+TEST(movable_a_request_that_may_move_nothing_gets_the_hole_of_a_move_that_was_begun, RAM)
+{
+    start(8, 8);
+    a = make(400, 'a');
+    ea_movable_handle_t b = make(120, 'b');
+    ea_movable_stats_t s = stats();
+    rest = make(s.largest_bytes, 'r');
+    EXPECT_EQ(ea_movable_free(m, a), EA_OK);
+    void *unused;
+    for (unsigned i = 0; i < 20 && ea_movable_try_lock(m, b, &unused) == EA_OK; i++) {
+        EXPECT_EQ(ea_movable_unlock(m, b), EA_OK);
+        EXPECT_EQ(ea_movable_step(m, 16), EA_ERR_AGAIN);
+    }
+    EXPECT_EQ(ea_movable_try_lock(m, b, &unused), EA_ERR_BUSY);
+    size_t moved = stats().moved_bytes;
+    a = make(400, 'A');
+    EXPECT(!ea_movable_is_none(a));
+    EXPECT_EQ(stats().moved_bytes, moved);
+    expect_sound();
+    EXPECT(is_full_of(a, 400, 'A') && is_full_of(b, 120, 'b'));
+    EXPECT_EQ(ea_movable_free(m, a), EA_OK);
+    step_until_done(256);
+    EXPECT(is_full_of(b, 120, 'b'));
+    expect_sound();
+}
+
+TEST(movable_a_block_hops_out_of_the_way_where_sliding_would_not_do, RAM)
+{
+    start(16, 16);
+    ea_movable_handle_t low = make(40, 'l'), below = make(8, '.');
+    a = make(200, 'a');
+    ea_movable_handle_t b = make(36, 'b');
+    c = make(200, 'c');
+    ea_movable_handle_t above = make(8, '.');
+    rest = make(stats().largest_bytes, 'r');
+    EXPECT(ea_movable_free(m, low) == EA_OK && ea_movable_free(m, a) == EA_OK &&
+           ea_movable_free(m, c) == EA_OK);
+    EXPECT(ea_movable_lock(m, below) && ea_movable_lock(m, above));
+    /* More than both holes beside b have together. */
+    a = ea_movable_alloc(m, 424, EA_MOVABLE_UNLIMITED);
+    EXPECT(!ea_movable_is_none(a));
+    EXPECT_EQ(stats().n_moves, 1);
+    EXPECT(address_of(b) < address_of(below));
+    EXPECT(is_full_of(b, 36, 'b'));
+    expect_sound();
+}
+
 TEST(movable_a_scope_unlocks_by_whatever_way_it_is_left, RAM)
 {
     start(0, 0);
@@ -406,6 +453,8 @@ TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
           &movable_locks_are_counted_up_to_the_layouts_most,
           &movable_lock_finishes_a_move_and_try_lock_says_busy,
           &movable_a_block_in_flight_can_be_freed_and_resized,
+          &movable_a_request_that_may_move_nothing_gets_the_hole_of_a_move_that_was_begun,
+          &movable_a_block_hops_out_of_the_way_where_sliding_would_not_do,
           &movable_a_scope_unlocks_by_whatever_way_it_is_left,
           &movable_read_and_write_know_the_blocks_end,
           &movable_a_step_copies_no_more_than_its_budget_and_ends,
