@@ -70,24 +70,36 @@ bool eai_accounts_ask_all(const book_t *book, const void *monitor, const account
  * accesses that give back are sequentially consistent read-modify-writes, as this is. */
 EA_INLINE bool eai_accounts_are_waited_for(const book_t *book)
 {
-    return EA_CFG_MONITOR_WAIT &&
-           EA_UNLIKELY(EAI_LOAD(&((book_t *)book)->eai_n_waiting, EAI_SEQ_CST) != 0);
+#if EA_CFG_MONITOR_WAIT
+    return EA_UNLIKELY(EAI_LOAD(&((book_t *)book)->eai_n_waiting, EAI_SEQ_CST) != 0);
+#else
+    (void)book;
+    return false;
+#endif
 }
 
 /* Units of book, or what else a request wants, may have become free. */
 EA_INLINE void eai_accounts_tell(const book_t *book)
 {
+#if EA_CFG_MONITOR_WAIT
     if (eai_accounts_are_waited_for(book)) eai_accounts_tell_all(book);
+#else
+    (void)book;
+#endif
 }
 
 /* The same after a charge that was granted: where accounts keep idle credit it may have had more in
  * its hands for a moment, which somebody was refused. */
 EA_INLINE void eai_accounts_tell_charged(const book_t *book)
 {
+#if EA_CFG_MONITOR_WAIT
     if (eai_accounts_are_waited_for(book) &&
         EAI_LOAD(&((book_t *)book)->eai_holds, EAI_RELAXED) != 0) {
         eai_accounts_tell_all(book);
     }
+#else
+    (void)book;
+#endif
 }
 
 /* --- numbers ---------------------------------------------------------------------------------- */

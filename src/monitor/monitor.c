@@ -355,6 +355,7 @@ EA_INLINE ea_resource_t go_live(monitor_t *monitor, slot_t *slot, uint8_t type, 
 
 /* Whether nobody waits for what a request would take: units that are reserved, and a slot that is
  * held, it has already. */
+#if EA_CFG_MONITOR_WAIT
 static EA_NOINLINE bool ask(const monitor_t *monitor, const ea_accounts_t *book,
                             const ea_resource_request_t *request)
 {
@@ -362,11 +363,17 @@ static EA_NOINLINE bool ask(const monitor_t *monitor, const ea_accounts_t *book,
     return eai_accounts_ask_all(book, ea_resource_is_none(request->slot) ? monitor : NULL,
                                 request->account, request->reservation != NULL ? 0 : units);
 }
+#endif
 
 EA_INLINE bool may_take(const monitor_t *monitor, const ea_accounts_t *book,
                         const ea_resource_request_t *request)
 {
+#if EA_CFG_MONITOR_WAIT
     return EA_LIKELY(!eai_accounts_are_waited_for(book)) || ask(monitor, book, request);
+#else
+    (void)monitor, (void)book, (void)request;
+    return true;
+#endif
 }
 
 ea_status_t ea_monitor_acquire(monitor_t *monitor, const ea_resource_request_t *request,
