@@ -18,11 +18,14 @@
  * And ea_posix_reconcile() compares the registry with what the system says (/proc): what is there
  * and was registered by nobody; what is registered and gone, or is another thing by now.
  *
- * errno when something else than the system refuses: EDQUOT: an account's limit; ENOMEM: no slot of
- * the monitor, no entry here; ECANCELED: the monitor is closed; EINVAL: an account of another book.
+ * errno when something else than the system refuses: EDQUOT: an account's limit; EBUSY: others wait
+ * for it (monitor_wait.h); ENOMEM: no slot of the monitor, no entry here; ECANCELED: the monitor is
+ * closed; EINVAL: an account of another book.
  * A call that succeeds leaves errno alone.
  *
- * Context: threads, any number at once; not signal handlers. After fork() the child may not use
+ * Context: threads, any number at once; not signal handlers. pthread_cancel() takes effect after
+ * the call (of ea_posix_waitpid() also within): to end a thread in ea_posix_accept(), shut the
+ * socket down. After fork() the child may not use
  * what the parent registered: it has copies of the descriptors, and none of the threads and
  * children. Memory is the caller's; nothing here allocates. Source: our own.
  */
@@ -117,6 +120,7 @@ typedef struct {
     uint8_t eai_state;
     bool eai_is_detached;
     bool eai_has_ended;
+    bool eai_is_overtaken; /* its pthread_t is another thread's by now */
     bool eai_is_identified;
     bool eai_differs; /* from what it was identified as */
     bool eai_is_gone; /* its release takes nothing away */
@@ -157,6 +161,7 @@ typedef struct eai_posix_flight {
     struct eai_posix_flight *next, *prev;
     uint64_t serial;
     uint64_t begun_us;
+    int cancel_state; /* of its thread, before */
 } eai_posix_flight_t;
 
 /* --- what the reconciler says ----------------------------------------------------------------- */
@@ -354,7 +359,7 @@ typedef struct {
 
 /* Watch a directory: path must stay, as must disk, until posix is used no more. keep_free_bytes of
  * its file system are never reserved.
- * Returns  0; -1 and errno: it is none. */
+ * Returns  0; -1 and errno: it is none; EBUSY: disk is watched already. */
 int ea_posix_disk_open(ea_posix_t *posix, ea_posix_disk_t *disk, const char *path,
                        uint64_t keep_free_bytes);
 

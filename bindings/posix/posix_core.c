@@ -53,6 +53,7 @@ static int error_of(ea_status_t status)
     switch (status) {
     case EA_OK: return 0;
     case EA_ERR_LIMIT: return EDQUOT;
+    case EA_ERR_BUSY: return EBUSY;
     case EA_ERR_NO_MEMORY: return ENOMEM;
     case EA_ERR_CANCELLED: return ECANCELED;
     default: return EINVAL;
@@ -122,6 +123,7 @@ void ea_posix_deinit(ea_posix_t *posix)
 
 void eai_flight_begin(ea_posix_t *posix, eai_posix_flight_t *flight)
 {
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &flight->cancel_state);
     eai_lock(posix);
     flight->begun_us = ea_port_time_coarse_us();
     flight->serial = ++posix->eai_n_begun;
@@ -138,6 +140,7 @@ void eai_flight_end(ea_posix_t *posix, eai_posix_flight_t *flight)
     flight->prev->next = flight->next;
     flight->next->prev = flight->prev;
     eai_unlock(posix);
+    (void)pthread_setcancelstate(flight->cancel_state, &flight->cancel_state);
 }
 
 /* The first of the list is the oldest. At most as many turns as threads. */
@@ -192,8 +195,11 @@ int eai_acquire(eai_call_t *call, ea_account_t *account, size_t units, const voi
 
 int eai_release(ea_posix_t *posix, ea_resource_t resource)
 {
+    int cancel_state;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     (void)eai_take_end_error();
     ea_status_t status = ea_monitor_release(posix->eai_options.monitor, resource);
+    (void)pthread_setcancelstate(cancel_state, &cancel_state);
     return status != EA_OK ? EBADF : eai_take_end_error();
 }
 

@@ -27,15 +27,21 @@ int ea_posix_disk_open(ea_posix_t *posix, ea_posix_disk_t *disk, const char *pat
         errno = ENOTDIR;
         return -1;
     }
-    memset(disk, 0, sizeof *disk);
-    disk->eai_path = path;
-    disk->eai_keep_free_bytes = keep_free_bytes;
-    disk->eai_device = (uint64_t)found.st_dev;
     eai_lock(posix);
-    disk->eai_next = posix->eai_disks;
-    posix->eai_disks = disk;
+    const ea_posix_disk_t *same = posix->eai_disks;
+    while (same != NULL && same != disk) same = same->eai_next;
+    if (same == NULL) {
+        memset(disk, 0, sizeof *disk);
+        disk->eai_path = path;
+        disk->eai_keep_free_bytes = keep_free_bytes;
+        disk->eai_device = (uint64_t)found.st_dev;
+        disk->eai_next = posix->eai_disks;
+        posix->eai_disks = disk;
+    }
     eai_unlock(posix);
-    return 0;
+    if (same == NULL) return 0;
+    errno = EBUSY;
+    return -1;
 }
 
 static int find_room(const char *path, uint64_t *n_bytes)

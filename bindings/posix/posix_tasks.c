@@ -66,6 +66,18 @@ static void *run_thread(void *context)
     return result;
 }
 
+/* Whoever had this pthread_t was joined by others: it means the new thread now. */
+static void overtake_locked(ea_posix_t *posix, pthread_t thread)
+{
+    for (size_t i = 0; i < posix->eai_options.n_entries; i++) {
+        ea_posix_entry_t *entry = &posix->eai_options.entries[i];
+        if (entry->eai_kind == EA_POSIX_THREAD && entry->eai_state == EAI_P_LIVE &&
+            entry->eai_has_ended && pthread_equal(entry->eai_thread, thread)) {
+            entry->eai_is_overtaken = true;
+        }
+    }
+}
+
 static int make_thread(eai_call_t *call, uintptr_t *object)
 {
     thread_call_t *of = (thread_call_t *)call;
@@ -83,6 +95,7 @@ static int make_thread(eai_call_t *call, uintptr_t *object)
     int error = pthread_create(&thread, of->attributes, run_thread, entry);
     eai_lock(posix);
     if (error == 0) {
+        overtake_locked(posix, thread);
         entry->eai_thread = thread;
         *of->thread = thread;
     } else {
@@ -119,8 +132,8 @@ static ea_posix_entry_t *find_thread_locked(ea_posix_t *posix, pthread_t thread)
     for (size_t i = 0; i < posix->eai_options.n_entries; i++) {
         ea_posix_entry_t *entry = &posix->eai_options.entries[i];
         if (entry->eai_kind == EA_POSIX_THREAD && entry->eai_state == EAI_P_LIVE &&
-            !entry->eai_is_detached && !ea_resource_is_none(entry->eai_resource) &&
-            pthread_equal(entry->eai_thread, thread)) {
+            !entry->eai_is_detached && !entry->eai_is_overtaken &&
+            !ea_resource_is_none(entry->eai_resource) && pthread_equal(entry->eai_thread, thread)) {
             return entry;
         }
     }
@@ -134,7 +147,10 @@ int ea_posix_thread_join(ea_posix_t *posix, pthread_t thread, void **result)
     if (entry != NULL) entry->eai_state = EAI_P_ENDING; /* its pthread_t may soon be another's */
     eai_unlock(posix);
     if (entry == NULL) return ESRCH;
+    int cancel_state;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     int error = pthread_join(thread, result);
+    (void)pthread_setcancelstate(cancel_state, &cancel_state);
     eai_lock(posix);
     ea_resource_t resource = entry->eai_resource;
     if (error != 0) entry->eai_state = EAI_P_LIVE;
@@ -187,7 +203,7 @@ static int make_child(eai_call_t *call, uintptr_t *object)
     int error = posix_spawn(&child, of->path, of->actions, of->attributes, of->argv, of->envp);
     if (error == 0) {
         set_child(posix, call->entry, child);
-        *of->child = child;
+        if (of->child != NULL) *of->child = child;
         return 0;
     }
     eai_lock(posix);

@@ -140,6 +140,7 @@ struct ea_accounts {
     EAI_SHARED(uint32_t) eai_n_inside;  /* contexts that look at nodes of others                */
     EAI_SHARED(uint32_t) eai_n_waiting; /* tasks that may wait for units of it                 */
     eai_line_t *eai_lines;              /* in which they stand; only added to                  */
+    const void *eai_charger;            /* the monitor that charges it; the book: several do   */
     ea_reservation_t *eai_first;        /* the reservations that have not ended, newest first   */
     ea_reservation_t *eai_cursor;       /* where the next expiry goes on; NULL: at the first    */
     uintptr_t eai_seal;

@@ -121,7 +121,11 @@ typedef struct {
     uint32_t eai_generation;
 } ea_resource_t;
 
+#ifdef __cplusplus
+#define EA_RESOURCE_NONE (ea_resource_t{0, 0})
+#else
 #define EA_RESOURCE_NONE ((ea_resource_t){0, 0})
+#endif
 
 EA_INLINE EA_NODISCARD bool ea_resource_is_none(ea_resource_t resource)
 {
@@ -144,7 +148,8 @@ typedef struct ea_resource_request {
     uint8_t type;          /* its number among the monitor's types                            */
     /* The units come out of this reservation of the account; NULL: they are charged. */
     ea_reservation_t *reservation;
-    ea_resource_t slot; /* of ea_monitor_hold_slots(), used first; or none                     */
+    ea_resource_t slot; /* of ea_monitor_hold_slots(), used first; none, or one that is
+                           held no more: any                                                   */
 } ea_resource_request_t;
 
 /* --- the monitor ------------------------------------------------------------------------------ */
@@ -259,7 +264,8 @@ typedef struct {
     uint32_t n_in_flight; /* resources that were on their way: counters may differ from the slots by
                              so many, and no more                                             */
     uint32_t n_passes;    /* over the slots                                                   */
-    bool is_exact;        /* the slots stood still long enough to compare all sums            */
+    bool is_exact;        /* all sums were compared: the slots stood still long enough, and no
+                             other monitor charges the books                                   */
 } ea_audit_report_t;
 
 /* An audit under way. */

@@ -71,9 +71,9 @@ extern "C" {
 /* Acquire n resources, each as ea_monitor_acquire() would, or none; does not wait.
  * Returns  EA_OK with all n handles; else what the first that failed returned, and nothing is held:
  *          as ea_monitor_acquire(); EA_ERR_BUSY: others wait for it. EA_ERR_INVALID also: n is 0 or
- *          above EA_MONITOR_TOGETHER_MAX, or a request has a reservation or a held slot (with these
- *          nobody need wait: ea_monitor_acquire()). An object that create made meanwhile is
- *          destroyed again.
+ *          above EA_MONITOR_TOGETHER_MAX, requests is NULL, or a request has a reservation or a
+ *          held slot (with these nobody need wait: ea_monitor_acquire()). An object that create
+ *          made meanwhile is destroyed again.
  * Cost     that of n acquires. */
 EA_NODISCARD ea_status_t ea_monitor_acquire_all(ea_monitor_t *monitor,
                                                 const ea_resource_request_t *requests, size_t n,
@@ -202,7 +202,7 @@ EA_NODISCARD ea_status_t ea_monitor_wait_init(ea_monitor_t *monitor, void *mem, 
 
 typedef struct {
     const ea_claimant_t *claimant; /* NULL: the accounts of the requests, with weight 1           */
-    uint64_t timeout_us;           /* EA_WAIT_FOREVER: never over                                 */
+    uint64_t timeout_us;           /* EA_WAIT_FOREVER: never over; 0: as ea_monitor_acquire_all() */
     uintptr_t id;                  /* for ea_monitor_cancel(); 0: none                            */
     uint8_t priority;              /* class; EA_MONITOR_CLASSES - 1 and all above are one         */
 } ea_wait_options_t;

@@ -136,11 +136,15 @@ bool ea_port_wait(ea_port_waiter_t *waiter, uint64_t timeout_us)
 
     if (timeout_us == 0 || depth > 0) return sem_trywait(semaphore) == 0;
     bool has_end = find_end(timeout_us, &end);
+    /* What is handed to a waiter that was cancelled (pthread_cancel) would be lost, and its memory
+     * may be gone: it is cancelled afterwards. */
+    int cancel_state, result;
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel_state);
     /* A signal's handler ends the call, not the waiting. */
-    while ((has_end ? wait_until(semaphore, &end) : sem_wait(semaphore)) != 0) {
-        if (errno != EINTR) return false;
-    }
-    return true;
+    do result = has_end ? wait_until(semaphore, &end) : sem_wait(semaphore);
+    while (result != 0 && errno == EINTR);
+    (void)pthread_setcancelstate(cancel_state, &cancel_state);
+    return result == 0;
 }
 
 void ea_port_wake(ea_port_waiter_t *waiter)

@@ -114,6 +114,16 @@ static void number_sums(monitor_t *monitor)
     }
 }
 
+/* What of a book's usage is this monitor's, nobody can tell any more if another one charges it. */
+static void claim_books(const monitor_t *monitor)
+{
+    for (uint32_t i = 0; i < monitor->eai_n_types; i++) {
+        ea_accounts_t *book = monitor->eai_types[i].book;
+        if (book->eai_charger == NULL) book->eai_charger = monitor;
+        if (book->eai_charger != monitor) book->eai_charger = book;
+    }
+}
+
 static bool cut_kinds(monitor_t *monitor, rest_t *rest)
 {
     for (uint32_t i = 0; i < monitor->eai_n_types; i++) {
@@ -194,6 +204,7 @@ ea_status_t ea_monitor_init(monitor_t *monitor, void *mem, size_t size_bytes,
 
     share_out(monitor, n_stripes);
     eai_queue_reset(monitor);
+    claim_books(monitor);
     return EA_OK;
 }
 

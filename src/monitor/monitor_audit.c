@@ -362,7 +362,8 @@ static bool judge(monitor_t *monitor)
             }
         }
         if (!is_first_of_book(monitor, i)) continue;
-        if (has_open(monitor, i) || (monitor->eai_audit.is_unclear && !is_alone(monitor))) {
+        if (has_open(monitor, i) || monitor->eai_types[i].book->eai_charger != monitor ||
+            (monitor->eai_audit.is_unclear && !is_alone(monitor))) {
             monitor->eai_audit.report.is_exact = false;
         } else {
             judge_accounts(monitor, i, &again);

@@ -59,7 +59,8 @@ ea_status_t ea_monitor_leaks_rule(const monitor_t *monitor, uint8_t type,
 ea_status_t ea_monitor_watch_leaks(watch_t *watch, monitor_t *monitor, uint8_t type,
                                    ea_leaks_t *leaks)
 {
-    if (watch == NULL || monitor == NULL || leaks == NULL || type >= monitor->eai_n_types) {
+    if (watch == NULL || monitor == NULL || leaks == NULL || type >= monitor->eai_n_types ||
+        leaks->eai_options.n_sites == 0) {
         return EA_ERR_INVALID;
     }
     for (const ea_resource_hook_t *hook = monitor->eai_hooks; hook != NULL; hook = hook->eai_next) {

@@ -88,7 +88,7 @@ ea_status_t ea_shutdown_init(shutdown_t *shutdown, const ea_shutdown_options_t *
 
 ea_status_t ea_shutdown_add(shutdown_t *shutdown, handler_t *handler)
 {
-    if (handler->call == NULL || handler->limit_us == 0) return EA_ERR_INVALID;
+    if (handler == NULL || handler->call == NULL || handler->limit_us == 0) return EA_ERR_INVALID;
     if (is_begun(shutdown)) return EA_ERR_BUSY;
     handler_t **place = NULL, **link = &shutdown->eai_first;
     for (; *link != NULL; link = &(*link)->eai_next) {

@@ -119,7 +119,7 @@ static ea_status_t acquire_now(monitor_t *monitor, const request_t *requests, si
     grant_t grant;
     size_t which = 0;
     *is_refused = false;
-    if (n == 0 || n > EA_MONITOR_TOGETHER_MAX) return EA_ERR_INVALID;
+    if (requests == NULL || n == 0 || n > EA_MONITOR_TOGETHER_MAX) return EA_ERR_INVALID;
     for (size_t i = 0; i < n; i++) resources[i] = EA_RESOURCE_NONE;
     ea_status_t status = look_at_all(monitor, requests, n, &which);
     if (status == EA_OK) status = hold_parents(monitor, requests, n, &which);
@@ -295,6 +295,28 @@ static bool could_grant(const monitor_t *monitor, const request_t *requests, siz
     return could;
 }
 
+static bool is_claimant(const ea_claimant_t *claimant)
+{
+    if (claimant == NULL) return true;
+    if (claimant->accounts == NULL || claimant->n_accounts == 0 ||
+        claimant->n_accounts > EA_MONITOR_TOGETHER_MAX) {
+        return false;
+    }
+    for (uint32_t i = 0; i < claimant->n_accounts; i++) {
+        if (claimant->accounts[i] == NULL) return false;
+    }
+    return true;
+}
+
+/* Whether so many may wait together in a line that there is. */
+static bool may_wait(const monitor_t *monitor, const request_t *requests, size_t n,
+                     const ea_wait_options_t *options)
+{
+    const line_t *line = monitor->eai_line;
+    return line != NULL && requests != NULL && n > 0 && n <= line->n_together &&
+           (options == NULL || is_claimant(options->claimant));
+}
+
 static ea_status_t begin_wait(ea_monitor_wait_t *wait, monitor_t *monitor,
                               const request_t *requests, size_t n, const ea_wait_options_t *options,
                               const void *caller)
@@ -302,7 +324,8 @@ static ea_status_t begin_wait(ea_monitor_wait_t *wait, monitor_t *monitor,
     static const ea_wait_options_t defaults = {NULL, EA_WAIT_FOREVER, 0, 0};
     line_t *line = monitor->eai_line;
     size_t which = 0;
-    if (line == NULL || n == 0 || n > line->n_together) return EA_ERR_INVALID;
+    wait->eai_monitor = NULL;
+    if (n == 0 || !may_wait(monitor, requests, n, options)) return EA_ERR_INVALID;
     if (options == NULL) options = &defaults;
     ea_status_t status = look_at_all(monitor, requests, n, &which);
     if (status != EA_OK) return eai_monitor_fail(monitor, &requests[which], status);
@@ -346,6 +369,7 @@ ea_status_t ea_monitor_wait_begin(ea_monitor_wait_t *wait, monitor_t *monitor,
 
 bool ea_monitor_wait_is_over(const ea_monitor_wait_t *wait)
 {
+    if (wait->eai_monitor == NULL) return true;
     ea_port_irq_t irq = ea_port_irq_mask();
     bool is_over = wait->eai_waiter.eai_status != EA_ERR_AGAIN;
     ea_port_irq_restore(irq);
@@ -356,6 +380,8 @@ ea_status_t ea_monitor_wait_end(ea_monitor_wait_t *wait, uint64_t timeout_us,
                                 ea_resource_t *resources)
 {
     monitor_t *monitor = wait->eai_monitor;
+    if (monitor == NULL) return EA_ERR_INVALID;
+    wait->eai_monitor = NULL;
     line_t *line = monitor->eai_line;
     want_t *wants = wants_of(line, wait->eai_place);
     const request_t *requests = wait->eai_requests;
@@ -390,6 +416,7 @@ ea_status_t ea_monitor_acquire_wait(monitor_t *monitor, const request_t *request
     const uint64_t timeout_us = options == NULL ? EA_WAIT_FOREVER : options->timeout_us;
     ea_monitor_wait_t wait;
     bool is_refused;
+    if (!may_wait(monitor, requests, n, options)) return EA_ERR_INVALID;
     ea_status_t status =
         acquire_now(monitor, requests, n, caller, timeout_us == 0, &is_refused, resources);
     if (!is_refused || timeout_us == 0) return status;

@@ -4,9 +4,12 @@
  * refuses, when the system refuses. What the system does is real.
  */
 #define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 
+#include "ealloc/monitor_wait.h"
 #include "posix_testing.h"
 
 static bool is_open(int fd)
@@ -163,6 +166,29 @@ static int make_error(void *context)
 {
     errno = *(int *)context;
     return -1;
+}
+
+TEST(open_says_that_others_wait, 0)
+{
+    static _Alignas(8) unsigned char places[EA_MONITOR_WAIT_BYTES(2, 1, 7)];
+    const ea_monitor_line_options_t line = {.max_waiting = 2, .max_together = 1};
+    REQUIRE(start());
+    REQUIRE(ea_monitor_wait_init(&monitor, places, sizeof places, &line) == EA_OK);
+    const ea_account_limits_t one = {.max = 1};
+    REQUIRE(ea_account_set_limits(owners[EA_POSIX_FILE], &one) == EA_OK);
+    int fd = ea_posix_open(&posix, owners[EA_POSIX_FILE], "/dev/null", O_RDONLY | O_CLOEXEC, 0);
+    EXPECT(fd >= 0);
+    const ea_resource_request_t request = {.account = owners[EA_POSIX_FILE], .type = 1};
+    ea_monitor_wait_t wait;
+    ea_resource_t got;
+    EXPECT_EQ(ea_monitor_wait_begin(&wait, &monitor, &request, 1, NULL), EA_OK);
+    EXPECT_EQ(ea_posix_open(&posix, owners[EA_POSIX_FILE], "/dev/null", O_RDONLY | O_CLOEXEC, 0),
+              -1);
+    EXPECT_EQ(errno, EBUSY);
+    EXPECT_EQ(ea_monitor_wait_end(&wait, 0, &got), EA_ERR_TIMEOUT);
+    EXPECT_EQ(ea_posix_close(&posix, fd), 0);
+    expect_rest();
+    ea_posix_deinit(&posix);
 }
 
 TEST(any_call_makes_a_descriptor, 0)
@@ -437,6 +463,59 @@ TEST(threads_are_registered_until_they_are_joined, 0)
     ea_posix_deinit(&posix);
 }
 
+static int door;
+
+static void *accept_one(void *account)
+{
+    int fd = ea_posix_accept(&posix, account, door, NULL, NULL, SOCK_CLOEXEC);
+    return fd < 0 ? account : NULL; /* and here it is cancelled, if at all */
+}
+
+/* pthread_cancel() within a call would leave its charge, and its frame in the binding's list. */
+TEST(a_thread_that_is_cancelled_ends_its_call_first, 0)
+{
+    pthread_t thread;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    REQUIRE(start());
+    door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    REQUIRE(door >= 0 && bind(door, (struct sockaddr *)&address, sizeof address) == 0 &&
+            listen(door, 1) == 0);
+    EXPECT_EQ(ea_posix_thread_create(&posix, owners[EA_POSIX_THREAD], &thread, NULL, accept_one,
+                                     owners[EA_POSIX_SOCKET]),
+              0);
+    while (used(EA_POSIX_SOCKET) == 0) usleep(1000);
+    usleep(20000); /* so that it sleeps in accept() most likely */
+    EXPECT_EQ(pthread_cancel(thread), 0);
+    usleep(20000);
+    EXPECT_EQ(shutdown(door, SHUT_RDWR), 0);
+    EXPECT_EQ(ea_posix_thread_join(&posix, thread, NULL), 0);
+    EXPECT_EQ(close(door), 0);
+    expect_rest();
+    ea_posix_deinit(&posix);
+}
+
+static void *do_nothing(void *arg)
+{
+    return arg;
+}
+
+/* glibc gives the pthread_t of a thread that was joined to the next one. */
+TEST(a_thread_that_was_joined_by_others_is_not_taken_for_the_next_one, 0)
+{
+    pthread_t first, second;
+    REQUIRE(start());
+    EXPECT_EQ(
+        ea_posix_thread_create(&posix, owners[EA_POSIX_THREAD], &first, NULL, do_nothing, NULL), 0);
+    EXPECT_EQ(pthread_join(first, NULL), 0);
+    EXPECT_EQ(
+        ea_posix_thread_create(&posix, owners[EA_POSIX_THREAD], &second, NULL, do_nothing, NULL),
+        0);
+    EXPECT_EQ(ea_posix_thread_join(&posix, second, NULL), 0);
+    EXPECT_EQ(used(EA_POSIX_THREAD), 1); /* the first, of which nobody told */
+    EXPECT_EQ(ea_posix_thread_join(&posix, second, NULL), ESRCH);
+    ea_posix_deinit(&posix);
+}
+
 TEST(detached_threads_release_themselves, 0)
 {
     pthread_t thread;
@@ -647,6 +726,10 @@ TEST(children_are_registered_until_they_were_waited_for, 0)
     EXPECT_EQ(ea_posix_spawn(&posix, account, &child, "/bin/true", NULL, NULL, true_argv, no_envp),
               0);
     EXPECT_EQ(ea_posix_waitpid(&posix, -1, &status, 0), child); /* any */
+    EXPECT_EQ(ea_posix_spawn(&posix, account, NULL, "/bin/true", NULL, NULL, true_argv, no_envp),
+              0);
+    EXPECT(ea_posix_waitpid(&posix, -1, &status, 0) > 0);
+    EXPECT_EQ(used(EA_POSIX_CHILD), 0);
     EXPECT_EQ(ea_posix_spawn(&posix, account, &child, "/bin/true", NULL, NULL, true_argv, no_envp),
               0);
     EXPECT_EQ(ea_posix_waitpid(&posix, 0, &status, 0), child); /* of this group */
@@ -778,6 +861,8 @@ TEST(disk_space_is_reserved_against_budget_and_room, 0)
     EXPECT_EQ(ea_posix_disk_open(&posix, &disk, "/dev/null", 0), -1);
     EXPECT_EQ(errno, ENOTDIR);
     REQUIRE(ea_posix_disk_open(&posix, &disk, ".", 0) == 0);
+    EXPECT_EQ(ea_posix_disk_open(&posix, &disk, ".", 0), -1);
+    EXPECT_EQ(errno, EBUSY);
     errno = 4711;
     EXPECT_EQ(ea_posix_disk_reserve(&posix, account, &disk, 1000, &first), 0);
     EXPECT_EQ(errno, 4711);
@@ -820,16 +905,20 @@ TEST(disk_space_is_reserved_against_budget_and_room, 0)
 
 TEST_MAIN(&init_refuses_what_it_cannot_use, &names_are_there, &open_registers_and_close_closes,
           &open_that_the_system_refuses_leaves_nothing, &budget_refuses_before_the_system_is_asked,
-          &any_call_makes_a_descriptor, &every_failure_for_want_of_descriptors_leaves_nothing,
+          &open_says_that_others_wait, &any_call_makes_a_descriptor,
+          &every_failure_for_want_of_descriptors_leaves_nothing,
           &numbers_beyond_the_table_are_refused, &what_came_from_elsewhere_is_adopted_and_disowned,
           &a_shared_descriptor_is_closed_by_the_last_one,
           &a_number_that_is_made_anew_is_safe_from_its_old_holder,
           &close_that_verifies_leaves_another_ones_descriptor_alone, &close_tells_the_systems_error,
           &close_tells_only_its_own_error, &no_slot_is_no_memory,
-          &threads_are_registered_until_they_are_joined, &detached_threads_release_themselves,
-          &a_thread_that_is_being_joined_is_nobody_elses, &thread_failures_leave_nothing,
-          &mappings_are_charged_in_pages, &the_end_of_an_old_mapping_does_not_touch_a_new_one,
-          &mapping_failures_leave_nothing, &children_are_registered_until_they_were_waited_for,
+          &threads_are_registered_until_they_are_joined,
+          &a_thread_that_is_cancelled_ends_its_call_first,
+          &a_thread_that_was_joined_by_others_is_not_taken_for_the_next_one,
+          &detached_threads_release_themselves, &a_thread_that_is_being_joined_is_nobody_elses,
+          &thread_failures_leave_nothing, &mappings_are_charged_in_pages,
+          &the_end_of_an_old_mapping_does_not_touch_a_new_one, &mapping_failures_leave_nothing,
+          &children_are_registered_until_they_were_waited_for,
           &a_child_that_is_stopped_stays_registered, &forked_children_are_adopted,
           &spawn_failures_leave_nothing, &fork_that_the_system_refuses_leaves_nothing,
           &disk_space_is_reserved_against_budget_and_room)

@@ -125,6 +125,29 @@ TEST(audit_finds_nothing_in_a_sound_monitor, RAM)
     EXPECT_EQ(ea_monitor_audit(&monitor, 0, SIZE_MAX, NULL), EA_OK);
 }
 
+/* What the other one's resources hold must not be taken from them. */
+TEST(audit_leaves_the_accounts_of_a_book_that_two_monitors_charge, RAM)
+{
+    static _Alignas(64) unsigned char more[EA_MONITOR_BYTES(4, 1, N_NODES, 1, 0, 0)];
+    static ea_monitor_t second;
+    static const ea_resource_type_t of_second[1] = {{.book = &book}};
+    const ea_monitor_options_t options = {.types = of_second, .n_types = 1, .n_slots = 4};
+    ea_resource_t others;
+    REQUIRE(start());
+    const ea_resource_request_t request = {.account = leaf, .units = 5};
+    EXPECT(audit(EA_AUDIT_REPAIR).is_exact);
+    REQUIRE(ea_monitor_init(&second, more, sizeof more, &options) == EA_OK);
+    REQUIRE(ea_monitor_acquire(&second, &request, &others) == EA_OK);
+    size_t used = ea_account_committed(leaf);
+    for (unsigned flags = 0; flags < 4; flags++) {
+        ea_audit_report_t report = audit(flags);
+        EXPECT_EQ(report.n_found, 0);
+        EXPECT(!report.is_exact);
+    }
+    EXPECT_EQ(ea_account_committed(leaf), used);
+    EXPECT_EQ(ea_monitor_release(&second, others), EA_OK);
+}
+
 TEST(audit_begins_anew_with_other_flags, RAM)
 {
     REQUIRE(start());
@@ -590,7 +613,9 @@ TEST(audit_tells_what_it_found, RAM)
     EXPECT_EQ(ring[2].level, EA_AUDIT_ACCOUNT);
 }
 
-TEST_MAIN(&audit_finds_nothing_in_a_sound_monitor, &audit_begins_anew_with_other_flags,
+TEST_MAIN(&audit_finds_nothing_in_a_sound_monitor,
+          &audit_leaves_the_accounts_of_a_book_that_two_monitors_charge,
+          &audit_begins_anew_with_other_flags,
           &audit_gives_up_after_eight_passes_over_slots_that_change,
           &audit_of_one_that_is_alone_takes_over_from_a_dead_one, &audit_goes_on_in_steps,
           &audit_finds_every_flipped_bit_of_a_record, &audit_finds_every_wrong_state,

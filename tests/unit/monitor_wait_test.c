@@ -472,6 +472,48 @@ TEST(wait_that_was_granted_is_not_cancelled_any_more, RAM)
     expect_no_line();
 }
 
+TEST(wait_that_cannot_be_is_refused_before_anybody_waits, RAM)
+{
+    ea_resource_t got[TOGETHER + 1];
+    ea_resource_request_t requests[TOGETHER + 1];
+    ea_account_t *const some[2] = {nodes, NULL};
+    const ea_claimant_t wrong[] = {{.accounts = NULL, .n_accounts = 1},
+                                   {.accounts = some, .n_accounts = 0},
+                                   {.accounts = some, .n_accounts = 2},
+                                   {.accounts = some, .n_accounts = EA_MONITOR_TOGETHER_MAX + 1}};
+    REQUIRE(start_line(20, 100, 0, 0));
+    for (unsigned i = 0; i <= TOGETHER; i++) requests[i] = want(SOCKET, web, 1);
+    EXPECT_EQ(ea_monitor_acquire_wait(&monitor, requests, TOGETHER + 1, NULL, got), EA_ERR_INVALID);
+    EXPECT_EQ(ea_monitor_acquire_wait(&monitor, NULL, 1, NULL, got), EA_ERR_INVALID);
+    EXPECT_EQ(ea_monitor_acquire_all(&monitor, NULL, 1, got), EA_ERR_INVALID);
+    for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        const ea_wait_options_t options = {.claimant = &wrong[i]};
+        EXPECT_EQ(ea_monitor_acquire_wait(&monitor, requests, 1, &options, got), EA_ERR_INVALID);
+        ea_monitor_wait_t wait;
+        EXPECT_EQ(ea_monitor_wait_begin(&wait, &monitor, requests, 1, &options), EA_ERR_INVALID);
+        EXPECT(ea_monitor_wait_is_over(&wait));
+        EXPECT_EQ(ea_monitor_wait_end(&wait, 0, got), EA_ERR_INVALID);
+    }
+    expect_no_line();
+}
+
+TEST(wait_ends_once, RAM)
+{
+    REQUIRE(start_line(1, 100, 0, 0));
+    ea_resource_t held = must(SOCKET, web, 1);
+    task_t task, second;
+    begin(&task, SOCKET, web, 1, NULL);
+    EXPECT_EQ(end(&task), EA_ERR_TIMEOUT);
+    EXPECT_EQ(end(&task), EA_ERR_INVALID);
+    EXPECT(is_over(&task));
+    begin(&second, SOCKET, web, 1, NULL);
+    EXPECT_EQ(end(&task), EA_ERR_INVALID);
+    drop(held);
+    EXPECT_EQ(end(&second), EA_OK);
+    drop(second.got[0]);
+    expect_no_line();
+}
+
 /* Who has it already takes nothing from those who wait. */
 TEST(wait_does_not_hold_up_who_has_a_reservation, RAM)
 {
@@ -1129,6 +1171,7 @@ TEST(wait_is_an_event, RAM)
         &wait_has_several_types_granted_together, &wait_is_cancelled_by_id_and_all_by_closing,     \
         &wait_that_was_granted_is_not_cancelled_any_more,                                          \
         &wait_does_not_hold_up_who_has_a_reservation,                                              \
+        &wait_that_cannot_be_is_refused_before_anybody_waits, &wait_ends_once,                     \
         &wait_for_a_slot_ends_when_a_held_one_is_given_up,                                         \
         &wait_is_refused_where_too_many_wait_or_it_could_never_end,                                \
         &wait_serves_equals_as_they_came, &wait_serves_the_higher_class_first,                     \
