@@ -504,14 +504,13 @@ TEST(a_thread_that_was_joined_by_others_is_not_taken_for_the_next_one, 0)
 {
     pthread_t first, second;
     REQUIRE(start());
+    ea_account_t *root = ea_accounts_root(&books[EA_POSIX_THREAD]);
     EXPECT_EQ(
         ea_posix_thread_create(&posix, owners[EA_POSIX_THREAD], &first, NULL, do_nothing, NULL), 0);
     EXPECT_EQ(pthread_join(first, NULL), 0);
-    EXPECT_EQ(
-        ea_posix_thread_create(&posix, owners[EA_POSIX_THREAD], &second, NULL, do_nothing, NULL),
-        0);
+    EXPECT_EQ(ea_posix_thread_create(&posix, root, &second, NULL, do_nothing, NULL), 0);
     EXPECT_EQ(ea_posix_thread_join(&posix, second, NULL), 0);
-    EXPECT_EQ(used(EA_POSIX_THREAD), 1); /* the first, of which nobody told */
+    EXPECT_EQ(ea_account_committed(owners[EA_POSIX_THREAD]), 1); /* of the first nobody told */
     EXPECT_EQ(ea_posix_thread_join(&posix, second, NULL), ESRCH);
     ea_posix_deinit(&posix);
 }
