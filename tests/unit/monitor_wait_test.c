@@ -440,7 +440,7 @@ TEST(wait_is_cancelled_by_id_and_all_by_closing, RAM)
 {
     REQUIRE(start_line(1, 100, 0, 0));
     ea_resource_t held = must(SOCKET, web, 1);
-    task_t tasks[4];
+    static task_t tasks[4];
     for (unsigned i = 0; i < 4; i++) {
         begin(&tasks[i], SOCKET, web, 1, &(ea_wait_options_t){.id = i < 2 ? 5 : i});
     }
@@ -569,7 +569,7 @@ TEST(wait_is_refused_where_too_many_wait_or_it_could_never_end, RAM)
 {
     REQUIRE(start_line(2, 100, 0, 0));
     ea_resource_t held = must(SOCKET, web, 2);
-    task_t tasks[N_WAITING + 1];
+    static task_t tasks[N_WAITING + 1];
     for (unsigned i = 0; i < N_WAITING; i++) begin(&tasks[i], SOCKET, web, 1, NULL);
     task_t *last = &tasks[N_WAITING];
     last->n = 1;
@@ -639,7 +639,7 @@ TEST(wait_serves_equals_as_they_came, RAM)
 {
     REQUIRE(start_line(1, 100, 0, 0));
     ea_resource_t held = must(SOCKET, web, 1);
-    task_t tasks[4];
+    static task_t tasks[4];
     for (unsigned i = 0; i < 4; i++) begin(&tasks[i], SOCKET, i % 2 ? web : log_, 1, NULL);
     /* Whoever gives back holds nothing: all shares are 0 then. */
     expect_order(held, tasks, 4, (const int[]){0, 1, 2, 3});
@@ -650,7 +650,7 @@ TEST(wait_serves_the_higher_class_first, RAM)
     REQUIRE(start_line(1, 100, 0, 0));
     ea_resource_t held = must(SOCKET, web, 1);
     static const uint8_t classes[5] = {0, 2, 1, 200, 2};
-    task_t tasks[5];
+    static task_t tasks[5];
     for (unsigned i = 0; i < 5; i++) {
         begin(&tasks[i], SOCKET, web, 1, &(ea_wait_options_t){.priority = classes[i]});
     }
@@ -662,7 +662,7 @@ TEST(wait_serves_who_has_the_smaller_share_first, RAM)
     REQUIRE(start_line(10, 100, 0, 0));
     ea_resource_t held = must(SOCKET, web, 1), webs = must(SOCKET, web, 5),
                   logs = must(SOCKET, log_, 4);
-    task_t tasks[2];
+    static task_t tasks[2];
     begin(&tasks[0], SOCKET, web, 1, NULL);
     begin(&tasks[1], SOCKET, log_, 1, NULL);
     drop(held); /* 5 against 4 */
@@ -684,7 +684,7 @@ TEST(wait_divides_a_share_by_its_weight, RAM)
     ea_account_t *const heavy_accounts[] = {web}, *const light_accounts[] = {log_};
     const ea_claimant_t heavy = {.accounts = heavy_accounts, .n_accounts = 1, .weight = 3},
                         light = {.accounts = light_accounts, .n_accounts = 1};
-    task_t tasks[2];
+    static task_t tasks[2];
     begin(&tasks[0], SOCKET, log_, 1, &(ea_wait_options_t){.claimant = &light});
     begin(&tasks[1], SOCKET, web, 1, &(ea_wait_options_t){.claimant = &heavy});
     drop(held); /* 3 against 6 / 3 */
@@ -708,7 +708,7 @@ TEST(wait_takes_the_greatest_share_of_several_types, RAM)
     const ea_claimant_t of_web = {.accounts = web_accounts, .n_accounts = 2},
                         of_log = {.accounts = log_accounts, .n_accounts = 2};
     ea_resource_t last = must(SOCKET, web, 1);
-    task_t tasks[2];
+    static task_t tasks[2];
     begin(&tasks[0], SOCKET, log_, 1, &(ea_wait_options_t){.claimant = &of_log});
     begin(&tasks[1], SOCKET, web, 1, &(ea_wait_options_t){.claimant = &of_web});
     drop(last);
@@ -733,7 +733,7 @@ TEST(wait_sees_a_share_above_the_capacity_as_whole, RAM)
     ea_account_t *const web_accounts[] = {web, web_ram}, *const log_accounts[] = {log_, log_ram};
     const ea_claimant_t of_web = {.accounts = web_accounts, .n_accounts = 2},
                         of_log = {.accounts = log_accounts, .n_accounts = 2};
-    task_t tasks[2];
+    static task_t tasks[2];
     begin(&tasks[0], SOCKET, web, 1, &(ea_wait_options_t){.claimant = &of_web});
     begin(&tasks[1], SOCKET, log_, 1, &(ea_wait_options_t){.claimant = &of_log});
     drop(held);
