@@ -301,6 +301,13 @@ EA_INLINE void tell_hooks(monitor_t *monitor, ea_block_event_t what, const slot_
 slot_t *eai_slots_take(monitor_t *monitor, uint32_t stripe);
 /* The slot is free: make that known. */
 void eai_slots_offer(monitor_t *monitor, uint32_t index, uint32_t stripe);
+/* The caller's slot is free from now on; stripe: where to look for it first. */
+EA_INLINE void eai_monitor_free(monitor_t *monitor, slot_t *slot, word_t word, uint32_t stripe)
+{
+    word_t next = make_word(next_generation(word), 0, SLOT_FREE);
+    EAI_STORE(&slot->eai_state, next, EAI_SEQ_CST); /* before the bit is looked at */
+    eai_slots_offer(monitor, index_of(monitor, slot), stripe);
+}
 /* Whether acquire would find it. */
 bool eai_slots_knows(const monitor_t *monitor, uint32_t index);
 
@@ -334,7 +341,7 @@ bool eai_queue_is_sound(const monitor_t *monitor);
 uint32_t eai_cleaner_enter(monitor_t *monitor);
 void eai_cleaner_leave(monitor_t *monitor);
 
-/* --- monitor.c -------------------------------------------------------------------------------- */
+/* --- monitor_release.c ------------------------------------------------------------------------ */
 
 /* The caller moved the slot's word to RELEASING or CLEANING: end the resource. Returns its parent,
  * of which a reference is to be dropped. */
@@ -342,9 +349,10 @@ link_t eai_monitor_finish(monitor_t *monitor, slot_t *slot, word_t word);
 /* Drop a reference of a parent, of what that held if it was the last, and so on, from monitor to
  * monitor. At most as many turns as the chain has links. */
 void eai_monitor_drop(link_t parent);
-/* The caller's slot is free from now on; stripe: where to look for it first. */
-void eai_monitor_free(monitor_t *monitor, slot_t *slot, word_t word, uint32_t stripe);
 void eai_monitor_refuse(monitor_t *monitor);
+
+/* --- monitor.c -------------------------------------------------------------------------------- */
+
 /* Count and report a request that is refused. Returns status. */
 ea_status_t eai_monitor_fail(monitor_t *monitor, const ea_resource_request_t *request,
                              ea_status_t status);

@@ -32,7 +32,9 @@
 #undef EA_STATIC_ASSERT
 #define EA_STATIC_ASSERT(what, why) struct eai_of_sizes /* relacy's words are larger */
 #include "monitor/monitor.c"
+#include "monitor/monitor_init.c"
 #include "monitor/monitor_queue.c"
+#include "monitor/monitor_release.c"
 #include "monitor/monitor_slots.c"
 
 #define N_THREADS 3
