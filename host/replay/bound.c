@@ -207,7 +207,9 @@ void bound_program_of(bound_program_t *p, uint64_t live_bytes, uint64_t largest_
     uint64_t largest = heap_bytes(align_bytes, largest_bytes);
     p->heap = load_of(p, most_bytes(p, smallest, HEADER_BYTES, align_bytes), largest, smallest,
                       align_bytes);
-    p->sure = load_of(p, live_bytes, largest, smallest, align_bytes);
+    /* Two blocks have more header than rounding it up adds, and one is no larger than the
+     * largest. */
+    p->sure = load_of(p, round_up(live_bytes, align_bytes), largest, smallest, align_bytes);
     /* Less than twice the size, and all the same where all are. */
     uint64_t smallest_power = power_bytes(align_bytes, smallest_bytes);
     uint64_t largest_power = power_bytes(align_bytes, largest_bytes);
