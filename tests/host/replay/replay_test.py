@@ -542,6 +542,15 @@ class Bound(Case):
         self.assertEqual(found["file"], name)
         text = bound(name).stdout
         self.assertIn("120 bytes at most, in at most 3 blocks of 10 to 100 bytes", text)
+        # Old and new block at once where it grows, but where others can always be moved.
+        grown = bounds(synth("b.rec", ["a 4096 100", "a 8192 20", "r 4096 200 4096", "f 8192"]))
+        self.assertEqual((grown["live_bytes"], grown["blocks"]), (220, 3))
+        self.assertEqual(grown["heap"]["live_bytes"], 104 + 24 + 208)
+        self.assertEqual(grown["powers_of_two"]["live_bytes"], 128 + 32 + 256)
+        self.assertEqual(grown["movable"]["live_bytes"], 104 + 24 + 204)
+        self.assertEqual(grown["movable_in_place"]["live_bytes"], 24 + 204)
+        self.assertEqual(grown["by"]["movable"]["bytes"], 24 + 204 + 68)
+        self.assertEqual(grown["by"]["pools"]["bytes"], 128 + 32 + 256)
         # No replay of it needs more than any bound.
         need = report("--movable", name)["need"]
         self.assertLessEqual(need["total_bytes"] - need["control_bytes"], 136 + 68)
