@@ -262,7 +262,8 @@ static void replace(sum_t *sum, bool is_copied, uint64_t old, uint64_t new)
 
 static void count(sums_t *sums, uint32_t align, uint64_t old, uint64_t new)
 {
-    bool was = old != 0, is = new != 0, is_copied = was &&new > old;
+    bool was = old != 0, is = new != 0, is_copied = was;
+    if (new <= old) is_copied = false;
     uint64_t heap[] = {was ? heap_bytes(align, old) : 0, is ? heap_bytes(align, new) : 0};
     uint64_t power[] = {was ? power_bytes(align, old) : 0, is ? power_bytes(align, new) : 0};
     replace(&sums->blocks, is_copied, was, is);
