@@ -288,22 +288,16 @@ class Values(Case):
             run = ealloc("replay", "--movable", "--heap", "64K", name, preexec_fn=limit)
             self.assertEqual((run.returncode, run.stderr), (0, ""))
             self.assertRegex(run.stdout, r"failures +[1-8]: [1-8] too large")
-            run = ealloc("replay", "--movable", "--heap", "30G", name, preexec_fn=limit)
-            if run.returncode != 0:  # as much memory as that there may be
-                self.one_line(run, name, "no memory")
 
     def test_no_numbers_of_bound_hang_or_overflow(self):
-        sizes = ["1", "2", "7", "64K", str(2**31), str(2**32 + 1), str(2**55), str(2**56)]
+        sizes = [1, 7, 2**16, 2**32 + 1, 2**56]
         def limit():
             resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
         for live in sizes:
-            for largest in sizes:
-                for smallest in sizes:
-                    if not int(smallest.replace("64K", "65536")) <= int(largest.replace("64K", "65536")) <= \
-                            int(live.replace("64K", "65536")):
-                        continue
-                    run = ealloc("bound", "--json", "--live", live, "--largest", largest, "--smallest",
-                                 smallest, "--pins", str(2**56), preexec_fn=limit)
+            for largest in sizes[:sizes.index(live) + 1]:
+                for smallest in sizes[:sizes.index(largest) + 1]:
+                    run = ealloc("bound", "--json", "--live", str(live), "--largest", str(largest),
+                                 "--smallest", str(smallest), "--pins", str(2**56), preexec_fn=limit)
                     self.assertEqual((run.returncode, run.stderr), (0, ""))
                     found = json.loads(run.stdout)
                     by = {row["policy"]: row["bytes"] for row in found["bounds"] if row["bytes"] is not None}
