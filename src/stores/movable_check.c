@@ -112,7 +112,7 @@ static bool check_control(const ea_movable_t *m, ea_movable_fault_t *fault)
     size_t table = (size_t)(m->n_handles / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES;
     size_t size = (size_t)(m->table + EAI_TABLE_SPAN - (uintptr_t)m);
     const eai_move_t *move = &m->move;
-    bool good = m->first == EAI_CONTROL_UNITS && m->end > m->first &&
+    bool good = m->first == EAI_CONTROL_UNITS && m->end > m->first && size % EAI_UNIT_BYTES == 0 &&
                 size >> EAI_UNIT_SHIFT <= EAI_MAX_UNITS && m->n_handles % EAI_CHUNK_ENTRIES == 0 &&
                 m->n_handles <= m->max_handles && m->max_handles <= EA_MOVABLE_MAX_HANDLES &&
                 table < size && m->end + 1u == (size - table) >> EAI_UNIT_SHIFT &&
@@ -206,6 +206,9 @@ static bool check_bins(const ea_movable_t *m, const tally_t *tally, ea_movable_f
             hole = links_at(m, hole)->next;
         }
     }
+    for (uint32_t bit = EAI_BINS; bit < EAI_BIN_WORDS * 32u; bit++) {
+        if (m->words[bit >> 5] & eai_bit(bit)) return broken(fault, 6, m->words);
+    }
     return n == tally->n_holes || broken(fault, 5, m->bins);
 }
 
@@ -226,6 +229,9 @@ static bool check_entries(const ea_movable_t *m, ea_movable_fault_t *fault)
     }
     if (n_free != m->n_handles - m->n_live) return broken(fault, 8, m);
 #if EAI_SMALL
+    for (uint32_t chunk = 0; chunk < m->first_entry >> 5; chunk++) {
+        if (m->chunks[chunk >> 5] >> (chunk & 31u) & 1u) return broken(fault, 7, m->chunks);
+    }
     if (m->next_entry < m->first_entry || m->next_entry >= EAI_INDEXES) return broken(fault, 7, m);
 #else
     uint32_t index = m->free_head, n = 0;

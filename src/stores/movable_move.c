@@ -316,7 +316,8 @@ ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes)
     while (budget_bytes >= EAI_UNIT_BYTES) {
         head_t head = *at(m, place);
         units_t units = units_of(head), above = place + units;
-        if (units == 0 || above > end) return end_sweep(m, budget_bytes); /* or damaged */
+        if (units == 0 || above > end || (EAI_LARGE && above < place))
+            return end_sweep(m, budget_bytes); /* or damaged */
         budget_bytes -= EAI_LOOK_CHARGE_BYTES;
         if (head & EAI_HOLE) {
             if (place < m->lowest) m->lowest = place;

@@ -48,6 +48,7 @@ static ea_movable_handle_t handles[N];
 static bool is_live[N];
 static level_t levels[MAX_LEVELS];
 static unsigned n_levels, current, n_masked;
+static size_t moved_before; /* the masked section */
 static const char *wrong;
 
 /* --- interrupts ------------------------------------------------------------------------------- */
@@ -98,13 +99,14 @@ void preempt_hook(void)
 static ea_port_irq_t preempt_irq_mask(void)
 {
     preempt_hook();
-    n_masked++;
+    if (n_masked++ == 0) moved_before = store ? store->moved_units : 0;
     return (ea_port_irq_t){0};
 }
 
 static void preempt_irq_restore(ea_port_irq_t state)
 {
     (void)state;
+    if (store->moved_units - moved_before > EAI_CHUNK_UNITS) wrong = "more than a chunk at once";
     n_masked--;
     preempt_hook();
 }
