@@ -40,7 +40,7 @@
 
 /* --- holes ------------------------------------------------------------------------------------ */
 
-EA_INLINE void unlink_hole(ea_movable_t *m, units_t hole, units_t units)
+EAI_QUICK void unlink_hole(ea_movable_t *m, units_t hole, units_t units)
 {
     if (units < EAI_LISTED) return;
     links_t links = *links_at(m, hole);
@@ -55,7 +55,7 @@ EA_INLINE void unlink_hole(ea_movable_t *m, units_t hole, units_t units)
 }
 
 /* A hole of so many units; what is above it knows already, what is below is a block. */
-EA_INLINE void put_hole(ea_movable_t *m, units_t hole, units_t units)
+EAI_QUICK void put_hole(ea_movable_t *m, units_t hole, units_t units)
 {
     *at(m, hole) = *at(m, hole + units - 1u) = resized(EAI_HOLE, units);
     if (hole < m->lowest) m->lowest = hole;
@@ -94,7 +94,7 @@ void eai_movable_unlink(ea_movable_t *m, units_t hole, units_t units)
     unlink_hole(m, hole, units);
 }
 
-EA_INLINE void take(ea_movable_t *m, units_t hole, units_t units)
+EAI_QUICK void take(ea_movable_t *m, units_t hole, units_t units)
 {
     units_t hole_units = units_of(*at(m, hole)), above = hole + units;
     unlink_hole(m, hole, hole_units);
@@ -105,7 +105,7 @@ EA_INLINE void take(ea_movable_t *m, units_t hole, units_t units)
         put_head(m, above, *at(m, above) & ~(head_t)EAI_PREV_FREE);
 }
 
-EA_INLINE units_t find(const ea_movable_t *m, units_t units)
+EAI_QUICK units_t find(const ea_movable_t *m, units_t units)
 {
     uint32_t bin = bin_of(units < EAI_LISTED ? EAI_LISTED : units);
     units_t hole = m->bins[bin];
@@ -320,7 +320,7 @@ ea_movable_handle_t ea_movable_alloc(ea_movable_t *m, size_t size_bytes, size_t 
 }
 
 /* The handle is of a live block, whose state is in *state. */
-EA_INLINE bool look_up(const ea_movable_t *m, ea_movable_handle_t handle, state_t *state)
+EAI_QUICK bool look_up(const ea_movable_t *m, ea_movable_handle_t handle, state_t *state)
 {
     uint32_t index = handle.eai_word >> EAI_HANDLE_SHIFT;
     if (index < m->first_entry) return false;
@@ -329,7 +329,7 @@ EA_INLINE bool look_up(const ea_movable_t *m, ea_movable_handle_t handle, state_
 }
 
 /* Does the header at place agree with its entry and with what is above? */
-EA_INLINE bool is_whole(const ea_movable_t *m, uint32_t index, units_t place)
+EAI_QUICK bool is_whole(const ea_movable_t *m, uint32_t index, units_t place)
 {
     if (place - m->first >= m->end - m->first) return false;
     head_t head = *at(m, place);
@@ -339,7 +339,7 @@ EA_INLINE bool is_whole(const ea_movable_t *m, uint32_t index, units_t place)
 }
 
 /* Is the move under way, or yet to be settled, one of this block? */
-EA_INLINE bool is_of_move(const ea_movable_t *m, uint32_t index)
+EAI_QUICK bool is_of_move(const ea_movable_t *m, uint32_t index)
 {
     return m->move.n && index_of(m->move.head) == index;
 }

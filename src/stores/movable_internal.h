@@ -11,6 +11,14 @@
 #include "ealloc/movable.h"
 #include "ealloc/port.h"
 
+/* Of what a request goes through: a copy at each place where speed is asked for, one where size is
+ * (a tenth of the code at -Os). */
+#ifdef __OPTIMIZE_SIZE__
+#define EAI_QUICK static inline
+#else
+#define EAI_QUICK EA_INLINE
+#endif
+
 /* --- units ------------------------------------------------------------------------------------ */
 
 /* Bytes are counted in units: of a block's size, header included, and of its place, from the store.
@@ -90,7 +98,7 @@ typedef struct {
 #define EAI_BIN_WORDS ((EAI_BINS + 31u) / 32u)
 #define EAI_EXACT 16u /* below it a bin's holes are of one size */
 
-EA_INLINE uint32_t bin_of(units_t units)
+EAI_QUICK uint32_t bin_of(units_t units)
 {
     if (units < EAI_EXACT) return units;
     uint32_t e = 29u - eai_clz32(units);

@@ -51,11 +51,13 @@ static void copy(ea_movable_t *m, units_t most)
     m->moved_units += n;
     const head_t *from = at(m, move->from + i);
     head_t *to = at(m, move->to + i);
+#ifndef __OPTIMIZE_SIZE__
     for (; n >= 4; n -= 4) { /* at most a chunk */
         head_t a = from[0], b = from[1], c = from[2], d = from[3];
         to[0] = a, to[1] = b, to[2] = c, to[3] = d;
         from += 4, to += 4;
     }
+#endif
     for (; n; n--) *to++ = *from++;
     if (move->k == move->n) {
         /* Who locks it now reads its header. Downwards it is there, and may have changed. */
