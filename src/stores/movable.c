@@ -448,7 +448,6 @@ ea_status_t ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_
     if (!locks_of(state)) {
         units_t hole = 0;
         status = EA_ERR_AGAIN;
-        if (!eai_movable_give_up_move(m)) eai_movable_finish_move(m);
         if (units - old_units > m->free_units)
             status = units > m->end - m->first ? EA_ERR_TOO_LARGE : EA_ERR_NO_MEMORY;
         else if (units <= m->free_units)

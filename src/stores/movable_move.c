@@ -485,6 +485,7 @@ ea_status_t eai_movable_gather(ea_movable_t *m, uint32_t index, units_t units, s
     units_t place, start, above, last;
     size_t cost;
     window_t window = {0, 0, 0};
+    if (!eai_movable_give_up_move(m) && !settle_within(m, budget_bytes)) return EA_ERR_AGAIN;
     for (;;) { /* twice at most: as it is, and when what is below has slid down */
         place = place_of(m, index, EAI_STATE(entry(m, index))) - 1u;
         start = place + units_of(*at(m, place));

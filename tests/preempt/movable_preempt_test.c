@@ -48,6 +48,7 @@ static ea_movable_handle_t handles[N];
 static bool is_live[N];
 static level_t levels[MAX_LEVELS];
 static unsigned n_levels, current, n_masked;
+static unsigned n_finished; /* moves that an interrupt finished and kept its lock */
 static size_t moved_before; /* the masked section */
 static const char *wrong;
 
@@ -71,8 +72,10 @@ static void interrupt(level_t *level)
         if (status != EA_OK && status != EA_ERR_NOT_FOUND) wrong = "read";
         return;
     }
+    bool was_in_flight = is_moving(EAI_STATE(entry(store, handle.eai_word >> EAI_HANDLE_SHIFT)));
     unsigned char *bytes = ea_movable_lock(store, handle);
     if (!bytes) return; /* the owner has freed it */
+    n_finished += was_in_flight && level->action == HOLD;
     if (!is_right(bytes, level->block)) wrong = "bytes of a locked block";
 #ifdef BROKEN
     if (store->move.n && store->move.k == store->move.n)
@@ -247,4 +250,26 @@ TEST(movable_locks_hold_whenever_an_interrupt_comes, 0)
 #endif
 }
 
-TEST_MAIN(&movable_locks_hold_whenever_an_interrupt_comes)
+/* The owner comes back to copy a chunk of a move that is complete: it must not write the entry
+ * anew.
+ */
+TEST(movable_a_lock_taken_by_who_finished_the_move_outlives_the_owners_next_chunk, 0)
+{
+    n_runs = n_wrong = n_finished = 0;
+    for (unsigned block = 0; block < N; block++) {
+        levels[1] = (level_t){.block = block, .action = HOLD};
+        levels[2] = (level_t){.block = (block + 1u) % N, .action = LOOK};
+        for (unsigned at = 0; at < 2000 && run(0, at, 3); at++) continue;
+    }
+    tap_note("moves finished by an interrupt that kept its lock", n_finished);
+    EXPECT(n_finished > 20);
+#ifdef BROKEN
+    EXPECT(n_wrong > 0);
+#else
+    EXPECT_EQ(n_wrong, 0);
+    if (n_wrong) tap_fail(__FILE__, __LINE__, last_wrong, 1, 0);
+#endif
+}
+
+TEST_MAIN(&movable_locks_hold_whenever_an_interrupt_comes,
+          &movable_a_lock_taken_by_who_finished_the_move_outlives_the_owners_next_chunk)
