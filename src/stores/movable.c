@@ -6,6 +6,7 @@
  *     [control][block][hole][block][block] ... [hole][end][entries] top
  *
  *     block  [units|index|PF]   payload ............
+ *     fixed  [units|0|PF]       payload ............    a block without an entry, at the high end
  *     hole   [units|F] next prev ........ [units|F]     the header again, in its last unit
  *     end    [0|PF]
  *
@@ -390,6 +391,82 @@ ea_status_t ea_movable_free(ea_movable_t *m, ea_movable_handle_t handle)
     (void)eai_movable_make_hole(m, place, units);
     return EA_OK;
 }
+
+/* --- blocks that stay ------------------------------------------------------------------------- */
+
+#if EA_CFG_MOVABLE_FIXED
+/* Take units from the end of a hole. Returns the block's place. */
+static units_t take_end(ea_movable_t *m, units_t hole, units_t units)
+{
+    units_t hole_units = units_of(*at(m, hole)), above = hole + hole_units;
+    head_t head = resized(0, units);
+    unlink_hole(m, hole, hole_units);
+    m->free_units -= units;
+    if (hole_units != units) {
+        put_hole(m, hole, hole_units - units);
+        head |= EAI_PREV_FREE;
+    }
+    put_head(m, above - units, head);
+    put_head(m, above, *at(m, above) & ~(head_t)EAI_PREV_FREE);
+    return above - units;
+}
+
+void *ea_movable_alloc_fixed(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
+                             size_t budget_bytes)
+{
+    units_t units = units_for(size_bytes), most = m->end - m->first, hole = 0;
+    ea_status_t status = EA_ERR_TOO_LARGE;
+    size_t left = budget_bytes, spare = align_bytes >> EAI_UNIT_SHIFT; /* at most one less */
+    if (spare) spare--;
+    if (units <= most && spare <= most - units) {
+        units += (units_t)spare;
+        status = EA_ERR_NO_MEMORY;
+        if (units <= m->free_units) hole = eai_movable_compact_high(m, units, &left, &status);
+    }
+    note_charge(m, budget_bytes - left);
+    if (!hole) {
+        (void)refuse(m, status);
+        return NULL;
+    }
+    /* What is left over for the alignment is the block's, if it is in front of it, a hole's. */
+    units_t above = hole + units_of(*at(m, hole));
+    units_t place = above - (units - (units_t)spare);
+    place -= (units_t)((uintptr_t)at(m, place + 1u) >> EAI_UNIT_SHIFT) & (units_t)spare;
+    m->n_fixed++;
+    return at(m, take_end(m, hole, above - place) + 1u);
+}
+
+ea_status_t ea_movable_probe_fixed(const ea_movable_t *m, const void *address, size_t *size_bytes)
+{
+    size_t offset = (size_t)((uintptr_t)address - (uintptr_t)m);
+    if (offset % EAI_UNIT_BYTES || offset >> EAI_UNIT_SHIFT <= m->first ||
+        offset >> EAI_UNIT_SHIFT >= m->end)
+        return EA_ERR_FOREIGN;
+    units_t place = (units_t)(offset >> EAI_UNIT_SHIFT) - 1u;
+    head_t head = *at(m, place);
+    units_t units = units_of(head);
+    if (head & EAI_HOLE) return EA_ERR_DOUBLE_FREE;
+    if (!is_fixed(head)) return EA_ERR_FOREIGN;
+    if (units < EAI_MIN_UNITS || units > m->end - place || *at(m, place + units) & EAI_PREV_FREE)
+        return EA_ERR_CORRUPT;
+    *size_bytes = (size_t)(units - 1u) << EAI_UNIT_SHIFT;
+    return EA_OK;
+}
+
+ea_status_t ea_movable_free_fixed(ea_movable_t *m, void *address)
+{
+    size_t size_bytes;
+    ea_status_t status = ea_movable_probe_fixed(m, address, &size_bytes);
+    if (status != EA_OK) return status;
+    units_t place = (units_t)(((uintptr_t)address - (uintptr_t)m) >> EAI_UNIT_SHIFT) - 1u;
+    units_t units = (units_t)(size_bytes >> EAI_UNIT_SHIFT) + 1u;
+    m->n_fixed--;
+    m->free_units += units;
+    *at(m, place) |= EAI_HOLE; /* who frees it again finds that, also inside a larger hole */
+    (void)eai_movable_make_hole(m, place, units);
+    return EA_OK;
+}
+#endif
 
 /* --- resize ----------------------------------------------------------------------------------- */
 

@@ -127,6 +127,9 @@ struct ea_movable {
     units_t lowest; /* hole known to the next sweep, which begins there: a header, too */
     eai_move_t move;
     uint32_t n_handles, max_handles, n_live;
+#if EA_CFG_MOVABLE_FIXED
+    uint32_t n_fixed;
+#endif
 #if EAI_SMALL
     uint32_t chunks[2]; /* a bit for each chunk of the table with a free entry */
     uint32_t next_entry;
@@ -172,6 +175,17 @@ EA_INLINE head_t resized(head_t head, units_t units)
 {
     return (head & (((head_t)1 << EAI_UNITS_SHIFT) - 1u)) | (head_t)units << EAI_UNITS_SHIFT;
 }
+
+#if EA_CFG_MOVABLE_FIXED
+/* A fixed block has no entry: its header names the lowest one, of no generation, which could only
+ * name another block. So does the end's, and a header that is not written yet. */
+EA_INLINE bool is_fixed(head_t head)
+{
+    return !(resized(head, 0) & ~(head_t)EAI_PREV_FREE);
+}
+#else
+#define is_fixed(head) ((void)(head), false)
+#endif
 
 /* A header is one word to who reads it to compare a generation. */
 EA_INLINE void put_head(const ea_movable_t *m, units_t place, head_t head)
@@ -443,6 +457,12 @@ bool eai_movable_move(ea_movable_t *m, units_t place, units_t to, head_t head);
 /* Make a hole of so many units within a budget. Its place; 0: *status says why not. */
 units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes,
                             ea_status_t *status);
+#if EA_CFG_MOVABLE_FIXED
+/* The same for a block that stays: the hole ends where a fixed block, the memory or a locked block
+ * bounds it. */
+units_t eai_movable_compact_high(ea_movable_t *m, units_t units, size_t *budget_bytes,
+                                 ea_status_t *status);
+#endif
 /* Bring a hole of so many units to the end of a block that nobody holds, within a budget. */
 ea_status_t eai_movable_gather(ea_movable_t *m, uint32_t index, units_t units,
                                size_t *budget_bytes);

@@ -248,7 +248,9 @@ static bool hop(ea_movable_t *m, units_t place, head_t head, units_t window, uni
 static units_t carry(ea_movable_t *m, units_t hole, units_t want, units_t stop,
                      size_t *budget_bytes, carry_t how)
 {
-    units_t start = hole, size = 0, above;
+    units_t start, size = 0, above;
+    if (*at(m, hole) & EAI_PREV_FREE) hole -= units_of(*at(m, hole - 1u));
+    start = hole;
     if (*at(m, hole) & EAI_HOLE) {
         size = units_of(*at(m, hole));
         eai_movable_unlink(m, hole, size);
@@ -346,14 +348,28 @@ typedef struct {
     size_t cost;
 } window_t;
 
-/* The run of blocks that nobody holds, from a hole on, that costs least to make a hole of so many
- * units of: its holes have them, or, with hops, holes and blocks together, and there is room for
- * the blocks elsewhere. upto: it has to end there; 0: anywhere. */
-static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, bool hops)
+/* What is above a place: the better it keeps it, the better may a block that stays end there. */
+typedef enum { BELOW_OTHERS, BELOW_LOCKED, BELOW_FIXED } rank_t;
+
+EA_INLINE rank_t rank_of(const ea_movable_t *m, units_t place)
+{
+    head_t head = *at(m, place);
+    if (is_fixed(head)) return BELOW_FIXED; /* or the end of the memory */
+    return (head & EAI_HOLE) || is_free_to_move(m, place) ? BELOW_OTHERS : BELOW_LOCKED;
+}
+
+/* The run of blocks that nobody holds that costs least to make a hole of so many units of: its
+ * holes have them together with its blocks of at most hop_units, for which there is room elsewhere.
+ * upto: it has to end there; 0: anywhere. high: not the one that costs least but the highest below
+ * a fixed block or the end; of what costs no more than within, if there is such a one. If there is
+ * none at all, the highest below a locked block. */
+EA_INLINE window_t find_window_or_high(const ea_movable_t *m, units_t units, units_t upto,
+                                       units_t hop_units, bool high, size_t within)
 {
     window_t found = {0, 0, SIZE_MAX};
     units_t low = m->first, holes = 0, blocks = 0;
     size_t cost = 0;
+    rank_t best = BELOW_LOCKED, rank = BELOW_OTHERS;
     for (units_t place = m->first, n; place < m->end && place != upto; place += n) {
         head_t head = *at(m, place); /* at most every header */
         n = units_of(head);
@@ -361,7 +377,7 @@ static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, 
         if (head & EAI_HOLE) {
             holes += n;
         } else if (is_free_to_move(m, place)) {
-            blocks += n;
+            if (n <= hop_units) blocks += n;
             cost += charge_for(n);
         } else {
             low = place + n;
@@ -369,17 +385,23 @@ static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, 
             cost = 0;
         }
         if (upto && place + n != upto) continue;
-        while (holes + (hops ? blocks : 0) >= units) { /* each header once */
+        if (high) {
+            rank = rank_of(m, place + n);
+            if (rank < best) continue;
+        }
+        while (holes + blocks >= units) { /* each header once */
+            bool is_better = cost < found.cost;
             head = *at(m, low);
-            if ((hops ? m->free_units - holes >= blocks : (head & EAI_HOLE) != 0) &&
-                cost < found.cost) {
+            if (high) is_better |= cost <= within || rank != best;
+            if (m->free_units - holes >= blocks && is_better) {
                 window_t window = {low, place + n, cost};
                 found = window;
+                best = rank;
             }
             if (head & EAI_HOLE) {
                 holes -= units_of(head);
             } else {
-                blocks -= units_of(head);
+                if (units_of(head) <= hop_units) blocks -= units_of(head);
                 cost -= charge_for(units_of(head));
             }
             low += units_of(head);
@@ -388,9 +410,15 @@ static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, 
     return found;
 }
 
+static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, units_t hop_units)
+{
+    return find_window_or_high(m, units, upto, hop_units, false, 0);
+}
+
 /* How often a window is tried whose blocks hop: where one finds no hole the next try begins with
  * what was gained. */
 #define EAI_HOP_ROUNDS 3u
+#define EAI_HOP_SHIFT 3u
 
 /* The move under way, out of the budget. */
 static bool settle_within(ea_movable_t *m, size_t *budget_bytes)
@@ -403,6 +431,13 @@ static bool settle_within(ea_movable_t *m, size_t *budget_bytes)
     return true;
 }
 
+/* How large blocks shall hop: in the last round but one small ones, which find a hole more often,
+ * while the others slide. */
+EA_INLINE units_t hop_units(units_t units, unsigned round)
+{
+    return round > 1 ? EAI_MAX_UNITS : round == 1 ? units >> EAI_HOP_SHIFT : 0;
+}
+
 units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes,
                             ea_status_t *status)
 {
@@ -412,18 +447,43 @@ units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes
     if (hole || *budget_bytes == 0) return hole;
     for (unsigned round = EAI_HOP_ROUNDS;; round--) {
         size_t before = *budget_bytes;
-        window_t window = find_window(m, units, 0, round != 0);
+        window_t window = find_window(m, units, 0, hop_units(units, round));
         if (window.hole && window.cost <= before) {
-            hole = carry(m, window.hole, units, window.stop, budget_bytes, round ? HOP_ONLY : HOP);
+            hole =
+                carry(m, window.hole, units, window.stop, budget_bytes, round > 1 ? HOP_ONLY : HOP);
             if (hole && units_of(*at(m, hole)) >= units) return hole;
         }
         if (round == 0) {
             if (!window.hole) *status = EA_ERR_BUSY;
             return 0;
         }
-        if (before == *budget_bytes) round = 1; /* it would be the same again */
+        if (before == *budget_bytes && round > 2) round = 2; /* it would be the same again */
     }
 }
+
+#if EA_CFG_MOVABLE_FIXED
+units_t eai_movable_compact_high(ea_movable_t *m, units_t units, size_t *budget_bytes,
+                                 ea_status_t *status)
+{
+    *status = EA_ERR_AGAIN;
+    if (!eai_movable_give_up_move(m) && !settle_within(m, budget_bytes)) return 0;
+    for (unsigned round = EAI_HOP_ROUNDS;; round--) { /* as above, up to the window's end */
+        size_t before = *budget_bytes;
+        window_t window = find_window_or_high(m, units, 0, hop_units(units, round), true, before);
+        if (window.hole && window.cost <= before) {
+            units_t hole = carry(m, window.hole, EAI_MAX_UNITS, window.stop, budget_bytes,
+                                 round > 1 ? HOP_ONLY : HOP);
+            if (hole && hole + units_of(*at(m, hole)) == window.stop && window.stop - hole >= units)
+                return hole;
+        }
+        if (round == 0) {
+            if (!window.hole) *status = EA_ERR_BUSY;
+            return 0;
+        }
+        if (before == *budget_bytes && round > 2) round = 2;
+    }
+}
+#endif
 
 ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *budget_bytes)
 {
@@ -432,7 +492,7 @@ ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *bud
     if (units + chunk > m->free_units) return EA_ERR_NO_MEMORY;
     if (eai_movable_give_up_move(m) && eai_movable_grow_table(m)) return EA_OK;
     if (*budget_bytes == 0 || !settle_within(m, budget_bytes)) return EA_ERR_AGAIN;
-    window_t window = find_window(m, chunk, m->end, false);
+    window_t window = find_window(m, chunk, m->end, 0);
     if (!window.hole) return EA_ERR_BUSY;
     if (window.cost > *budget_bytes) return EA_ERR_AGAIN;
     (void)carry(m, window.hole, EAI_MAX_UNITS, m->end, budget_bytes, HOP);
@@ -492,7 +552,7 @@ ea_status_t eai_movable_gather(ea_movable_t *m, uint32_t index, units_t units, s
         last = look_up_from(m, start, units, &above, &cost);
         if (last) break;
         if (window.hole) return EA_ERR_AGAIN; /* somebody locked a block meanwhile */
-        window = find_window(m, units - above, start, false);
+        window = find_window(m, units - above, start, 0);
         if (!window.hole) return EA_ERR_BUSY;
         if (cost > *budget_bytes || window.cost > *budget_bytes - cost) return EA_ERR_AGAIN;
         (void)carry(m, window.hole, EAI_MAX_UNITS, start, budget_bytes, SLIDE);

@@ -41,6 +41,7 @@ static bool make_store(bool in_flight)
         if (ea_movable_free(m, handles[i]) != EA_OK) return false;
         handles[i].eai_word = 0;
     }
+    if (!ea_movable_alloc_fixed(m, 36, 0, EA_MOVABLE_UNLIMITED)) return false;
     if (in_flight) {
         for (unsigned i = 0; i < 2000 && !m->move.n; i++) (void)ea_movable_step(m, 12);
         if (!m->move.n) return false;

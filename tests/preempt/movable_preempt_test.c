@@ -167,6 +167,15 @@ static void be_owner(unsigned program)
             wrong = "free of a new one";
         break;
     }
+    case 3: {
+        (void)ea_movable_step(store, 48);
+        void *fixed = ea_movable_alloc_fixed(store, 250, 8, SIZE_MAX);
+        free_one(4);
+        void *next = ea_movable_alloc_fixed(store, 120, 0, SIZE_MAX);
+        if (fixed && ea_movable_free_fixed(store, fixed) != EA_OK) wrong = "free of a fixed one";
+        if (next && ea_movable_free_fixed(store, next) != EA_OK) wrong = "free of the next one";
+        break;
+    }
     default:
         (void)ea_movable_step(store, 48);
         (void)ea_movable_resize(store, handles[3], 200, SIZE_MAX);
@@ -226,7 +235,7 @@ static bool run(unsigned program, unsigned at, unsigned nested_at)
 
 TEST(movable_locks_hold_whenever_an_interrupt_comes, 0)
 {
-    for (unsigned program = 0; program < 4; program++) {
+    for (unsigned program = 0; program < 5; program++) {
         for (unsigned kind = 0; kind < N * N_ACTIONS; kind++) {
             for (unsigned nested = 0; nested < N_ACTIONS; nested++) {
                 levels[1] = (level_t){.block = kind % N, .action = (action_t)(kind / N)};

@@ -599,6 +599,225 @@ TEST(movable_pins_are_reported_costliest_first, RAM)
     EXPECT_EQ(ea_movable_pins(m, pins, 0), 0);
 }
 
+/* --- blocks that stay ------------------------------------------------------------------------- */
+
+#if EA_CFG_MOVABLE_FIXED
+/* The first byte behind the last block there can be. */
+static char *end_of_blocks(void)
+{
+    ea_movable_block_t block;
+    size_t position = 0, end = 0;
+    while (ea_movable_walk(m, &position, &block)) end = block.offset_bytes + block.size_bytes;
+    return (char *)m + end;
+}
+
+static char *make_fixed(size_t size_bytes, int byte)
+{
+    char *bytes = ea_movable_alloc_fixed(m, size_bytes, 0, EA_MOVABLE_UNLIMITED);
+    if (bytes) memset(bytes, byte, size_bytes);
+    return bytes;
+}
+
+static bool holds(const char *bytes, size_t size_bytes, int byte)
+{
+    bool good = bytes != NULL;
+    for (size_t i = 0; good && i < size_bytes; i++) good = bytes[i] == byte;
+    return good;
+}
+
+TEST(movable_fixed_blocks_stand_at_the_high_end_and_stay, RAM)
+{
+    start(8, 8);
+    char *end = end_of_blocks();
+    a = make(40, 'a');
+    char *high = make_fixed(96, 'h'), *next = make_fixed(40, 'n');
+    EXPECT_EQ(end - high, 96);
+    EXPECT_EQ(high - next, 40 + (int)EA_MOVABLE_HEADER_BYTES);
+    EXPECT_EQ(stats().n_fixed, 2);
+    EXPECT_EQ(stats().n_live, 1);
+    ea_movable_handle_t b = make(stats().largest_bytes, 'b');
+    EXPECT(!ea_movable_is_none(b));
+    EXPECT_EQ(ea_movable_free(m, a), EA_OK);
+    step_until_done(256);
+    EXPECT(holds(high, 96, 'h') && holds(next, 40, 'n'));
+    size_t size = 0;
+    EXPECT_EQ(ea_movable_probe_fixed(m, high, &size), EA_OK);
+    EXPECT_EQ(size, 96);
+    expect_sound();
+    EXPECT_EQ(ea_movable_free_fixed(m, high), EA_OK);
+    EXPECT_EQ(ea_movable_free_fixed(m, next), EA_OK);
+    EXPECT_EQ(ea_movable_free(m, b), EA_OK);
+    EXPECT_EQ(stats().free_bytes, stats().total_bytes);
+    expect_sound();
+}
+
+TEST(movable_blocks_go_out_of_the_way_of_a_fixed_one, RAM)
+{
+    start(8, 8);
+    char *end = end_of_blocks();
+    a = make(300, 'a');
+    ea_movable_handle_t b = make(200, 'b');
+    c = make(stats().largest_bytes - 40, 'c'); /* up to the end, nearly */
+    EXPECT_EQ(ea_movable_free(m, a), EA_OK);
+    EXPECT(ea_movable_alloc_fixed(m, 200, 0, 0) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_AGAIN);
+    EXPECT_EQ(stats().n_again, 1);
+    EXPECT_EQ(stats().moved_bytes, 0);
+    size_t size = ea_movable_size_bytes(m, c);
+    EXPECT(ea_movable_alloc_fixed(m, 200, 0, size) == NULL); /* and what the move itself costs */
+    EXPECT_EQ(stats().moved_bytes, 0);
+    char *fixed = ea_movable_alloc_fixed(m, 200, 0, 200 + size + 2 * EA_MOVABLE_MOVE_CHARGE_BYTES);
+    REQUIRE(fixed != NULL);
+    EXPECT_EQ(end - fixed, 200);
+    memset(fixed, 'f', 200);
+    EXPECT(is_full_of(b, 200, 'b') && is_full_of(c, size, 'c'));
+    expect_sound();
+}
+
+TEST(movable_a_fixed_block_takes_the_highest_gap_that_its_budget_reaches, RAM)
+{
+    start(8, 8);
+    a = make(20, 'a');
+    char *first = make_fixed(120, '1'), *second = make_fixed(200, '2'),
+         *third = make_fixed(40, '3');
+    EXPECT(first > second && second > third);
+    EXPECT_EQ(ea_movable_free_fixed(m, second), EA_OK);
+    char *again = make_fixed(200, '4');
+    EXPECT(again == second); /* not below the third, where there is room too */
+    EXPECT_EQ(ea_movable_free_fixed(m, again), EA_OK);
+    rest = make(200, 'r'); /* the best hole for it is the gap */
+    EXPECT(address_of(rest) == (uintptr_t)second);
+    char *low = ea_movable_alloc_fixed(m, 200, 0, 0); /* nothing may be moved for it */
+    EXPECT(low != NULL && low < third);
+    EXPECT_EQ(ea_movable_free_fixed(m, low), EA_OK);
+    again = make_fixed(200, '5');
+    EXPECT(again == second); /* what had settled there went away */
+    EXPECT(is_full_of(rest, 200, 'r') && holds(first, 120, '1') && holds(third, 40, '3'));
+    expect_sound();
+}
+
+TEST(movable_a_fixed_block_goes_below_what_is_locked_if_it_must, RAM)
+{
+    start(8, 8);
+    a = make(60, 'a');
+    ea_movable_handle_t low = make(stats().largest_bytes / 3 * 2, 'l');
+    c = make(stats().largest_bytes, 'c'); /* up to the end */
+    EXPECT_EQ(ea_movable_free(m, low), EA_OK);
+    EXPECT(ea_movable_lock(m, c) != NULL);
+    char *fixed = make_fixed(104, 'f');
+    REQUIRE(fixed != NULL);
+    EXPECT_EQ(address_of(c) - (uintptr_t)fixed, 104 + EA_MOVABLE_HEADER_BYTES);
+    EXPECT_EQ(ea_movable_unlock(m, c), EA_OK);
+    char *high = make_fixed(104, 'h');
+    EXPECT_EQ(end_of_blocks() - high, 104); /* the other has gone below */
+    EXPECT(holds(fixed, 104, 'f'));
+    expect_sound();
+}
+
+TEST(movable_a_fixed_block_is_aligned_as_asked, RAM)
+{
+    start(8, 8);
+    size_t size;
+    for (size_t align = 1; align <= 128; align *= 2) {
+        char *fixed = ea_movable_alloc_fixed(m, 36, align, 0);
+        REQUIRE(fixed != NULL);
+        EXPECT_EQ((uintptr_t)fixed % align, 0);
+        EXPECT_EQ(ea_movable_probe_fixed(m, fixed, &size), EA_OK);
+        EXPECT(size >= 36 && size < 36 + 4 + align);
+        expect_sound();
+    }
+    EXPECT(ea_movable_alloc_fixed(m, 36, ~(SIZE_MAX >> 1), 0) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
+}
+
+TEST(movable_a_fixed_block_is_refused_for_a_reason, RAM)
+{
+    start(8, 8);
+    EXPECT(ea_movable_alloc_fixed(m, SIZE_MAX, 0, 0) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
+    EXPECT(ea_movable_alloc_fixed(m, RAM, 0, EA_MOVABLE_UNLIMITED) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
+    size_t all = stats().largest_bytes;
+    char *first = make_fixed(200, '1'), *second = make_fixed(all - 600, '2');
+    EXPECT(ea_movable_alloc_fixed(m, 500, 0, EA_MOVABLE_UNLIMITED) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_NO_MEMORY);
+    EXPECT_EQ(ea_movable_free_fixed(m, first), EA_OK);
+    EXPECT(ea_movable_alloc_fixed(m, 500, 0, EA_MOVABLE_UNLIMITED) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_BUSY); /* the second one divides it */
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, 500, EA_MOVABLE_UNLIMITED)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_BUSY);
+    EXPECT_EQ(ea_movable_free_fixed(m, second), EA_OK);
+    EXPECT(ea_movable_alloc_fixed(m, 500, 0, 0) != NULL);
+}
+
+TEST(movable_free_fixed_tells_what_is_no_fixed_block, RAM)
+{
+    start(8, 8);
+    size_t size = 0;
+    a = make(40, 'a');
+    char *below = make_fixed(60, 'b'), *fixed = make_fixed(60, 'f');
+    (void)below;
+    EXPECT_EQ(ea_movable_free_fixed(m, fixed + 1), EA_ERR_FOREIGN);
+    EXPECT_EQ(ea_movable_free_fixed(m, m), EA_ERR_FOREIGN);
+    EXPECT_EQ(ea_movable_free_fixed(m, NULL), EA_ERR_FOREIGN);
+    EXPECT_EQ(ea_movable_free_fixed(m, (char *)m + RAM), EA_ERR_FOREIGN);
+    EXPECT_EQ(ea_movable_free_fixed(m, (void *)address_of(a)), EA_ERR_FOREIGN);
+    EXPECT_EQ(ea_movable_probe_fixed(m, (void *)address_of(a), &size), EA_ERR_FOREIGN);
+    EXPECT_EQ(size, 0);
+    EXPECT_EQ(ea_movable_free_fixed(m, fixed), EA_OK);
+    EXPECT_EQ(ea_movable_free_fixed(m, fixed), EA_ERR_DOUBLE_FREE); /* inside a larger hole now */
+    EXPECT_EQ(ea_movable_free_fixed(m, end_of_blocks()), EA_ERR_FOREIGN);
+    EXPECT_EQ(stats().n_fixed, 1);
+    expect_sound();
+}
+
+TEST(movable_the_table_does_not_grow_past_a_fixed_block, RAM)
+{
+    start(1, 0);
+    uint32_t n = stats().n_handles;
+    char *fixed = make_fixed(24, 'f');
+    for (uint32_t i = 0; i < n; i++) EXPECT(!ea_movable_is_none(ea_movable_alloc(m, 4, 0)));
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, 4, EA_MOVABLE_UNLIMITED)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_BUSY);
+    EXPECT_EQ(ea_movable_free_fixed(m, fixed), EA_OK);
+    while (stats().largest_bytes < 100) make_fixed(1, 'x');
+    EXPECT(!ea_movable_is_none(ea_movable_alloc(m, 4, EA_MOVABLE_UNLIMITED)));
+    expect_sound();
+}
+
+TEST(movable_walk_and_pins_tell_fixed_blocks_from_holes, RAM)
+{
+    make_holes();
+    EXPECT_EQ(ea_movable_free(m, rest), EA_OK);
+    rest = make(60, 'r');
+    char *fixed = make_fixed(64, 'f');
+    ea_movable_block_t block;
+    ea_movable_pin_t pin;
+    size_t position = 0;
+    unsigned n = 0;
+    while (ea_movable_walk(m, &position, &block)) {
+        bool is_it = (char *)m + block.offset_bytes == fixed;
+        EXPECT_EQ(block.is_fixed, is_it);
+        if (is_it) EXPECT(ea_movable_is_none(block.handle) && block.size_bytes == 64);
+        n += is_it;
+    }
+    EXPECT_EQ(n, 1);
+    EXPECT_EQ(ea_movable_pins(m, &pin, 1), 0);
+}
+#define FIXED_TESTS                                                                                \
+    , &movable_fixed_blocks_stand_at_the_high_end_and_stay,                                        \
+        &movable_blocks_go_out_of_the_way_of_a_fixed_one,                                          \
+        &movable_a_fixed_block_takes_the_highest_gap_that_its_budget_reaches,                      \
+        &movable_a_fixed_block_goes_below_what_is_locked_if_it_must,                               \
+        &movable_a_fixed_block_is_aligned_as_asked,                                                \
+        &movable_a_fixed_block_is_refused_for_a_reason,                                            \
+        &movable_free_fixed_tells_what_is_no_fixed_block,                                          \
+        &movable_the_table_does_not_grow_past_a_fixed_block,                                       \
+        &movable_walk_and_pins_tell_fixed_blocks_from_holes
+#else
+#define FIXED_TESTS
+#endif
+
 TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
           &movable_works_in_misaligned_memory, &movable_stale_handles_are_found_out_by_every_call,
           &movable_a_handle_does_not_come_back_in_a_full_round_of_generations,
@@ -624,4 +843,4 @@ TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
           &movable_a_table_grows_without_a_budget_when_a_lock_has_finished_the_move,
           &movable_idle_time_makes_entries_before_a_request_wants_them,
           &movable_walk_shows_every_block_and_hole_in_order,
-          &movable_pins_are_reported_costliest_first)
+          &movable_pins_are_reported_costliest_first FIXED_TESTS)
