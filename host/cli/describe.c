@@ -60,21 +60,6 @@ static void choose_sites(report_t *r)
     if (r->n_top > r->n_sites) r->n_top = r->n_sites;
 }
 
-static void name_site(report_t *r, uint32_t site, char *to, size_t size)
-{
-    const char *path, *build_id = "";
-    uint64_t offset, address = rec_site(r->reader, site, &path, &offset);
-    if (path == NULL) {
-        snprintf(to, size, site == 0 ? "unknown" : "0x%" PRIx64, address);
-        return;
-    }
-    for (uint32_t i = 0; i < rec_n_modules(r->reader); i++) {
-        rec_module_t module = rec_module(r->reader, i);
-        if (module.path == path) build_id = module.build_id;
-    }
-    symbols_name(r->symbols, path, build_id, offset, to, size);
-}
-
 static const char *plural(uint64_t n)
 {
     return n == 1 ? "" : "s";
@@ -180,7 +165,7 @@ static void print_tables(report_t *r)
     if (r->n_top > 0) printf("\nsites  allocations            bytes  live at end\n");
     for (uint32_t i = 0; i < r->n_top; i++) {
         const site_census_t *s = &c->sites[r->top[i]];
-        name_site(r, r->top[i], line, sizeof line);
+        symbols_site(r->symbols, r->reader, r->top[i], line, sizeof line);
         printf("  %16" PRIu64 " %16" PRIu64 " %12" PRIu64 "  %s\n", s->n_allocs, s->n_bytes,
                s->live_bytes, printable_to(shown, sizeof shown, line));
     }
@@ -233,7 +218,7 @@ static json_t *to_json(report_t *r)
         const char *module;
         uint64_t offset;
         rec_site(r->reader, r->top[i], &module, &offset);
-        name_site(r, r->top[i], name, sizeof name);
+        symbols_site(r->symbols, r->reader, r->top[i], name, sizeof name);
         json_array_append_new(sites, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "name",
                                                json_text(name), "module", json_text(module),
                                                "module_offset", json_u64(offset), "allocations",

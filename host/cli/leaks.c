@@ -218,18 +218,7 @@ static void feed(run_t *run)
 
 static void name_site(run_t *run, const void *key, char *to, size_t size)
 {
-    const char *path, *build_id = "";
-    uint32_t site = (uint32_t)((uintptr_t)key - 16);
-    uint64_t offset, address = rec_site(run->reader, site, &path, &offset);
-    if (path == NULL) {
-        snprintf(to, size, site == 0 ? "unknown" : "0x%" PRIx64, address);
-        return;
-    }
-    for (uint32_t i = 0; i < rec_n_modules(run->reader); i++) {
-        rec_module_t module = rec_module(run->reader, i);
-        if (module.path == path) build_id = module.build_id;
-    }
-    symbols_name(run->symbols, path, build_id, offset, to, size);
+    symbols_site(run->symbols, run->reader, (uint32_t)((uintptr_t)key - 16), to, size);
 }
 
 /* The detector's times are in ticks of which the recording has so many: seconds in the mean. */

@@ -14,27 +14,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "choice.h"
 #include "commands.h"
 #include "heaps.h"
 #include "printable.h"
+#include "replay.h"
 #include "report.h"
 #include "sane.h"
 
 #define TIMELINE_SAMPLES 1000
-
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_BAD_INPUT = 3 };
-
-typedef struct {
-    const char *file;
-    const char *profile;
-    const char *timeline;
-    const char *heap;    /* as given; NULL: it was not */
-    uint64_t heap_bytes; /* 0: not given */
-    ea_heap_fit_t fit;
-    unsigned align, link_bits, n_jobs;
-    bool no_check, strict, find_min, json;
-} wishes_t;
 
 static const char doc[] =
     "Run a recording on the real heap code and report what it needs."
@@ -54,9 +41,23 @@ static const char doc[] =
     " irregular; 2 wrong usage; 3 the recording cannot be read, is damaged (what was readable"
     " before the damage is still replayed), or frees a block it never allocated.\n"
     "\n"
-    "Example: ealloc record -o app.rec -- ./app; ealloc replay --find-min app.rec";
+    "Example: ealloc record -o app.rec -- ./app; ealloc replay --find-min app.rec;"
+    " ealloc replay --movable=parse_ app.rec";
 
-enum { KEY_FIT = 256, KEY_PROFILE, KEY_ALIGN, KEY_LINKS, KEY_QUICK, KEY_NO_CHECK, KEY_TIMELINE };
+enum {
+    KEY_FIT = 256,
+    KEY_PROFILE,
+    KEY_ALIGN,
+    KEY_LINKS,
+    KEY_QUICK,
+    KEY_NO_CHECK,
+    KEY_TIMELINE,
+    KEY_MOVABLE,
+    KEY_LAYOUT,
+    KEY_DEMAND,
+    KEY_IDLE,
+    KEY_IDLE_EVERY
+};
 
 static const struct argp_option option_list[] = {
     {"heap", 'H', "BYTES", 0, "size of the heap", 0},
@@ -76,6 +77,18 @@ static const struct argp_option option_list[] = {
     {"json", 'J', NULL, 0, "report as JSON", 3},
     {"timeline", KEY_TIMELINE, "FILE", 0,
      "write time_us, live, used, free, largest free and fragmentation as CSV", 3},
+    {NULL, 0, NULL, 0, "What compaction would buy:", 4},
+    {"movable", KEY_MOVABLE, "SITE", OPTION_ARG_OPTIONAL,
+     "replay on a store of movable blocks, in the smallest region that completes the recording or"
+     " in one of --heap bytes, and tell what the heap needs; with SITE only blocks of call sites"
+     " that have it in their names, as ealloc info tells them (may be given again)",
+     4},
+    {"layout", KEY_LAYOUT, "LAYOUT", 0,
+     "of the store: small, medium or large (default: the smallest that will do)", 4},
+    {"demand", KEY_DEMAND, "BYTES", 0,
+     "that one request may have moved: 0 moves nothing (default unlimited)", 4},
+    {"idle", KEY_IDLE, "BYTES", 0, "of a compaction step now and then (default none)", 4},
+    {"idle-every", KEY_IDLE_EVERY, "N", 0, "operations between steps (default 16)", 4},
     {0}};
 
 /* A number of bytes with an optional suffix; 0 if it is none or does not fit. */
@@ -114,15 +127,84 @@ static void check_wishes(struct argp_state *state, const wishes_t *wishes)
         argp_error(state, "there is no %s profile with alignment %u and %u-bit links",
                    printable(wishes->profile), wishes->align, wishes->link_bits);
     }
+    if (!wishes->movable && wishes->movable_option != NULL)
+        argp_error(state, "--%s goes with --movable", wishes->movable_option);
+    if (wishes->movable && wishes->timeline != NULL)
+        argp_error(state, "--timeline is not made with --movable");
     if (wishes->heap == NULL) return;
     if (wishes->find_min) argp_error(state, "--find-min looks for what --heap gives: choose one");
     size_t least, most;
-    replay_heap_limits(heaps_find(wishes->profile, wishes->align, wishes->link_bits), wishes->fit,
-                       &least, &most);
-    if (wishes->heap_bytes < least || wishes->heap_bytes > most) {
-        argp_error(state, "--heap takes %zu to %zu bytes for this kind of heap, not '%s'", least,
-                   most, printable(wishes->heap));
+    if (wishes->movable) {
+        const eai_movable_ops_t *layout = wishes->layout;
+        least = movable_least_bytes(layout != NULL ? layout : movable_layouts[0]);
+        most = (layout != NULL ? layout : movable_layouts[MOVABLE_LAYOUTS - 1])->most_bytes;
+    } else {
+        replay_heap_limits(heaps_find(wishes->profile, wishes->align, wishes->link_bits),
+                           wishes->fit, &least, &most);
     }
+    if (wishes->heap_bytes < least || wishes->heap_bytes > most) {
+        argp_error(state, "--heap takes %zu to %zu bytes for this kind of %s, not '%s'", least,
+                   most, wishes->movable ? "store" : "heap", printable(wishes->heap));
+    }
+}
+
+/* As parse_bytes(), but 0 is a number; anything else is wrong usage. */
+static size_t parse_budget(struct argp_state *state, const char *option, const char *text)
+{
+    uint64_t value = parse_bytes(text);
+    if (value == 0 && strcmp(text, "0") != 0)
+        argp_error(state, "--%s takes a number of bytes, not '%s'", option, printable(text));
+    return (size_t)value;
+}
+
+static const eai_movable_ops_t *find_layout(struct argp_state *state, const char *name)
+{
+    for (int i = 0; i < MOVABLE_LAYOUTS; i++)
+        if (strcmp(movable_layouts[i]->name, name) == 0) return movable_layouts[i];
+    argp_error(state, "--layout takes small, medium or large, not '%s'", printable(name));
+    return NULL;
+}
+
+static void add_site(struct argp_state *state, wishes_t *wishes, const char *site)
+{
+    wishes->movable = true;
+    if (site == NULL) return;
+    if (site[0] == '\0') argp_error(state, "--movable= takes a part of a call site's name");
+    const char **grown = realloc(wishes->sites, (wishes->n_sites + 1) * sizeof *grown);
+    if (grown == NULL) argp_failure(state, EXIT_FAILED, errno, "no memory");
+    wishes->sites = grown;
+    wishes->sites[wishes->n_sites++] = site;
+}
+
+/* Options that only go with --movable. */
+static error_t parse_movable_option(int key, char *arg, struct argp_state *state)
+{
+    wishes_t *wishes = state->input;
+    const char *option;
+    switch (key) {
+    case KEY_MOVABLE: add_site(state, wishes, arg); return 0;
+    case KEY_LAYOUT:
+        option = "layout";
+        wishes->layout = find_layout(state, arg);
+        break;
+    case KEY_DEMAND:
+        option = "demand";
+        wishes->demand_bytes =
+            strcmp(arg, "unlimited") == 0 ? EA_MOVABLE_UNLIMITED : parse_budget(state, option, arg);
+        break;
+    case KEY_IDLE:
+        option = "idle";
+        wishes->idle_bytes = parse_budget(state, option, arg);
+        break;
+    case KEY_IDLE_EVERY:
+        option = "idle-every";
+        wishes->idle_every = parse_budget(state, option, arg);
+        if (wishes->idle_every == 0) argp_error(state, "--idle-every takes 1 or more, not '0'");
+        break;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+    if (wishes->movable_option == NULL) wishes->movable_option = option;
+    return 0;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -158,28 +240,28 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         wishes->file = arg;
         break;
     case ARGP_KEY_END: check_wishes(state, wishes); break;
-    default: return ARGP_ERR_UNKNOWN;
+    default: return parse_movable_option(key, arg, state);
     }
     return 0;
 }
 
 /* --- progress --------------------------------------------------------------------------------- */
 
-static void clear_progress(void)
+void replay_clear_progress(void)
 {
     if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
 }
 
-static void show_loading(uint64_t done, uint64_t total)
+void replay_show_loading(uint64_t done, uint64_t total)
 {
     if (!isatty(STDERR_FILENO) || total == 0) return;
     fprintf(stderr, "\rreading %3.0f %%", 100.0 * (double)done / (double)total);
 }
 
-static void show_search(const char *phase, size_t low, size_t high)
+void replay_show_search(const char *phase, size_t low, size_t high)
 {
     if (!isatty(STDERR_FILENO)) return;
-    clear_progress();
+    replay_clear_progress();
     if (high == 0) {
         fprintf(stderr, "%s: more than %zu bytes ...", phase, low);
     } else {
@@ -189,15 +271,13 @@ static void show_search(const char *phase, size_t low, size_t high)
 
 /* --- the steps -------------------------------------------------------------------------------- */
 
-static unsigned default_jobs(void)
+unsigned replay_jobs(const wishes_t *wishes)
 {
+    if (wishes->n_jobs != 0) return wishes->n_jobs;
     return sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
 }
 
-/* One line about the recording; paths may hold anything. */
-static void complain(const char *file, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void complain(const char *file, const char *format, ...)
+void replay_complain(const char *file, const char *format, ...)
 {
     char *name = printable(file);
     va_list args;
@@ -212,13 +292,13 @@ static void complain(const char *file, const char *format, ...)
 static bool search_smallest(const wishes_t *wishes, const trace_t *trace,
                             const replay_options_t *options, find_min_result_t *smallest)
 {
-    unsigned n_jobs = wishes->n_jobs != 0 ? wishes->n_jobs : default_jobs();
-    find_min_status_t status = find_min(trace, options, n_jobs, show_search, smallest);
-    clear_progress();
+    find_min_status_t status =
+        find_min(trace, options, replay_jobs(wishes), replay_show_search, smallest);
+    replay_clear_progress();
     if (status == FIND_MIN_DONE) return true;
-    complain(wishes->file, "%s",
-             status == FIND_MIN_NONE ? "no heap of this kind completes the recording"
-                                     : "not enough memory to search");
+    replay_complain(wishes->file, "%s",
+                    status == FIND_MIN_NONE ? "no heap of this kind completes the recording"
+                                            : "not enough memory to search");
     return false;
 }
 
@@ -238,13 +318,14 @@ static bool is_within_reason(const choice_t *choice, const trace_t *trace,
     uint64_t half = available_bytes() / 2;
     replay_heap_limits(options->ops, options->fit, &least, &most);
     if (heap_bytes <= most && heap_bytes <= half) return true;
-    complain(choice->path,
-             "event %llu brings what is live to %llu bytes in blocks at offset %llu: more than %s"
-             " (%llu); --heap SIZE replays it with refusals",
-             (unsigned long long)trace->peak_event, (unsigned long long)trace->peak_gross_bytes,
-             (unsigned long long)trace->peak_offset,
-             heap_bytes > most ? "a heap of this kind can be" : "half of the machine's memory",
-             heap_bytes > most ? (unsigned long long)most : (unsigned long long)half);
+    replay_complain(
+        choice->path,
+        "event %llu brings what is live to %llu bytes in blocks at offset %llu: more than %s"
+        " (%llu); --heap SIZE replays it with refusals",
+        (unsigned long long)trace->peak_event, (unsigned long long)trace->peak_gross_bytes,
+        (unsigned long long)trace->peak_offset,
+        heap_bytes > most ? "a heap of this kind can be" : "half of the machine's memory",
+        heap_bytes > most ? (unsigned long long)most : (unsigned long long)half);
     return false;
 }
 
@@ -258,20 +339,21 @@ static bool run_replay(const wishes_t *wishes, const trace_t *trace,
         report->latency = latency;
     replay_memory_release(&memory);
     if (status == REPLAY_DONE) return true;
-    complain(wishes->file, "%s %zu bytes",
-             status == REPLAY_NO_HEAP ? "there can be no such heap of"
-                                      : "this machine has no memory for a heap of",
-             options->heap_bytes);
+    replay_complain(wishes->file, "%s %zu bytes",
+                    status == REPLAY_NO_HEAP ? "there can be no such heap of"
+                                             : "this machine has no memory for a heap of",
+                    options->heap_bytes);
     replay_result_release(result);
     return false;
 }
 
-static int verdict(const wishes_t *wishes, const trace_t *trace, const replay_result_t *result)
+int replay_verdict(const wishes_t *wishes, const trace_t *trace, uint64_t n_failures,
+                   uint64_t n_damaged)
 {
-    if (result->n_damaged > 0) return EXIT_FAILED;
+    if (n_damaged > 0) return EXIT_FAILED;
     if (trace->partial || trace->n_irregular > 0) return EXIT_BAD_INPUT;
     bool irregular = trace->unclosed || trace->n_lost > 0;
-    if (wishes->strict && (result->n_failures > 0 || irregular)) return EXIT_FAILED;
+    if (wishes->strict && (n_failures > 0 || irregular)) return EXIT_FAILED;
     return EXIT_OK;
 }
 
@@ -295,7 +377,7 @@ static int timeline_open(timeline_t *timeline, const wishes_t *wishes, const cho
     const char *path = timeline->path = wishes->timeline;
     if (path == NULL) return EXIT_OK;
     if (same_file(path, wishes->file) || same_file(path, choice->path)) {
-        complain(path, "--timeline would overwrite the input");
+        replay_complain(path, "--timeline would overwrite the input");
         return EXIT_USAGE;
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -303,7 +385,7 @@ static int timeline_open(timeline_t *timeline, const wishes_t *wishes, const cho
     if (fd < 0) fd = open(path, O_WRONLY | O_CLOEXEC);
     timeline->file = fd >= 0 ? fdopen(fd, "w") : NULL;
     if (timeline->file != NULL) return EXIT_OK;
-    complain(path, "cannot write the timeline: %s", strerror(errno));
+    replay_complain(path, "cannot write the timeline: %s", strerror(errno));
     return EXIT_FAILED;
 }
 
@@ -315,7 +397,7 @@ static bool timeline_write(timeline_t *timeline, const replay_report_t *report)
     FILE *file = timeline->file;
     timeline->file = NULL;
     if (report_timeline(file, report)) return true;
-    complain(timeline->path, "cannot write the timeline: %s", strerror(errno));
+    replay_complain(timeline->path, "cannot write the timeline: %s", strerror(errno));
     return false;
 }
 
@@ -362,11 +444,11 @@ static int replay_and_report(const wishes_t *wishes, const choice_t *choice, con
                          : wishes->find_min   ? smallest.smallest_bytes
                                               : likely_bytes;
     if (!run_replay(wishes, trace, &options, &report, &result, &latency)) return EXIT_FAILED;
-    int status = verdict(wishes, trace, &result);
+    int status = replay_verdict(wishes, trace, result.n_failures, result.n_damaged);
     if (!wishes->json) {
         report_text(stdout, &report);
     } else if (!report_json(stdout, &report) && ferror(stdout) == 0) {
-        complain(wishes->file, "no memory for the report");
+        replay_complain(wishes->file, "no memory for the report");
         status = EXIT_FAILED;
     }
     if (!timeline_write(timeline, &report)) status = EXIT_FAILED;
@@ -400,11 +482,16 @@ static int replay_file(const wishes_t *wishes, const choice_t *choice)
     timeline_t timeline = {0};
     int status = timeline_open(&timeline, wishes, choice);
     if (status != EXIT_OK) return status;
-    bool loaded = trace_load(&trace, choice->path, show_loading);
-    clear_progress();
+    bool loaded = trace_load(&trace, choice->path, replay_show_loading);
+    replay_clear_progress();
     if (trace.error != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.error);
     if (trace.irregularity != NULL) fprintf(stderr, "ealloc replay: %s\n", trace.irregularity);
-    status = loaded ? replay_and_report(wishes, choice, &trace, &timeline) : EXIT_BAD_INPUT;
+    if (!loaded)
+        status = EXIT_BAD_INPUT;
+    else if (wishes->movable)
+        status = replay_movable(wishes, choice, &trace);
+    else
+        status = replay_and_report(wishes, choice, &trace, &timeline);
     timeline_drop(&timeline);
     if (loaded && !wishes->json && !choice->from_manifest) hint_at_larger(choice->path, &trace);
     trace_release(&trace);
@@ -414,7 +501,11 @@ static int replay_file(const wishes_t *wishes, const choice_t *choice)
 int cmd_replay(int argc, char **argv)
 {
     static const struct argp argp = {option_list, parse_option, "FILE", doc, NULL, NULL, NULL};
-    wishes_t wishes = {.profile = "default", .align = 8, .link_bits = 32};
+    wishes_t wishes = {.profile = "default",
+                       .align = 8,
+                       .link_bits = 32,
+                       .demand_bytes = EA_MOVABLE_UNLIMITED,
+                       .idle_every = 16};
     choice_t choice;
     setlocale(LC_CTYPE, "");
     argp_err_exit_status = EXIT_USAGE;
@@ -426,5 +517,6 @@ int cmd_replay(int argc, char **argv)
         fprintf(stderr, "ealloc replay: %s\n", choice.error != NULL ? choice.error : "no memory");
     }
     choice_release(&choice);
+    free(wishes.sites);
     return status;
 }

@@ -122,3 +122,18 @@ void symbols_name(symbols_t *s, const char *path, const char *build_id, uint64_t
         snprintf(to, size, "%s (%s+0x%" PRIx64 ")", function, base != NULL ? base + 1 : path,
                  offset);
 }
+
+void symbols_site(symbols_t *s, const rec_reader_t *reader, uint32_t site, char *to, size_t size)
+{
+    const char *path, *build_id = "";
+    uint64_t offset, address = rec_site(reader, site, &path, &offset);
+    if (path == NULL) {
+        snprintf(to, size, site == 0 ? "unknown" : "0x%" PRIx64, address);
+        return;
+    }
+    for (uint32_t i = 0; i < rec_n_modules(reader); i++) {
+        rec_module_t module = rec_module(reader, i);
+        if (module.path == path) build_id = module.build_id;
+    }
+    symbols_name(s, path, build_id, offset, to, size);
+}

@@ -12,8 +12,8 @@
 #define PRECISION 2000u /* stop when the bracket is 1/2000 of the size: 0.05 % */
 
 typedef struct {
-    const trace_t *trace;
-    replay_options_t options;
+    const find_min_subject_t *subject;
+    size_t size_bytes;
     replay_memory_t memory;
     replay_status_t status;
     bool completes;
@@ -23,16 +23,14 @@ typedef struct {
     job_t jobs[FIND_MIN_MAX_JOBS];
     unsigned n_jobs;
     find_min_result_t *result;
-    size_t most_bytes; /* that a heap of this kind can have */
+    size_t most_bytes;
 } search_t;
 
 static void *run_job(void *context)
 {
     job_t *job = context;
-    replay_result_t result;
-    job->status = replay_run(job->trace, &job->options, &job->memory, &result);
-    job->completes = job->status == REPLAY_DONE && result.n_failures == 0;
-    replay_result_release(&result);
+    job->status =
+        job->subject->run(job->subject->context, job->size_bytes, &job->memory, &job->completes);
     return NULL;
 }
 
@@ -43,7 +41,7 @@ static bool try_sizes(search_t *search, const size_t *sizes, unsigned n, bool *c
     bool started[FIND_MIN_MAX_JOBS] = {false};
     bool ok = true;
     for (unsigned i = 0; i < n; i++) {
-        search->jobs[i].options.heap_bytes = sizes[i];
+        search->jobs[i].size_bytes = sizes[i];
         if (i > 0) {
             started[i] = pthread_create(&threads[i], NULL, run_job, &search->jobs[i]) == 0;
         }
@@ -154,25 +152,52 @@ static find_min_status_t verify(search_t *search, find_min_progress_t progress)
     return FIND_MIN_DONE;
 }
 
-find_min_status_t find_min(const trace_t *trace, const replay_options_t *options, unsigned n_jobs,
-                           find_min_progress_t progress, find_min_result_t *result)
+find_min_status_t find_min_of(const find_min_subject_t *subject, unsigned n_jobs,
+                              find_min_progress_t progress, find_min_result_t *result)
 {
     search_t search = {.n_jobs = n_jobs > FIND_MIN_MAX_JOBS ? FIND_MIN_MAX_JOBS : n_jobs,
-                       .result = result};
+                       .result = result,
+                       .most_bytes = subject->most_bytes};
     if (search.n_jobs == 0) search.n_jobs = 1;
     *result = (find_min_result_t){0};
-    for (unsigned i = 0; i < search.n_jobs; i++) {
-        search.jobs[i].trace = trace;
-        search.jobs[i].options =
-            (replay_options_t){.ops = options->ops, .fit = options->fit, .stop_at_failure = true};
-    }
-    size_t low = 0, high = 0, least;
-    replay_heap_limits(options->ops, options->fit, &least, &search.most_bytes);
-    size_t from = round_up(replay_perfect_bytes(trace, options->ops, options->fit));
-    find_min_status_t status = find_bracket(&search, from, &low, &high, progress);
+    for (unsigned i = 0; i < search.n_jobs; i++) search.jobs[i].subject = subject;
+    size_t low = 0, high = 0;
+    find_min_status_t status =
+        find_bracket(&search, round_up(subject->from_bytes), &low, &high, progress);
     if (status == FIND_MIN_DONE) status = narrow(&search, &low, &high, progress);
     result->smallest_bytes = high;
     if (status == FIND_MIN_DONE) status = verify(&search, progress);
     for (unsigned i = 0; i < search.n_jobs; i++) replay_memory_release(&search.jobs[i].memory);
     return status;
+}
+
+/* --- heaps ------------------------------------------------------------------------------------ */
+
+typedef struct {
+    const trace_t *trace;
+    replay_options_t options;
+} heap_t;
+
+static replay_status_t try_heap(const void *context, size_t size_bytes, replay_memory_t *memory,
+                                bool *completes)
+{
+    const heap_t *heap = context;
+    replay_options_t options = heap->options;
+    replay_result_t result;
+    options.heap_bytes = size_bytes;
+    replay_status_t status = replay_run(heap->trace, &options, memory, &result);
+    *completes = status == REPLAY_DONE && result.n_failures == 0;
+    replay_result_release(&result);
+    return status;
+}
+
+find_min_status_t find_min(const trace_t *trace, const replay_options_t *options, unsigned n_jobs,
+                           find_min_progress_t progress, find_min_result_t *result)
+{
+    heap_t heap = {trace, {.ops = options->ops, .fit = options->fit, .stop_at_failure = true}};
+    find_min_subject_t subject = {.run = try_heap, .context = &heap};
+    size_t least;
+    replay_heap_limits(options->ops, options->fit, &least, &subject.most_bytes);
+    subject.from_bytes = replay_perfect_bytes(trace, options->ops, options->fit);
+    return find_min_of(&subject, n_jobs, progress, result);
 }

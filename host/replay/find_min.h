@@ -32,6 +32,21 @@ typedef enum {
     FIND_MIN_NO_MEMORY /* the host has none                                       */
 } find_min_status_t;
 
+/* What a size is searched for. */
+typedef struct {
+    /* Does it complete in size_bytes? Called from several threads, each with a memory of its own.
+     */
+    replay_status_t (*run)(const void *context, size_t size_bytes, replay_memory_t *memory,
+                           bool *completes);
+    const void *context;
+    size_t from_bytes; /* no smaller size can complete */
+    size_t most_bytes; /* there is no larger one       */
+} find_min_subject_t;
+
+/* The search; the rest is as find_min(). */
+find_min_status_t find_min_of(const find_min_subject_t *subject, unsigned n_jobs,
+                              find_min_progress_t progress, find_min_result_t *result);
+
 /* Search with n_jobs replays at a time (1 to FIND_MIN_MAX_JOBS), each in a thread and memory of its
  * own. options->heap_bytes, n_samples and the flags are ignored: candidates run in the fast way and
  * stop at the first refused request. progress may be NULL.

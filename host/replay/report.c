@@ -40,7 +40,7 @@ static unsigned long long ull(uint64_t value)
 
 /* --- text ------------------------------------------------------------------------------------- */
 
-static void print_recording(FILE *out, const replay_report_t *report)
+void report_recording(FILE *out, const replay_report_t *report)
 {
     const trace_t *trace = report->trace;
     char command[CHART_MAX_COLUMNS], name[NAME_BYTES];
@@ -199,7 +199,7 @@ static void print_charts(FILE *out, const replay_report_t *report)
 
 void report_text(FILE *out, const replay_report_t *report)
 {
-    print_recording(out, report);
+    report_recording(out, report);
     print_heap(out, report);
     print_figures(out, report);
     print_latency(out, report);
@@ -253,7 +253,7 @@ static json_t *json_fragmentation(const replay_result_t *result)
                      (json_int_t)worst);
 }
 
-static json_t *json_recording(const replay_report_t *report)
+json_t *report_recording_json(const replay_report_t *report)
 {
     const trace_t *trace = report->trace;
     json_t *found = json_object();
@@ -312,7 +312,7 @@ bool report_json(FILE *out, const replay_report_t *report)
     const trace_t *trace = report->trace;
     json_t *root = json_pack(
         "{s:o, s:o, s:I, s:o, s:b, s:I, s:s?, s:I, s:I, s:I, s:o, s:I, s:o, s:o, s:f, s:o}",
-        "recording", json_recording(report), "heap", json_heap(report), "failures",
+        "recording", report_recording_json(report), "heap", json_heap(report), "failures",
         (json_int_t)result->n_failures, "first_failure", json_first_failure(result),
         "contents_checked", report->options->check_contents, "damaged",
         (json_int_t)result->n_damaged, "damage", result->n_damaged > 0 ? result->damage : NULL,

@@ -5,6 +5,7 @@
 #ifndef EALLOC_REPLAY_REPORT_H
 #define EALLOC_REPLAY_REPORT_H
 
+#include <jansson.h>
 #include <stdio.h>
 
 #include "engine.h"
@@ -24,6 +25,10 @@ typedef struct {
     size_t perfect_bytes;
     bool heap_is_default; /* the size was chosen here, not by the user                */
 } replay_report_t;
+
+/* What report->file, manifest and trace say of the recording, a part of both reports. */
+void report_recording(FILE *out, const replay_report_t *report);
+json_t *report_recording_json(const replay_report_t *report);
 
 void report_text(FILE *out, const replay_report_t *report);
 /* Returns false when there is no memory or out cannot be written. */

@@ -220,11 +220,22 @@ static bool add_realloc(trace_t *t, const rec_event_t *e, const char *source, ui
     return append_op(t, OP_REALLOC, slot, e->size, e->time_us);
 }
 
-bool trace_add(trace_t *t, const rec_event_t *e, const char *source, uint64_t offset)
+static void count_event(trace_t *t, const rec_event_t *e)
 {
     t->n_events++;
     if (e->time_us > t->duration_us) t->duration_us = e->time_us;
     if (e->thread >= t->n_threads) t->n_threads = e->thread + 1;
+}
+
+bool trace_skip(trace_t *t, const rec_event_t *e)
+{
+    count_event(t, e);
+    return shift_events(t, 1);
+}
+
+bool trace_add(trace_t *t, const rec_event_t *e, const char *source, uint64_t offset)
+{
+    count_event(t, e);
     if (e->kind == REC_USABLE) {
         t->n_usable_queries++;
         return shift_events(t, 1);

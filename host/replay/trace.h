@@ -94,6 +94,8 @@ void trace_release(trace_t *trace);
  * finish. add returns false when memory or slots run out; source names the origin in messages,
  * offset is what they say. */
 bool trace_add(trace_t *trace, const rec_event_t *event, const char *source, uint64_t offset);
+/* An event that this trace has no part in: it counts as one of the recording, no more. */
+bool trace_skip(trace_t *trace, const rec_event_t *event);
 bool trace_finish(trace_t *trace);
 
 /* The number of the recorded event (from 1) that became operation i, and the time of it (exact

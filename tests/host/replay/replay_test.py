@@ -175,7 +175,7 @@ class Options(Case):
     def test_help_has_an_example_and_the_exit_statuses(self):
         run = replay("--help")
         self.assertEqual(run.returncode, 0)
-        for word in ("Example:", "Exit status", "64-bit program", "--find-min"):
+        for word in ("Example:", "Exit status", "64-bit program", "--find-min", "--movable[=SITE]"):
             self.assertIn(word, run.stdout)
 
     def test_timeline(self):
@@ -318,6 +318,159 @@ class Manifests(Case):
             run = replay(name)
             self.assertEqual(run.returncode, 3, name)
             self.one_line(run, "gone.rec" if name == "gone.json" else name)
+
+
+class Movable(Case):
+    CHURN = ([f"a {(i + 1) * 4096} {40 + i % 7 * 30}" for i in range(300)] +
+             [f"f {(i + 1) * 4096}" for i in range(0, 300, 2)] +
+             [f"a {(i + 1000) * 4096} 250" for i in range(60)])
+
+    def test_the_region_is_the_least_there_can_be(self):
+        found = report("--movable", synth("a.rec", self.CHURN))
+        store, need = found["movable"], found["need"]
+        self.assertEqual((store["layout"], store["unit_bytes"], store["demand_bytes"]),
+                         ("small", 4, None))
+        self.assertEqual((found["failures"], found["damaged"]), (0, 0))
+        self.assertTrue(found["contents_checked"])
+        live = [40 + i % 7 * 30 for i in range(300)]
+        late = [size for i, size in enumerate(live) if i % 2] + [250] * 60
+        gross = max(sum((size + 4 + 3) // 4 * 4 for size in sizes) for sizes in (live, late))
+        self.assertEqual(need["blocks_bytes"], gross)
+        self.assertEqual(need["table_bytes"], 10 * 68)
+        self.assertEqual(need["total_bytes"], gross + 680 + need["control_bytes"])
+        self.assertEqual(need["total_bytes"], need["peak_live_bytes"] + need["metadata_bytes"])
+        self.assertEqual(store["region_bytes"], need["total_bytes"])
+        self.assertEqual(found["find_min"]["smallest_bytes"], store["region_bytes"])
+        self.assertEqual(need["region_ratio"], 1)
+        self.assertGreater(found["moved"]["bytes"], 0)
+        self.assertGreaterEqual(found["moved"]["bytes"], found["moved"]["most_in_one_request"])
+        heap = report("--find-min", "a.rec")
+        self.assertEqual(found["comparison"]["all_in_heap"]["smallest_bytes"],
+                         heap["find_min"]["smallest_bytes"])
+        self.assertGreater(heap["find_min"]["smallest_bytes"], store["region_bytes"])
+        self.assertEqual(found["recording"], heap["recording"])
+        less = report("--movable", "--heap", str(store["region_bytes"] - 4), "a.rec")
+        self.assertGreater(less["failures"], 0)
+        self.assertEqual(less["refused"]["no_memory"], less["failures"])
+        self.assertEqual(less["first_failure"]["reason"], "no_memory")
+        self.assertIsNone(less["find_min"])
+
+    def test_budgets(self):
+        name = synth("a.rec", self.CHURN)
+        size = str(report("--movable", name)["movable"]["region_bytes"])
+        none = report("--movable", "--demand", "0", "--heap", size, name)
+        self.assertGreater(none["refused"]["again"], 0)
+        self.assertEqual(none["moved"]["most_charged"], 0)
+        self.assertEqual(none["comparison"]["heap_bytes"], int(size))
+        self.assertGreater(none["comparison"]["heap_failures"], 0)
+        idle = report("--movable", "--demand", "0", "--idle", "1K", "--idle-every", "5", "--heap", size, name)
+        self.assertLess(idle["refused"]["again"], none["refused"]["again"])
+        self.assertEqual(idle["moved"]["steps"], 510 // 5)
+        self.assertEqual((idle["movable"]["idle_bytes"], idle["movable"]["idle_every"]), (1024, 5))
+        searched = report("--movable", "--demand", "2K", name)
+        self.assertGreaterEqual(searched["movable"]["region_bytes"], int(size))
+        self.assertEqual(searched["failures"], 0)
+        self.assertLessEqual(searched["moved"]["most_charged"], 2048)
+        self.assertEqual(report("--movable", "--demand", "unlimited", name)["movable"]["region_bytes"],
+                         int(size))
+
+    def test_the_smallest_layout_that_will_do(self):
+        for n, size, layout in ((10, 100, "small"), (2049, 4, "medium"), (10, 6600, "medium"),
+                                (17000, 4, "large"), (10, 27000, "large")):
+            name = synth("a.rec", blocks(n, size))
+            self.assertEqual(report("--movable", "--no-check", name)["movable"]["layout"], layout)
+        run = replay("--movable", "--layout", "medium", name)
+        self.assertEqual((run.returncode, run.stdout), (1, ""))
+        self.one_line(run, name, "medium", "262144", "16376")
+        name = synth("a.rec", blocks(10, 100))
+        self.assertEqual(report("--movable", "--layout", "large", name)["movable"]["layout"], "large")
+        self.assertEqual(report("--movable", "--heap", "64K", name)["movable"]["layout"], "small")
+        self.assertEqual(report("--movable", "--heap", "65K", name)["movable"]["layout"], "medium")
+
+    def test_only_blocks_of_chosen_sites(self):
+        name = synth("a.rec", ["M /lib/one.so", *blocks(20, 100), "M /lib/two.so",
+                               *blocks(30, 50, 8200), "r 4096 300 4096", "f 8200", "u 8192",
+                               "M /lib/three.so", "a 4100 7"])
+        found = report("--movable=one.so", name)
+        sites = found["movable"]["sites"]
+        self.assertEqual(sites, {"asked_for": ["one.so"], "chosen": 1, "allocating": 3})
+        self.assertEqual(found["recording"]["allocations"], 51)
+        self.assertEqual(found["need"]["peak_live_bytes"], 20 * 100 + 200)
+        self.assertEqual(found["need"]["peak_live_blocks"], 20)
+        both = report("--movable=one.so", "--movable=two", name)
+        self.assertEqual(both["movable"]["sites"]["chosen"], 2)
+        self.assertEqual(both["need"]["peak_live_bytes"], 2200 + 1500)
+        self.assertEqual(both["need"]["peak_live_blocks"], 50)
+        comparison = found["comparison"]
+        self.assertGreater(comparison["rest_in_heap"]["smallest_bytes"], 1500)
+        self.assertGreater(comparison["all_in_heap"]["smallest_bytes"],
+                           comparison["rest_in_heap"]["smallest_bytes"])
+        rest = comparison["rest_in_heap"]["smallest_bytes"]
+        text = replay("--movable=one.so", name).stdout
+        self.assertIn("blocks of 1 of 3 call sites: one.so; 20 of 51 allocations", text)
+        self.assertIn(f"{rest} bytes, the smallest heap; with the region "
+                      f"{rest + found['movable']['region_bytes']}", text)
+        run = replay("--movable=one.so", "--movable=nine", name)
+        self.assertEqual((run.returncode, run.stdout), (1, ""))
+        self.one_line(run, name, "nine", "ealloc info --sites")
+
+    def test_events_of_chosen_blocks_keep_their_numbers(self):
+        name = synth("a.rec", ["M /lib/one.so", "a 4096 100", "M /lib/two.so", *blocks(5, 9, 8200),
+                               "r 4096 90000 4096"])
+        found = report("--movable=one.so", "--heap", "4K", name)
+        self.assertEqual(found["first_failure"]["event"], 7)
+        self.assertEqual(found["first_failure"]["size_bytes"], 90000)
+
+    def test_an_address_that_changes_sides_frees_what_was_there(self):
+        lines = ["M /lib/one.so", "a 4096 100", "a 8192 100", "M /lib/two.so", "a 4096 50",
+                 "f 4096", "r 12288 60 8192", "f 12288", "f 4096"]
+        found = report("--movable=one.so", synth("a.rec", lines), status=3)
+        self.assertEqual(found["recording"]["irregular"], 2)
+        self.assertEqual((found["need"]["peak_live_bytes"], found["need"]["peak_live_blocks"]), (200, 2))
+        self.assertEqual((found["failures"], found["damaged"]), (0, 0))
+
+    def test_text(self):
+        text = replay("--movable", synth("a.rec", self.CHURN)).stdout
+        for part in ("every block", "small: units of 4 bytes, up to 64.0 K", "whatever it takes",
+                     "the smallest that completes (1 replay)", "failures        none", "intact",
+                     "region above it 0.000 %", "in one request", "compaction      saves"):
+            self.assertIn(part, text)
+        text = replay("--movable", "--heap", "30K", "--demand", "0", "--idle", "1",
+                      synth("a.rec", [*self.CHURN, "m 5 3 64"])).stdout
+        for part in ("may move 0 bytes; a step of 1 bytes after every 16 operations",
+                     " for want of ", "the first at event", "heap            30720 bytes: ",
+                     "1 request for more than 4 bytes of it"):
+            self.assertIn(part, text)
+        self.assertIn("not checked", replay("--movable", "--no-check", "a.rec").stdout)
+
+    def test_wrong_usage(self):
+        name = synth("a.rec", blocks(10, 100))
+        for arguments in (["--demand", "5"], ["--idle", "5"], ["--idle-every", "5"], ["--layout", "small"],
+                          ["--movable", "--layout", "tiny"], ["--movable", "--demand", "-1"],
+                          ["--movable", "--demand", ""], ["--movable", "--idle", "1Q"],
+                          ["--movable", "--idle-every", "0"], ["--movable="],
+                          ["--movable", "--timeline", "t.csv"], ["--movable", "--heap", "100"],
+                          ["--movable", "--layout", "small", "--heap", "65537"],
+                          ["--movable", "--find-min", "--heap", "1M"]):
+            run = replay(*arguments, name)
+            self.assertEqual(run.returncode, 2, arguments)
+            self.assertEqual(run.stdout, "")
+            self.assertNotEqual(run.stderr, "")
+        self.assertFalse(os.path.exists("t.csv"))
+        least = int(replay("--movable", "--heap", "1", name).stderr.split(" takes ")[1].split()[0])
+        self.assertEqual(replay("--movable", "--heap", str(least), name).returncode, 0)
+
+    def test_strict_partial_and_empty(self):
+        name = synth("a.rec", self.CHURN)
+        self.assertEqual(replay("--movable", "--strict", name).returncode, 0)
+        self.assertEqual(replay("--movable", "--strict", "--heap", "8K", name).returncode, 1)
+        self.assertEqual(replay("--movable", "--heap", "8K", name).returncode, 0)
+        write("cut.rec", read(synth("b.rec", self.CHURN + ["f 0"] + self.CHURN))[:-60])
+        run = replay("--movable", "cut.rec")
+        self.assertEqual(run.returncode, 3)
+        self.one_line(run, "cut.rec", "offset")
+        found = report("--movable", synth("c.rec", ["u 4096"]))
+        self.assertEqual((found["need"]["peak_live_bytes"], found["failures"]), (0, 0))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@
 #include "histogram.h"
 #include "idmap.h"
 #include "latency.h"
+#include "movable_run.h"
 #include "pattern.h"
 #include "tap.h"
 #include "trace.h"
@@ -538,6 +539,243 @@ TEST(find_min_stays_within_what_the_heap_can_be, 0)
     trace_release(&t);
 }
 
+/* --- movable blocks --------------------------------------------------------------------------- */
+
+static const eai_movable_ops_t *const movable_good = &eai_movable_ops_medium;
+
+static movable_result_t run_movable(const trace_t *t, const eai_movable_ops_t *ops,
+                                    size_t region_bytes, size_t demand_bytes)
+{
+    replay_memory_t memory = {0};
+    movable_result_t result;
+    movable_options_t options = {.ops = ops,
+                                 .region_bytes = region_bytes,
+                                 .demand_bytes = demand_bytes,
+                                 .check_contents = true};
+    EXPECT_EQ(movable_run(t, &options, &memory, &result), REPLAY_DONE);
+    replay_memory_release(&memory);
+    return result;
+}
+
+TEST(movable_need_is_what_blocks_and_table_take, 0)
+{
+    trace_t t = {0};
+    movable_need_t need;
+    add(&t, REC_ALLOC, 0x1000, 100, 0);         /* 104 bytes; large: 112 */
+    add(&t, REC_CALLOC, 0x2000, 0, 0);          /* 8; 16                 */
+    add(&t, REC_ALIGNED, 0x3000, 13, 0);        /* 20; 24                */
+    add(&t, REC_REALLOC, 0x4000, 1001, 0x1000); /* 1008; 1016            */
+    for (uint64_t i = 0; i < 33; i++) add(&t, REC_ALLOC, 0x5000 + i * 16, 4, 0); /* 8; 16 each */
+    trace_finish(&t);
+    REQUIRE(movable_need(&t, &eai_movable_ops_small, &need));
+    EXPECT_EQ(need.blocks_bytes, 1008 + 8 + 20 + 33 * 8);
+    EXPECT_EQ(need.table_bytes, 2 * 68); /* 36 handles, 32 a chunk */
+    EXPECT_EQ(need.total_bytes, need.blocks_bytes + need.table_bytes + need.control_bytes);
+    REQUIRE(movable_need(&t, &eai_movable_ops_medium, &need));
+    EXPECT_EQ(need.blocks_bytes, 1008 + 8 + 20 + 33 * 8);
+    EXPECT_EQ(need.table_bytes, 5 * 32);
+    REQUIRE(movable_need(&t, &eai_movable_ops_large, &need));
+    EXPECT_EQ(need.blocks_bytes, 1016 + 16 + 24 + 33 * 16);
+    EXPECT_EQ(need.table_bytes, 5 * 64);
+    trace_release(&t);
+}
+
+/* Handles may be most numerous when bytes are not: then both peaks together are too much. */
+TEST(movable_need_is_of_one_time, 0)
+{
+    trace_t t = {0};
+    movable_need_t need;
+    add(&t, REC_ALLOC, 0x1000, 10000, 0);
+    add(&t, REC_FREE, 0x1000, 0, 0);
+    for (uint64_t i = 0; i < 80; i++) add(&t, REC_ALLOC, 0x5000 + i * 16, 4, 0);
+    trace_finish(&t);
+    REQUIRE(movable_need(&t, movable_good, &need));
+    EXPECT_EQ(need.table_bytes, 10 * 32);
+    EXPECT_EQ(need.total_bytes, 10004 + 32 + need.control_bytes);
+    EXPECT_EQ(
+        run_movable(&t, movable_good, (size_t)need.total_bytes, EA_MOVABLE_UNLIMITED).n_failures,
+        0);
+    trace_release(&t);
+}
+
+TEST(movable_replay_completes_in_the_least_memory_there_can_be, 0)
+{
+    trace_t t = {0};
+    build_churn(&t, 20000, 200);
+    for (int i = 0; i < MOVABLE_LAYOUTS; i++) {
+        const eai_movable_ops_t *ops = movable_layouts[i];
+        movable_need_t need;
+        REQUIRE(movable_need(&t, ops, &need));
+        movable_result_t r = run_movable(&t, ops, (size_t)need.total_bytes, EA_MOVABLE_UNLIMITED);
+        EXPECT_EQ(r.n_failures, 0);
+        EXPECT_EQ(r.n_damaged, 0);
+        EXPECT_EQ(r.n_ops, t.n_ops);
+        EXPECT_EQ(r.n_aligned, t.n_aligned);
+        EXPECT_EQ(r.stats.n_live, t.end_live_blocks);
+        EXPECT(r.stats.moved_bytes > 0 && r.most_moved_bytes > 0);
+        EXPECT(r.most_moved_bytes <= r.stats.moved_bytes);
+        r = run_movable(&t, ops, (size_t)need.total_bytes - ops->unit_bytes, EA_MOVABLE_UNLIMITED);
+        EXPECT(r.n_failures > 0);
+        EXPECT_EQ(r.n_refused[MOVABLE_NO_MEMORY], r.n_failures);
+        EXPECT_EQ(r.n_damaged, 0);
+        r = run_movable(&t, ops, (size_t)need.total_bytes, 0);
+        EXPECT(r.n_refused[MOVABLE_AGAIN] > 0);
+        EXPECT_EQ(r.n_damaged, 0);
+    }
+    trace_release(&t);
+}
+
+TEST(movable_find_min_finds_it_with_and_without_a_budget, 0)
+{
+    trace_t t = {0};
+    movable_need_t need;
+    find_min_result_t found;
+    movable_result_t result;
+    replay_memory_t memory = {0};
+    build_churn(&t, 5000, 100);
+    REQUIRE(movable_need(&t, movable_good, &need));
+    movable_options_t options = {.ops = movable_good, .demand_bytes = EA_MOVABLE_UNLIMITED};
+    EXPECT_EQ(movable_find_min(&t, &options, &need, 2, NULL, &memory, &found, &result),
+              FIND_MIN_DONE);
+    EXPECT_EQ(found.smallest_bytes, need.total_bytes);
+    EXPECT_EQ(found.n_runs, 1);
+    options.demand_bytes = 700;
+    options.idle_bytes = 64;
+    options.idle_every = 3;
+    EXPECT_EQ(movable_find_min(&t, &options, &need, 2, NULL, &memory, &found, &result),
+              FIND_MIN_DONE);
+    EXPECT(found.smallest_bytes > need.total_bytes);
+    EXPECT_EQ(options.region_bytes, found.smallest_bytes);
+    EXPECT_EQ(result.n_failures, 0);
+    EXPECT_EQ(result.n_steps, t.n_ops / 3);
+    EXPECT(result.stats.max_demand_bytes <= 700);
+    options.ops = &eai_movable_ops_small;
+    need.total_bytes = options.ops->most_bytes + 1;
+    EXPECT_EQ(movable_find_min(&t, &options, &need, 2, NULL, &memory, &found, &result),
+              FIND_MIN_NONE);
+    replay_memory_release(&memory);
+    trace_release(&t);
+}
+
+TEST(movable_replay_tells_why_it_was_refused, 0)
+{
+    trace_t t = {0};
+    for (uint64_t i = 1; i <= 3000; i++) add(&t, REC_ALLOC, i << 12, 4, 0); /* 2048 handles */
+    add(&t, REC_FREE, 2500 << 12, 0, 0);                                    /* does nothing */
+    add(&t, REC_REALLOC, 2600 << 12, 60, 2600 << 12);                       /* asks anew    */
+    add(&t, REC_ALLOC, 0x10, 70000, 0);
+    add(&t, REC_FREE, 1 << 12, 0, 0);
+    add(&t, REC_ALLOC, 0x20, 70000, 0);
+    add(&t, REC_FREE, 3 << 12, 0, 0);
+    add(&t, REC_ALLOC, 0x30, 45000, 0);
+    trace_finish(&t);
+    movable_result_t r = run_movable(&t, &eai_movable_ops_small, 60000, 0);
+    EXPECT_EQ(r.n_refused[MOVABLE_LIMIT], 3000 - 2048 + 1 + 1);
+    EXPECT_EQ(r.n_refused[MOVABLE_TOO_LARGE], 1);
+    EXPECT_EQ(r.n_refused[MOVABLE_NO_MEMORY], 1);
+    EXPECT_EQ(r.n_failures, 3000 - 2048 + 4);
+    EXPECT_EQ(r.first_failure.event, 2049);
+    EXPECT_EQ(r.first_failure.size_bytes, 4);
+    EXPECT_EQ(r.first_failure.reason, MOVABLE_LIMIT);
+    trace_release(&t);
+}
+
+static uint64_t n_locks;
+
+static void *lock_askew(ea_movable_t *m, ea_movable_handle_t handle)
+{
+    return (char *)movable_good->lock(m, handle) + 2;
+}
+
+static void *lock_elsewhere(ea_movable_t *m, ea_movable_handle_t handle)
+{
+    static _Alignas(8) char elsewhere[256];
+    return movable_good->lock(m, handle) ? elsewhere : NULL;
+}
+
+static void *lock_none(ea_movable_t *m, ea_movable_handle_t handle)
+{
+    (void)m, (void)handle;
+    return NULL;
+}
+
+static void *lock_scribbles(ea_movable_t *m, ea_movable_handle_t handle)
+{
+    char *block = movable_good->lock(m, handle);
+    if (++n_locks == 80) block[23] ^= 1;
+    return block;
+}
+
+static size_t size_short(ea_movable_t *m, ea_movable_handle_t handle)
+{
+    return movable_good->size_bytes(m, handle) - 8;
+}
+
+static ea_status_t unlock_refuses(ea_movable_t *m, ea_movable_handle_t handle)
+{
+    (void)movable_good->unlock(m, handle);
+    return EA_ERR_INVALID;
+}
+
+static ea_status_t movable_free_nothing(ea_movable_t *m, ea_movable_handle_t handle)
+{
+    (void)m, (void)handle;
+    return EA_OK;
+}
+
+static ea_status_t movable_free_refuses(ea_movable_t *m, ea_movable_handle_t handle)
+{
+    (void)movable_good->free(m, handle);
+    return EA_ERR_BUSY;
+}
+
+static ea_status_t resize_nothing(ea_movable_t *m, ea_movable_handle_t handle, size_t size_bytes,
+                                  size_t budget_bytes)
+{
+    (void)m, (void)handle, (void)size_bytes, (void)budget_bytes;
+    return EA_OK;
+}
+
+static ea_status_t movable_check_complains(const ea_movable_t *m, ea_movable_fault_t *fault)
+{
+    *fault = (ea_movable_fault_t){"I0 broken on purpose", m};
+    return EA_ERR_CORRUPT;
+}
+
+static void expect_movable_damage(const char *what, eai_movable_ops_t broken, const char *message)
+{
+    trace_t t = {0};
+    n_locks = 0;
+    for (uint64_t i = 1; i <= 60; i++) add(&t, i % 4 ? REC_ALLOC : REC_CALLOC, i << 12, 24, 0);
+    for (uint64_t i = 1; i <= 10; i++) add(&t, REC_REALLOC, i << 12, 200, i << 12);
+    for (uint64_t i = 1; i <= 58; i += 2) add(&t, REC_FREE, i << 12, 0, 0);
+    trace_finish(&t);
+    movable_result_t r = run_movable(&t, &broken, 65536, EA_MOVABLE_UNLIMITED);
+    if (r.n_damaged == 0 || strstr(r.damage, message) == NULL)
+        tap_fail(__FILE__, __LINE__, what, (long long)r.n_damaged, 1);
+    trace_release(&t);
+}
+
+TEST(movable_replay_catches_every_kind_of_broken_store, 0)
+{
+    eai_movable_ops_t ops;
+#define BREAK(member, with, message)                                                               \
+    ops = *movable_good;                                                                           \
+    ops.member = with;                                                                             \
+    expect_movable_damage(#with, ops, message)
+    BREAK(lock, lock_askew, "not aligned");
+    BREAK(lock, lock_elsewhere, "outside the region");
+    BREAK(lock, lock_none, "cannot be locked");
+    BREAK(lock, lock_scribbles, "contents damaged at byte 23");
+    BREAK(size_bytes, size_short, "usable size");
+    BREAK(unlock, unlock_refuses, "unlock refused");
+    BREAK(free, movable_free_nothing, "count of live blocks");
+    BREAK(free, movable_free_refuses, "free refused");
+    BREAK(resize, resize_nothing, "usable size");
+    BREAK(check, movable_check_complains, "I0 broken on purpose");
+#undef BREAK
+}
+
 TEST_MAIN(&idmap_agrees_with_a_table, &pattern_sees_every_byte_and_every_shift,
           &trace_computes_peaks_and_perfect_packing, &trace_names_the_first_irregular_event,
           &trace_of_a_forked_process_may_free_what_it_inherited,
@@ -548,4 +786,8 @@ TEST_MAIN(&idmap_agrees_with_a_table, &pattern_sees_every_byte_and_every_shift,
           &find_min_is_exact_without_fragmentation, &find_min_reports_larger_sizes_that_fail,
           &find_min_says_when_no_heap_will_do, &histogram_tells_quantiles_to_one_in_sixty_four,
           &latency_counts_every_operation_and_finds_the_slow_ones,
-          &find_min_stays_within_what_the_heap_can_be)
+          &find_min_stays_within_what_the_heap_can_be, &movable_need_is_what_blocks_and_table_take,
+          &movable_need_is_of_one_time, &movable_replay_completes_in_the_least_memory_there_can_be,
+          &movable_find_min_finds_it_with_and_without_a_budget,
+          &movable_replay_tells_why_it_was_refused,
+          &movable_replay_catches_every_kind_of_broken_store)
