@@ -9,6 +9,7 @@
 int cmd_record(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
+int cmd_bound(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);
 int cmd_leaks(int argc, char **argv);
 

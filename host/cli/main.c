@@ -24,6 +24,7 @@ static const command_t commands[] = {
     {"record", cmd_record, 125, "record every allocation of a program"},
     {"info", cmd_info, 1, "describe a recording, or all of a manifest"},
     {"replay", cmd_replay, 1, "run a recording on ealloc's heap"},
+    {"bound", cmd_bound, 1, "worst-case memory of each fit policy, and of movable blocks"},
     {"leaks", cmd_leaks, 2, "name the call sites of a recording that leak"},
     {"inspect", cmd_inspect, 1, "describe a dump of a device's memory"},
 };

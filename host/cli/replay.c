@@ -20,6 +20,7 @@
 #include "replay.h"
 #include "report.h"
 #include "sane.h"
+#include "usage.h"
 
 #define TIMELINE_SAMPLES 1000
 
@@ -91,24 +92,6 @@ static const struct argp_option option_list[] = {
     {"idle-every", KEY_IDLE_EVERY, "N", 0, "operations between steps (default 16)", 4},
     {0}};
 
-/* A number of bytes with an optional suffix; 0 if it is none or does not fit. */
-static uint64_t parse_bytes(const char *text)
-{
-    static const char suffixes[] = "KMG";
-    char *end;
-    errno = 0;
-    uint64_t value = strtoull(text, &end, 10);
-    if (errno != 0 || text[0] < '0' || text[0] > '9') return 0;
-    const char *suffix = *end != '\0' ? strchr(suffixes, *end & ~0x20) : NULL;
-    if (suffix != NULL && *suffix != '\0') {
-        unsigned shift = 10 * (unsigned)(suffix - suffixes + 1);
-        if (value > UINT64_MAX >> shift) return 0;
-        value <<= shift;
-        end++;
-    }
-    return *end == '\0' ? value : 0;
-}
-
 /* Which of two words text is: 0 or 1; anything else is wrong usage. */
 static int choose(struct argp_state *state, const char *option, const char *text, const char *zero,
                   const char *one)
@@ -148,10 +131,10 @@ static void check_wishes(struct argp_state *state, const wishes_t *wishes)
     }
 }
 
-/* As parse_bytes(), but 0 is a number; anything else is wrong usage. */
+/* As usage_bytes(), but 0 is a number; anything else is wrong usage. */
 static size_t parse_budget(struct argp_state *state, const char *option, const char *text)
 {
-    uint64_t value = parse_bytes(text);
+    uint64_t value = usage_bytes(text);
     if (value == 0 && strcmp(text, "0") != 0)
         argp_error(state, "--%s takes a number of bytes, not '%s'", option, printable(text));
     return (size_t)value;
@@ -213,10 +196,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     switch (key) {
     case 'H':
         wishes->heap = arg;
-        wishes->heap_bytes = parse_bytes(arg);
+        wishes->heap_bytes = usage_bytes(arg);
         break;
     case 'j': {
-        uint64_t n = parse_bytes(arg);
+        uint64_t n = usage_bytes(arg);
         if (n == 0 || n > FIND_MIN_MAX_JOBS) {
             argp_error(state, "--jobs takes 1 to %d, not '%s'", FIND_MIN_MAX_JOBS, printable(arg));
         }

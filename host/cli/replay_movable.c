@@ -18,6 +18,7 @@
 #include "symbols.h"
 
 #define NAME_BYTES 1024
+#define MOST_BYTES (UINT64_C(1) << 32) /* of a region that nobody asked for: what a heap can have */
 
 typedef struct {
     const wishes_t *wishes;
@@ -109,13 +110,15 @@ static bool run_given(run_t *run)
 /* The smallest region; *is_last: no other layout is left to try. */
 static bool run_smallest(run_t *run, bool is_last, bool *next)
 {
-    uint64_t half = available_bytes() / 2;
+    uint64_t half = available_bytes() / 2, most = half < MOST_BYTES ? half : MOST_BYTES;
     *next = false;
-    if (run->need.total_bytes > half && is_wide_enough(run, run->options.ops)) {
+    if (run->need.total_bytes > most && is_wide_enough(run, run->options.ops)) {
         replay_complain(run->choice->path,
-                        "the region needs %llu bytes: more than half of the machine's memory"
+                        "event %llu brings what is live to more than %s: a region of %llu bytes"
                         " (%llu); --heap SIZE replays it with refusals",
-                        (unsigned long long)run->need.total_bytes, (unsigned long long)half);
+                        (unsigned long long)run->whole->peak_event,
+                        most == half ? "half of the machine's memory" : "a replay takes unasked",
+                        (unsigned long long)run->need.total_bytes, (unsigned long long)most);
         return false;
     }
     find_min_status_t status = FIND_MIN_NONE;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "printable.h"
 
@@ -14,4 +15,21 @@ uint32_t usage_count(struct argp_state *state, const char *option, const char *a
     if (*argument < '0' || *argument > '9' || *end != '\0' || errno != 0 || n > UINT32_MAX)
         argp_error(state, "--%s takes a number, not '%s'", option, printable(argument));
     return (uint32_t)n;
+}
+
+uint64_t usage_bytes(const char *text)
+{
+    static const char suffixes[] = "KMG";
+    char *end;
+    errno = 0;
+    uint64_t value = strtoull(text, &end, 10);
+    if (errno != 0 || text[0] < '0' || text[0] > '9') return 0;
+    const char *suffix = *end != '\0' ? strchr(suffixes, *end & ~0x20) : NULL;
+    if (suffix != NULL && *suffix != '\0') {
+        unsigned shift = 10 * (unsigned)(suffix - suffixes + 1);
+        if (value > UINT64_MAX >> shift) return 0;
+        value <<= shift;
+        end++;
+    }
+    return *end == '\0' ? value : 0;
 }

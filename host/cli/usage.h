@@ -12,4 +12,7 @@
  * ends. */
 uint32_t usage_count(struct argp_state *state, const char *option, const char *argument);
 
+/* A number of bytes with an optional suffix K, M or G; 0 if it is none or does not fit. */
+uint64_t usage_bytes(const char *text);
+
 #endif

@@ -241,14 +241,14 @@ replay_status_t movable_run(const trace_t *trace, const movable_options_t *optio
 
 /* --- what it needs ---------------------------------------------------------------------------- */
 
-static uint64_t block_bytes(const eai_movable_ops_t *ops, uint64_t size_bytes)
+uint64_t movable_block_bytes(const eai_movable_ops_t *ops, uint64_t size_bytes)
 {
     uint64_t bytes = (size_bytes + ops->header_bytes + ops->unit_bytes - 1) / ops->unit_bytes;
     bytes *= ops->unit_bytes;
     return bytes < ops->least_block_bytes ? ops->least_block_bytes : bytes;
 }
 
-static uint64_t table_bytes(const eai_movable_ops_t *ops, uint64_t n_blocks)
+uint64_t movable_table_bytes(const eai_movable_ops_t *ops, uint64_t n_blocks)
 {
     uint64_t chunks = (n_blocks + ops->chunk_entries - 1) / ops->chunk_entries;
     return (chunks != 0 ? chunks : 1) * ops->chunk_bytes;
@@ -265,17 +265,18 @@ bool movable_need(const trace_t *trace, const eai_movable_ops_t *ops, movable_ne
         uint64_t *size = &sizes[op_slot(op)];
         bytes -= *size; /* 0 before an allocation */
         n -= *size != 0;
-        *size = op_kind(op) == OP_FREE ? 0 : block_bytes(ops, op_request_bytes(op));
+        *size = op_kind(op) == OP_FREE ? 0 : movable_block_bytes(ops, op_request_bytes(op));
         bytes += *size;
         n += *size != 0;
         if (n > most) most = n;
         if (bytes > peak) peak = bytes;
-        if (bytes + table_bytes(ops, most) > total) total = bytes + table_bytes(ops, most);
+        if (bytes + movable_table_bytes(ops, most) > total)
+            total = bytes + movable_table_bytes(ops, most);
     }
     bigmem_release(&memory);
     total += ops->control_bytes;
     if (total < movable_least_bytes(ops)) total = movable_least_bytes(ops);
-    *need = (movable_need_t){total, peak, table_bytes(ops, most), ops->control_bytes};
+    *need = (movable_need_t){total, peak, movable_table_bytes(ops, most), ops->control_bytes};
     return true;
 }
 

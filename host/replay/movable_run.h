@@ -67,6 +67,10 @@ typedef struct {
     uint64_t control_bytes;
 } movable_need_t;
 
+/* A block with its header, rounded up to units; the table of so many entries. */
+uint64_t movable_block_bytes(const eai_movable_ops_t *ops, uint64_t size_bytes);
+uint64_t movable_table_bytes(const eai_movable_ops_t *ops, uint64_t n_blocks);
+
 /* False: the host has no memory. Cost O(operations). */
 bool movable_need(const trace_t *trace, const eai_movable_ops_t *ops, movable_need_t *need);
 

@@ -87,11 +87,13 @@ class Names(Case):
         path = "/no/" + "".join(f"%{byte:02x}" for byte in EVIL.encode())
         name = synth("a.rec", [f"M {path}", "a 4096 100", "f 8192"], "command=" + EVIL,
                      "machine=" + EVIL)
-        for arguments in ["info"], ["replay"]:
+        for arguments in ["info"], ["replay"], ["replay", "--movable"], ["replay", "--movable=x1b"]:
             run = ealloc(*arguments, name)
             self.harmless(run)
-            self.assertIn("\\x1b[2J", run.stdout)
-        for arguments in ["info", "--json"], ["replay", "--json"]:
+            if arguments[-1] != "--movable=x1b":
+                self.assertIn("\\x1b[2J", run.stdout)
+        self.harmless(ealloc("replay", "--movable=" + EVIL.split("/")[-1], name))
+        for arguments in ["info", "--json"], ["replay", "--json"], ["replay", "--json", "--movable"]:
             self.assertEqual(self.command(json.loads(ealloc(*arguments, name).stdout)), EVIL)
 
     @staticmethod
@@ -115,7 +117,13 @@ class Names(Case):
                               ["record", "-o", "no/" + name, "--", "true"], [name],
                               ["replay", "--heap", name, good], ["replay", "--fit", name, good],
                               ["replay", "--profile", name, good], ["info", "--sites", name, good],
-                              ["replay", "--timeline", "no/" + name, good]):
+                              ["replay", "--timeline", "no/" + name, good],
+                              ["replay", "--movable=" + name, good], ["bound", name],
+                              ["replay", "--movable", "--layout", name, good],
+                              ["replay", "--movable", "--demand", name, good],
+                              ["bound", "--live", name, "--largest", "1"],
+                              ["bound", "--live", "1", "--largest", "1", "--layout", name],
+                              ["bound", "--live", "1", "--largest", "1", "--align", name]):
                 run = ealloc(*arguments)
                 self.assertNotEqual(run.returncode, 0)
                 self.harmless(run)
@@ -149,6 +157,8 @@ class Output(Case):
         commands = [["--help"], ["--version"], ["info", "--help"], ["info", name],
                     ["info", "--json", name], ["replay", "--help"], ["replay", name],
                     ["replay", "--json", name], ["record", "--help"], ["info", "--version"],
+                    ["replay", "--movable", name], ["replay", "--movable", "--json", name],
+                    ["bound", "--help"], ["bound", name], ["bound", "--json", name],
                     ["record", "-j", "-o", "o.rec", "--", VICTIM, "mark", "1"]]
         for command in commands:
             with open("/dev/full", "w") as full:
@@ -248,10 +258,13 @@ class Values(Case):
         huge = [2**64 - 1, 2**64 - 8, 2**63, 2**62, 2**57]
         for size in huge:
             name = synth("a.rec", [*blocks(3), f"a 409600 {size}", "f 409600"])
-            for arguments in [], ["--heap", "64K"], ["--find-min"]:
+            for arguments in [], ["--heap", "64K"], ["--find-min"], ["--movable"], ["--movable=unknown"]:
                 run = ealloc("replay", *arguments, name)
                 self.assertEqual(run.returncode, 3, (size, run.stderr))
                 self.one_line(run, name, "event 4", "offset", str(size))
+            run = ealloc("bound", name)
+            self.assertEqual(run.returncode, 3, run.stderr)
+            self.one_line(run, name, "event 4", "offset", str(size))
             found = json.loads(ealloc("info", "--json", name).stdout)
             self.assertEqual(found["peak_live_bytes"], 300)
             self.assertEqual(found["impossible_sizes"], 1)
@@ -268,6 +281,40 @@ class Values(Case):
             run = ealloc("replay", "--heap", "64K", name, preexec_fn=limit)
             self.assertEqual((run.returncode, run.stderr), (0, ""))
             self.assertRegex(run.stdout, r"failures +[1-8]; the first at event")
+            for arguments in ["--movable"], ["--movable=unknown"], ["--movable", "--demand", "64"]:
+                run = ealloc("replay", *arguments, name, preexec_fn=limit)
+                self.assertEqual(run.returncode, 1, run.stderr)
+                self.one_line(run, name, "event", "--heap")
+            run = ealloc("replay", "--movable", "--heap", "64K", name, preexec_fn=limit)
+            self.assertEqual((run.returncode, run.stderr), (0, ""))
+            self.assertRegex(run.stdout, r"failures +[1-8]: [1-8] too large")
+            run = ealloc("replay", "--movable", "--heap", "30G", name, preexec_fn=limit)
+            if run.returncode != 0:  # as much memory as that there may be
+                self.one_line(run, name, "no memory")
+
+    def test_no_numbers_of_bound_hang_or_overflow(self):
+        sizes = ["1", "2", "7", "64K", str(2**31), str(2**32 + 1), str(2**55), str(2**56)]
+        def limit():
+            resource.setrlimit(resource.RLIMIT_CPU, (2, 2))
+        for live in sizes:
+            for largest in sizes:
+                for smallest in sizes:
+                    if not int(smallest.replace("64K", "65536")) <= int(largest.replace("64K", "65536")) <= \
+                            int(live.replace("64K", "65536")):
+                        continue
+                    run = ealloc("bound", "--json", "--live", live, "--largest", largest, "--smallest",
+                                 smallest, "--pins", str(2**56), preexec_fn=limit)
+                    self.assertEqual((run.returncode, run.stderr), (0, ""))
+                    found = json.loads(run.stdout)
+                    by = {row["policy"]: row["bytes"] for row in found["bounds"] if row["bytes"] is not None}
+                    for name, value in by.items():
+                        # The last block may not fit beside others of its size.
+                        least = found["live_bytes"] - found["largest_bytes"] + 1
+                        self.assertGreaterEqual(value, least, (name, live, largest, smallest))
+                    self.assertLessEqual(by["least"], by["first_fit"])
+                    self.assertLessEqual(by["first_fit"], by["best_fit"])
+                    self.assertLessEqual(by["best_fit"], by["good_fit"])
+                    self.assertLessEqual(by["least"], by["buddy"])
 
     def test_the_limits_of_a_heap_are_those_that_it_says(self):
         name = synth("a.rec", ["a 4096 1", "f 4096"])
@@ -318,7 +365,7 @@ class Values(Case):
         self.assertLess(os.path.getsize(name), 2**20)  # as zip bombs are
         def limit():
             resource.setrlimit(resource.RLIMIT_AS, (3 * 2**26, 3 * 2**26))
-        for command, status in ("info", 1), ("replay", 3):
+        for command, status in ("info", 1), ("replay", 3), ("bound", 3):
             if SANITIZED:
                 continue  # the sanitizer's shadow is larger than that
             run = ealloc(command, name, preexec_fn=limit)

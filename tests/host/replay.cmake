@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 ealloc_add_test(NAME replay_unit SOURCES ${CMAKE_CURRENT_LIST_DIR}/replay/replay_unit.c LIBS ealloc_replay HOST_ONLY)
+ealloc_add_test(NAME bound_unit SOURCES ${CMAKE_CURRENT_LIST_DIR}/replay/bound_unit.c LIBS ealloc_replay HOST_ONLY)
 
 if(TARGET ealloc_tool)
     find_package(Python3 REQUIRED COMPONENTS Interpreter)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""ealloc replay, from outside: known answers, bad input, options, JSON, CSV and manifests.
+"""ealloc replay and bound, from outside: known answers, bad input, options, JSON, CSV and manifests.
 
     replay_test.py EALLOC REPLAY_SYNTH
 """
@@ -471,6 +471,148 @@ class Movable(Case):
         self.one_line(run, "cut.rec", "offset")
         found = report("--movable", synth("c.rec", ["u 4096"]))
         self.assertEqual((found["need"]["peak_live_bytes"], found["failures"]), (0, 0))
+
+
+def bound(*arguments):
+    return subprocess.run([EALLOC, "bound", *arguments], capture_output=True, text=True, timeout=60)
+
+
+def bounds(*arguments, status=0):
+    run = bound("--json", *arguments)
+    assert run.returncode == status, (run.returncode, run.stderr)
+    found = json.loads(run.stdout)
+    found["by"] = {row["policy"]: row for row in found["bounds"]}
+    return found
+
+
+class Bound(Case):
+    # 124 bytes payload are 128 in a heap and in the small layout; 12 are 16.
+    OPTIONS = ["--live", "12000", "--largest", "124", "--smallest", "12"]
+
+    def test_known_answers_from_options(self):
+        found = bounds(*self.OPTIONS, "--layout", "small")
+        live = 12000 + 1000 * 11  # a header and 7 of rounding each, at worst
+        self.assertEqual((found["blocks"], found["heap"]["live_bytes"]), (1000, live // 8 * 8))
+        self.assertEqual((found["heap"]["largest_bytes"], found["heap"]["smallest_bytes"]), (128, 16))
+        units, n, m = live // 8, 16, 2
+        by = {name: row["bytes"] for name, row in found["by"].items()}
+        whole = 12000 // 8 // m // 8 * 8  # without headers and rounding: a program that there is
+        self.assertEqual(by["least"], 8 * m * (whole + whole * 3 // 2 - 8 + 1))
+        self.assertEqual(by["first_fit"], 8 * units * 5)
+        most = max(units + min(999, (units - s) // m) * (s - 1) for s in range(m, n + 1))
+        self.assertTrue(8 * most <= by["best_fit"] <= 8 * (most + n))
+        self.assertEqual(by["best_fit"], 8 * (units + 999 * (n - 1)))
+        self.assertEqual(by["good_fit"], 8 * (units + 999 * 20 + 4))
+        self.assertEqual(by["half_fit"], 8 * min(2 * units * 4, 2 * units + 999 * (n - 1)))
+        self.assertEqual(by["buddy"], 8 * ((2 * units + 15) // 16 * 16) * 4)
+        self.assertEqual(by["pools"], 16 * 1000 + 32 * (12000 // 17) + 64 * (12000 // 33) + 128 * (12000 // 65))
+        store = 12000 + 1000 * 7
+        self.assertEqual(found["handles_bytes"], 32 * 68)
+        self.assertEqual(by["movable"], store + 32 * 68)
+        self.assertEqual(by["sliding"], store + 128 + 4 * ((store // 4 + 3) // 4) + 32 * 68)
+        self.assertEqual(by["sliding_steps"], store + 2 * (128 + 4 * ((store // 4 + 2) // 3)) + 32 * 68)
+        for row in found["bounds"]:
+            self.assertAlmostEqual(row["factor"], row["bytes"] / 12000, places=9)
+            self.assertIn(row["basis"], ("proved", "published"))
+            self.assertTrue(row["formula"] and row["source"])
+        more = bounds(*self.OPTIONS, "--pins", "3", "--moved", "100")
+        self.assertEqual(more["by"]["movable"]["bytes"], by["movable"] + 3 * (128 - 4))
+        self.assertIsNone(more["by"]["sliding_steps"]["bytes"])
+        self.assertEqual(more["by"]["sliding"]["bytes"], 2 * store + 128 + 32 * 68)
+        few = bounds(*self.OPTIONS, "--blocks", "100")
+        self.assertEqual(few["heap"]["live_bytes"], (12000 + 100 * 11) // 8 * 8)
+        units = few["heap"]["live_bytes"] // 8
+        self.assertEqual(few["by"]["best_fit"]["bytes"], 8 * (units + 99 * 15))
+        wide = bounds(*self.OPTIONS, "--align", "16")
+        self.assertEqual(wide["heap"]["unit_bytes"], 16)
+        self.assertEqual(wide["heap"]["live_bytes"], 12000 + 1000 * 19 - (12000 + 1000 * 19) % 16)
+
+    def test_known_answers_from_a_recording(self):
+        name = synth("a.rec", ["a 4096 100", "a 8192 20", "f 4096", "a 12288 50", "a 16384 50",
+                               "r 8192 10 8192", "u 8192"])
+        found = bounds(name)
+        self.assertEqual((found["live_bytes"], found["blocks"]), (120, 3))
+        self.assertEqual((found["largest_bytes"], found["smallest_bytes"]), (100, 10))
+        self.assertEqual(found["heap"]["live_bytes"], 24 + 56 + 56)
+        self.assertEqual(found["powers_of_two"]["live_bytes"], 32 + 64 + 64)
+        self.assertEqual(found["movable"]["live_bytes"], max(104 + 24, 24 + 56 + 56))
+        self.assertEqual(found["layout"], "small")
+        self.assertEqual(found["by"]["pools"]["bytes"], 128 + 32 + 2 * 64 + 16)
+        self.assertEqual(found["by"]["movable"]["bytes"], 136 + 68)
+        self.assertEqual(found["file"], name)
+        text = bound(name).stdout
+        self.assertIn("120 bytes at most, in at most 3 blocks of 10 to 100 bytes", text)
+        # No replay of it needs more than any bound.
+        need = report("--movable", name)["need"]
+        self.assertLessEqual(need["total_bytes"] - need["control_bytes"], 136 + 68)
+
+    def test_what_no_layout_holds(self):
+        found = bounds("--live", "40G", "--largest", "1M", "--smallest", "100")
+        self.assertIsNone(found["by"]["movable"]["bytes"])
+        self.assertEqual(found["by"]["movable"]["basis"], "unbounded")
+        self.assertNotIn("sliding", found["by"])
+        text = bound("--live", "40G", "--largest", "1M", "--smallest", "100").stdout
+        self.assertRegex(text, r"movable +no bound\n")
+        self.assertEqual(bounds("--live", "1M", "--largest", "1K", "--blocks", "2048")["layout"], "large")
+        self.assertEqual(bounds("--live", "100K", "--largest", "1K", "--blocks", "2049")["layout"], "medium")
+
+    def test_numbers_too_large_for_64_bits_are_exact_in_text(self):
+        run = bound("--live", str(2**56), "--largest", str(2**56), "--smallest", "1")
+        self.assertEqual((run.returncode, run.stderr), (0, ""))
+        units, m = 2**57, 2
+        s = 2**53 + 1  # the largest block: less than half
+        self.assertIn(f"{8 * (units + (units - s) * (s - 1) // m)} bytes", run.stdout)
+        found = bounds("--live", str(2**56), "--largest", str(2**56))
+        self.assertEqual(found["live_bytes"], 2**56)
+        self.assertAlmostEqual(found["by"]["best_fit"]["bytes"] / (8 * (units - s) * (s - 1) // m), 1, places=9)
+
+    def test_every_line_tells_formula_and_source(self):
+        text = bound(*self.OPTIONS).stdout
+        for word in ("Robson 1974", "Robson 1977", "Ogasawara 1995", "Bendersky and Petrank", "Knowlton",
+                     "M (1 + ceil(log2 n))", "times what is live", "proved: "):
+            self.assertIn(word, text)
+        run = bound("--help")
+        self.assertEqual(run.returncode, 0)
+        for word in ("Example: ealloc bound", "Exit status", "--smallest", "--moved"):
+            self.assertIn(word, run.stdout)
+
+    def test_wrong_usage(self):
+        name = synth("a.rec", blocks(10, 100))
+        for arguments in ([], ["--live", "5"], ["--largest", "5"], ["--live", "5", "--largest", "6"],
+                          ["--live", "0", "--largest", "0"], ["--live", "1K", "--largest", "-1"],
+                          ["--live", "1K", "--largest", "10", "--smallest", "11"],
+                          ["--live", str(2**56 + 1), "--largest", "1"],
+                          ["--live", "99999999999999999999", "--largest", "1"],
+                          ["--live", "1K", "--largest", "10", "--blocks", "0"],
+                          ["--live", "1K", "--largest", "10", "--blocks", "102"],
+                          ["--live", "1K", "--largest", "10", "--pins", "x"],
+                          ["--live", "1K", "--largest", "10", "--moved", "0"],
+                          ["--live", "1K", "--largest", "10", "--moved", "100001"],
+                          ["--live", "1K", "--largest", "10", "--align", "4"],
+                          ["--live", "1K", "--largest", "10", "--layout", "none"],
+                          ["--live", "1K", name], ["--blocks", "5", name], [name, name], ["--what", name]):
+            run = bound(*arguments)
+            self.assertEqual(run.returncode, 2, arguments)
+            self.assertEqual(run.stdout, "")
+            self.assertNotEqual(run.stderr, "")
+
+    def test_bad_recordings(self):
+        whole = read(synth("a.rec", blocks(100, 100) + ["f 0"] + blocks(100, 70, 8190)))
+        write("cut.rec", whole[:-60])
+        run = bound("cut.rec")
+        self.assertEqual(run.returncode, 3)
+        self.one_line(run, "cut.rec", "offset")
+        self.assertIn("least", run.stdout)
+        write("text", b"hello, this is no recording at all" * 10)
+        synth("none.rec", ["u 4096"])
+        for name in "text", "missing", ".", "none.rec":
+            run = bound(name)
+            self.assertEqual((run.returncode, run.stdout), (3, ""))
+            self.one_line(run, name)
+        run = bound(synth("big.rec", ["a 4096 4294967296"]))
+        self.assertEqual((run.returncode, run.stdout), (1, ""))
+        self.one_line(run, "big.rec", "4 GB")
+        self.assertEqual(bound(synth("odd.rec", ["a 4096 100", "f 8192"])).returncode, 3)
 
 
 if __name__ == "__main__":
