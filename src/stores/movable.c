@@ -223,15 +223,16 @@ static void fill_entry(ea_movable_t *m, uint32_t index, uint32_t gen, units_t pl
 /* A chunk of new entries below the others; the memory is the table's already. */
 static void add_entries(ea_movable_t *m)
 {
-    m->first_entry -= EAI_CHUNK_ENTRIES;
+    uint32_t first = m->first_entry - EAI_CHUNK_ENTRIES;
 #if EAI_SMALL
-    *free_word(m, m->first_entry >> 5) = 0;
+    *free_word(m, first >> 5) = 0;
 #endif
     for (uint32_t i = EAI_CHUNK_ENTRIES; i--;) { /* a constant */
-        *entry(m, m->first_entry + i) = free_state(1);
-        give_entry(m, m->first_entry + i);
+        *entry(m, first + i) = free_state(1);
+        give_entry(m, first + i);
         m->n_handles++;
     }
+    EAI_PUBLISH(&m->first_entry, first); /* whoever tries a handle of these finds them free */
 }
 
 bool eai_movable_grow_table(ea_movable_t *m)

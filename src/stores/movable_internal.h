@@ -86,6 +86,25 @@ typedef struct {
     link_t next, prev; /* holes, by their place; 0: none */
 } EA_MAY_ALIAS links_t;
 
+/* What one context writes and another reads at the same time, a word at a time; a header's two
+ * words of a large layout on a small machine too, of which one is ever read. */
+#if EA_CFG_MOVABLE_ISR
+#define EAI_PEEK(word) EAI_LOAD(word, EAI_RELAXED)
+#define EAI_POKE(word, value) EAI_STORE(word, value, EAI_RELAXED)
+#define EAI_PUBLISH(word, value) EAI_STORE(word, value, EAI_RELEASE)
+#else
+#define EAI_PEEK(word) (*(word))
+#define EAI_POKE(word, value) ((void)(*(word) = (value)))
+#define EAI_PUBLISH(word, value) ((void)(*(word) = (value)))
+#endif
+#if EAI_LARGE && UINTPTR_MAX <= UINT32_MAX
+#define EAI_PEEK_HEAD(head) (*(head))
+#define EAI_POKE_HEAD(head, value) ((void)(*(head) = (value)))
+#else
+#define EAI_PEEK_HEAD(head) EAI_PEEK(head)
+#define EAI_POKE_HEAD(head, value) EAI_POKE(head, value)
+#endif
+
 /* --- bins: one for each size up to 15 units, then 4 per doubling ------------------------------ */
 
 #if EAI_SMALL
@@ -187,14 +206,9 @@ EA_INLINE bool is_fixed(head_t head)
 #define is_fixed(head) ((void)(head), false)
 #endif
 
-/* A header is one word to who reads it to compare a generation. */
 EA_INLINE void put_head(const ea_movable_t *m, units_t place, head_t head)
 {
-#if EAI_SMALL && EA_CFG_MOVABLE_ISR
-    EAI_STORE(at(m, place), head, EAI_RELAXED);
-#else
-    *at(m, place) = head;
-#endif
+    EAI_POKE_HEAD(at(m, place), head);
 }
 
 /* Bytes in units; more than EAI_MAX_UNITS: too many. */
@@ -258,13 +272,11 @@ EA_INLINE uint32_t gen_in_handle(uint32_t handle)
 {
     return handle >> 2 & EAI_MAX_GEN;
 }
-EA_INLINE uint32_t head_gen(const ea_movable_t *m, units_t place)
+/* What stands there may be no header any more, but bytes of a block that somebody writes to: the
+ * value is then void, and the store that it is read for fails. */
+EAI_RACY uint32_t head_gen(const ea_movable_t *m, units_t place)
 {
-#if EA_CFG_MOVABLE_ISR
-    return (uint32_t)EAI_LOAD(at(m, place), EAI_RELAXED) >> EAI_GEN_SHIFT & EAI_MAX_GEN;
-#else
-    return *at(m, place) >> EAI_GEN_SHIFT & EAI_MAX_GEN;
-#endif
+    return (uint32_t)EAI_LOAD_RACY(at(m, place)) >> EAI_GEN_SHIFT & EAI_MAX_GEN;
 }
 EA_INLINE uint32_t gen_of(const ea_movable_t *m, uint32_t index, state_t state)
 {
@@ -413,7 +425,7 @@ EA_INLINE head_t tag(uint32_t index, uint32_t gen)
 /* A handle beyond the table; without checks none is ever asked for. */
 EA_INLINE bool is_beyond(const ea_movable_t *m, uint32_t handle)
 {
-    return EA_CFG_CHECK_LEVEL && handle >> EAI_HANDLE_SHIFT < m->first_entry;
+    return EA_CFG_CHECK_LEVEL && handle >> EAI_HANDLE_SHIFT < EAI_PEEK(&m->first_entry);
 }
 
 /* What the cursor of the sweep may stand on: not the inside of this. */

@@ -30,10 +30,17 @@ static void set_place(ea_movable_t *m, units_t to)
     EAI_SET_STATE(state, to << 2);
 #elif EAI_LARGE
     state[1] = to;
-    EAI_SET_STATE(state, *state & 0xFF00u);
+    EAI_SET_STATE(state, EAI_PEEK(state) & 0xFF00u);
 #else
-    EAI_SET_STATE(state, (*state & 0xFF00u) | to << 16);
+    EAI_SET_STATE(state, (EAI_PEEK(state) & 0xFF00u) | to << 16);
 #endif
+}
+
+/* How far the move is: somebody else may be copying. Whoever finds it complete settles what is
+ * around it behind a masked section of its own, which comes after that of the last chunk. */
+EA_INLINE units_t copied(const ea_movable_t *m)
+{
+    return EAI_PEEK(&m->move.k);
 }
 
 /* A chunk, with interrupts masked. */
@@ -41,13 +48,13 @@ static void copy(ea_movable_t *m, units_t most)
 {
     eai_move_t *move = &m->move;
     units_t n = move->n - move->k, i = move->k;
-    if (n == 0) return;
+    if (move->k >= move->n) return; /* complete, or given up since the caller saw it */
     if (n > most) n = most;
     if (move->to > move->from) { /* from the end, in pieces that do not overlap */
         if (n > move->to - move->from) n = move->to - move->from;
         i = move->n - i - n;
     }
-    move->k += n;
+    EAI_POKE(&move->k, move->k + n);
     m->moved_units += n;
     const head_t *from = at(m, move->from + i);
     head_t *to = at(m, move->to + i);
@@ -130,7 +137,7 @@ static void end(ea_movable_t *m)
 bool eai_movable_move(ea_movable_t *m, units_t place, units_t to, head_t head)
 {
     if (!begin(m, place, to, head, 0, EAI_CHUNK_UNITS)) return false;
-    while (m->move.k != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
+    while (copied(m) != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
     end(m);
     return true;
 }
@@ -154,7 +161,7 @@ static void settle(ea_movable_t *m)
 void eai_movable_finish_move(ea_movable_t *m)
 {
     if (m->move.n == 0) return;
-    while (m->move.k != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
+    while (copied(m) != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
     settle(m);
 }
 
@@ -207,8 +214,9 @@ EA_INLINE units_t chunk_within(size_t budget_bytes)
 static bool go_on(ea_movable_t *m, units_t k, size_t *budget_bytes)
 {
     for (;;) {
-        spend(budget_bytes, (size_t)(m->move.k - k) << EAI_UNIT_SHIFT);
-        k = m->move.k;
+        units_t before = k;
+        k = copied(m);
+        spend(budget_bytes, (size_t)(k - before) << EAI_UNIT_SHIFT);
         if (k == m->move.n) break;
         units_t most = chunk_within(*budget_bytes);
         if (most == 0) return false;
@@ -313,7 +321,7 @@ static ea_status_t end_sweep(ea_movable_t *m, size_t budget_bytes)
 ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes)
 {
     if (m->move.n) {
-        if (!go_on(m, m->move.k, &budget_bytes)) return EA_ERR_AGAIN;
+        if (!go_on(m, copied(m), &budget_bytes)) return EA_ERR_AGAIN;
         settle(m);
     }
     units_t place = m->cursor, end = m->end;
@@ -424,7 +432,7 @@ static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, 
 static bool settle_within(ea_movable_t *m, size_t *budget_bytes)
 {
     if (m->move.n == 0) return true;
-    size_t cost = charge_for(m->move.n - m->move.k + 1u);
+    size_t cost = charge_for(m->move.n - copied(m) + 1u);
     if (cost > *budget_bytes) return false;
     *budget_bytes -= cost;
     eai_movable_finish_move(m);

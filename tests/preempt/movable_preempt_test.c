@@ -280,5 +280,30 @@ TEST(movable_a_lock_taken_by_who_finished_the_move_outlives_the_owners_next_chun
 #endif
 }
 
+/* A task that helps is interrupted between two chunks, and the owner gives the move up meanwhile,
+ * or frees the block: the task must not go on with what is no move any more. */
+TEST(movable_who_helps_copies_nothing_of_a_move_that_was_given_up, 0)
+{
+    static unsigned char before[sizeof memory];
+    for (unsigned how = 0; how < 2; how++) {
+        start();
+        for (unsigned i = 0; i < 20 && store->move.k == 0; i++) (void)ea_movable_step(store, 44);
+        EXPECT(store->move.n != 0 && store->move.k != 0 && store->move.k != store->move.n);
+        uint32_t index = index_of(store->move.head);
+        if (how == 0) {
+            EXPECT(eai_movable_give_up_move(store));
+        } else {
+            unsigned block = 0;
+            while (handles[block].eai_word >> EAI_HANDLE_SHIFT != index) block++;
+            EXPECT_EQ(ea_movable_free(store, handles[block]), EA_OK);
+        }
+        memcpy(before, memory, sizeof memory);
+        eai_movable_copy_chunk(store, EAI_CHUNK_UNITS);
+        EXPECT(memcmp(before, memory, sizeof memory) == 0);
+        EXPECT_EQ(ea_movable_check(store, NULL), EA_OK);
+    }
+}
+
 TEST_MAIN(&movable_locks_hold_whenever_an_interrupt_comes,
-          &movable_a_lock_taken_by_who_finished_the_move_outlives_the_owners_next_chunk)
+          &movable_a_lock_taken_by_who_finished_the_move_outlives_the_owners_next_chunk,
+          &movable_who_helps_copies_nothing_of_a_move_that_was_given_up)
