@@ -79,7 +79,9 @@ static const char doc[] =
     "\v"
     "Sizes are those that the program asks for; each allocator's headers and rounding are added."
     " From options that is the most that blocks of such sizes can take, from a recording what its"
-    " blocks took. Control structures come on top. Sizes take the suffixes K, M and G (1024).\n"
+    " blocks took. What is live includes the old block where one is resized by copying: a recording"
+    " counts both whenever a block grows. Control structures come on top. Sizes take the suffixes"
+    " K, M and G (1024).\n"
     "\n"
     "Every line says what it rests on: \"proved\", an argument of a few lines that the manual has,"
     " or the paper that is cited. Where no useful bound is known the trivial one is given.\n"
@@ -185,12 +187,10 @@ static void add_fits(table_t *table)
     uint64_t unit = p->align_bytes;
     if (unit != 8) search.waste = 0; /* what is left of a hole is one */
     add(table,
-        (row_t){
-            "least", "no allocator that moves nothing can do with less", bound_least(&p->sure),
-            PUBLISHED,
-            "M (1 + log2(n/m) / 2) - n + m; n/m rounded down to a power of two, M at most k m and"
-            " without headers",
-            "Robson 1974, Bounds for some functions concerning dynamic storage allocation"},
+        (row_t){"least", "no allocator that moves nothing can do with less", bound_least(&p->sure),
+                PUBLISHED,
+                "M (1 + log2(n/m) / 2) - n + m; M at most k m, n/m rounded to a power of two",
+                "Robson 1974, Bounds for some functions concerning dynamic storage allocation"},
         unit, 0);
     add(table,
         (row_t){"first_fit", "the lowest hole that fits", bound_first_fit(heap), PUBLISHED,
@@ -243,12 +243,12 @@ static void add_movable(table_t *table, const wishes_t *wishes)
     }
     add(table,
         (row_t){"movable", "movable blocks, a request may move whatever it takes",
-                bound_compacting(store, wishes->n_pinned), PROVED,
+                bound_compacting(&p->slid, wishes->n_pinned), PROVED,
                 wishes->n_pinned != 0 ? "M + p (n - 1) + handles, p locked blocks" : "M + handles",
                 "holes are slid into one"},
         unit, handles);
     add(table,
-        (row_t){"movable_still", "movable blocks, demand budget 0 and no steps",
+        (row_t){"movable_still", "movable blocks, demand budget 0, no steps, all handles at init",
                 bound_any_fit(store, &bound_store_search), PROVED,
                 "max over s <= n of M + min(k-1, (M-s)/m) 5s/4 + s/4 + 1; + handles",
                 "trivial, as good fit; with steps no bound below it is known"},
@@ -257,8 +257,7 @@ static void add_movable(table_t *table, const wishes_t *wishes)
         (row_t){"sliding", "allocated at the end; all slid down when that is reached",
                 bound_sliding(store, wishes->permille), PROVED,
                 "M + n + M/r + handles, r units moved for each one allocated",
-                "as (c+1) M with c = 1/r in Bendersky and Petrank 2012, Space overhead bounds for"
-                " dynamic memory management with partial compaction"},
+                "as (c+1) M, with c = 1/r, of Bendersky and Petrank 2012 on partial compaction"},
         unit, handles);
     bound_units_t steps = bound_sliding_steps(store, wishes->permille);
     if (steps == 0)
@@ -365,6 +364,7 @@ static bool print_json(const table_t *table, const wishes_t *wishes)
     json_object_set_new(root, "heap", json_load(&p->heap, p->align_bytes));
     json_object_set_new(root, "powers_of_two", json_load(&p->power, p->align_bytes));
     json_object_set_new(root, "movable", json_load(&p->store, p->layout->unit_bytes));
+    json_object_set_new(root, "movable_in_place", json_load(&p->slid, p->layout->unit_bytes));
     json_object_set_new(root, "layout", json_text(p->layout->name));
     json_object_set_new(root, "handles_bytes", json_u64(p->table_bytes));
     for (size_t i = 0; i < table->n_rows; i++) {

@@ -177,18 +177,20 @@ static bound_load_t load_of(const bound_program_t *p, uint64_t live, uint64_t la
 
 /* The layout that was asked for, or the smallest that holds what fits into each. */
 static void choose_layout(bound_program_t *p, const eai_movable_ops_t *asked_for,
-                          const uint64_t live_bytes[MOVABLE_LAYOUTS])
+                          const uint64_t slid_bytes[MOVABLE_LAYOUTS],
+                          const uint64_t store_bytes[MOVABLE_LAYOUTS])
 {
     for (int i = 0; i < MOVABLE_LAYOUTS; i++) {
         const eai_movable_ops_t *ops = p->layout = movable_layouts[i];
         if (asked_for != NULL && asked_for != ops) continue;
         uint64_t smallest = movable_block_bytes(ops, p->smallest_bytes);
         uint64_t largest = movable_block_bytes(ops, p->largest_bytes);
-        p->store = load_of(p, live_bytes[i], largest, smallest, ops->unit_bytes);
+        p->store = load_of(p, store_bytes[i], largest, smallest, ops->unit_bytes);
+        p->slid = load_of(p, slid_bytes[i], largest, smallest, ops->unit_bytes);
         p->table_bytes = movable_table_bytes(ops, p->n_blocks);
-        p->is_held = p->n_blocks <= ops->max_handles &&
-                     p->store.live * ops->unit_bytes + p->table_bytes + ops->control_bytes <=
-                         ops->most_bytes;
+        p->is_held =
+            p->n_blocks <= ops->max_handles &&
+            p->slid.live * ops->unit_bytes + p->table_bytes + ops->control_bytes <= ops->most_bytes;
         if (p->is_held || asked_for != NULL) return;
     }
 }
@@ -221,7 +223,7 @@ void bound_program_of(bound_program_t *p, uint64_t live_bytes, uint64_t largest_
         store_bytes[i] = most_bytes(p, movable_block_bytes(ops, smallest_bytes), ops->header_bytes,
                                     ops->unit_bytes);
     }
-    choose_layout(p, layout, store_bytes);
+    choose_layout(p, layout, store_bytes, store_bytes);
     /* All may be of one class, the smallest of it. */
     uint64_t from = smallest_bytes, last = class_bytes(align_bytes, largest_bytes);
     for (uint64_t class = class_bytes(align_bytes, smallest_bytes);; class *= 2) {
@@ -242,21 +244,41 @@ static void change(sum_t *sum, uint64_t less, uint64_t more)
 }
 
 typedef struct {
-    sum_t heap, power, store[MOVABLE_LAYOUTS], classes[CLASSES];
+    sum_t blocks, sure, heap, power, store[MOVABLE_LAYOUTS], slid[MOVABLE_LAYOUTS],
+        classes[CLASSES];
 } sums_t;
 
-static void count(sums_t *sums, uint32_t align_bytes, uint64_t old_bytes, uint64_t new_bytes)
+/* A block comes to be of another size; 0: of none. What moves nothing, or not enough to grow in
+ * place, makes a new block while the old one is there, unless that shrinks. */
+static void replace(sum_t *sum, bool is_copied, uint64_t old, uint64_t new)
 {
-    bool was = old_bytes != 0, is = new_bytes != 0;
-    change(&sums->heap, was ? heap_bytes(align_bytes, old_bytes) : 0,
-           is ? heap_bytes(align_bytes, new_bytes) : 0);
-    change(&sums->power, was ? power_bytes(align_bytes, old_bytes) : 0,
-           is ? power_bytes(align_bytes, new_bytes) : 0);
-    for (int i = 0; i < MOVABLE_LAYOUTS; i++)
-        change(&sums->store[i], was ? movable_block_bytes(movable_layouts[i], old_bytes) : 0,
-               is ? movable_block_bytes(movable_layouts[i], new_bytes) : 0);
-    if (was) change(&sums->classes[log2_ceil(class_bytes(align_bytes, old_bytes))], 1, 0);
-    if (is) change(&sums->classes[log2_ceil(class_bytes(align_bytes, new_bytes))], 0, 1);
+    if (is_copied) {
+        change(sum, 0, new);
+        change(sum, old, 0);
+    } else {
+        change(sum, old, new);
+    }
+}
+
+static void count(sums_t *sums, uint32_t align, uint64_t old, uint64_t new)
+{
+    bool was = old != 0, is = new != 0, is_copied = was;
+    if (new <= old) is_copied = false;
+    uint64_t heap[] = {was ? heap_bytes(align, old) : 0, is ? heap_bytes(align, new) : 0};
+    uint64_t power[] = {was ? power_bytes(align, old) : 0, is ? power_bytes(align, new) : 0};
+    replace(&sums->blocks, is_copied, was, is);
+    replace(&sums->sure, false, heap[0], heap[1]);
+    replace(&sums->heap, is_copied, heap[0], heap[1]);
+    replace(&sums->power, is_copied, power[0], power[1]);
+    for (int i = 0; i < MOVABLE_LAYOUTS; i++) {
+        const eai_movable_ops_t *ops = movable_layouts[i];
+        uint64_t bytes[] = {was ? movable_block_bytes(ops, old) : 0,
+                            is ? movable_block_bytes(ops, new) : 0};
+        replace(&sums->slid[i], false, bytes[0], bytes[1]);
+        replace(&sums->store[i], is_copied, bytes[0], bytes[1]);
+    }
+    if (is) change(&sums->classes[log2_ceil(class_bytes(align, new))], 0, 1);
+    if (was) change(&sums->classes[log2_ceil(class_bytes(align, old))], 1, 0);
 }
 
 bool bound_program_of_trace(bound_program_t *p, const trace_t *trace, uint32_t align_bytes,
@@ -264,7 +286,7 @@ bool bound_program_of_trace(bound_program_t *p, const trace_t *trace, uint32_t a
 {
     bigmem_array_t memory = {0};
     sums_t sums = {0};
-    uint64_t smallest = UINT64_MAX, largest = 0, store_bytes[MOVABLE_LAYOUTS];
+    uint64_t smallest = UINT64_MAX, largest = 0, slid[MOVABLE_LAYOUTS], store[MOVABLE_LAYOUTS];
     if (!bigmem_reserve(&memory, ((size_t)trace->n_slots + 1) * sizeof(uint64_t))) return false;
     uint64_t *sizes = memory.data;
     for (size_t i = 0; i < trace->n_ops; i++) {
@@ -281,15 +303,19 @@ bool bound_program_of_trace(bound_program_t *p, const trace_t *trace, uint32_t a
     *p = (bound_program_t){.live_bytes = trace->peak_live_bytes,
                            .largest_bytes = largest,
                            .smallest_bytes = smallest,
-                           .n_blocks = trace->peak_live_blocks,
+                           .n_blocks = sums.blocks.most,
                            .align_bytes = align_bytes};
     p->heap = load_of(p, sums.heap.most, heap_bytes(align_bytes, largest),
                       heap_bytes(align_bytes, smallest), align_bytes);
     p->sure = p->heap;
+    p->sure.live = sums.sure.most / align_bytes;
     p->power = load_of(p, sums.power.most, power_bytes(align_bytes, largest),
                        power_bytes(align_bytes, smallest), align_bytes);
-    for (int i = 0; i < MOVABLE_LAYOUTS; i++) store_bytes[i] = sums.store[i].most;
-    choose_layout(p, layout, store_bytes);
+    for (int i = 0; i < MOVABLE_LAYOUTS; i++) {
+        slid[i] = sums.slid[i].most;
+        store[i] = sums.store[i].most;
+    }
+    choose_layout(p, layout, slid, store);
     for (int i = 0; i < CLASSES; i++) p->pools_bytes += sums.classes[i].most << i;
     return true;
 }

@@ -77,6 +77,7 @@ typedef struct {
     bound_load_t sure;  /* the same, with M no more than some such program really reaches */
     bound_load_t power; /* the same rounded up to powers of two     */
     bound_load_t store; /* in units of the layout                   */
+    bound_load_t slid;  /* the same, with blocks that grow in place however that is done */
     const eai_movable_ops_t *layout; /* the smallest that holds it, or the one asked for */
     bool is_held;                    /* that layout has enough handles and memory        */
     uint64_t table_bytes;
@@ -88,7 +89,8 @@ typedef struct {
 void bound_program_of(bound_program_t *program, uint64_t live_bytes, uint64_t largest_bytes,
                       uint64_t smallest_bytes, uint64_t n_blocks, uint32_t align_bytes,
                       const eai_movable_ops_t *layout);
-/* From a recording: the most at one time of each sum. False: the host has no memory, or nothing was
+/* From a recording: the most at one time of each sum, with old and new block at once where one
+ * grows. False: the host has no memory, or nothing was
  * allocated. */
 bool bound_program_of_trace(bound_program_t *program, const trace_t *trace, uint32_t align_bytes,
                             const eai_movable_ops_t *layout);

@@ -139,7 +139,7 @@ static bool always_serves(const game_t *game, policy_t policy)
 {
     set_t set;
     bool ok = true;
-    set_init(&set, 21);
+    set_init(&set, 18);
     (void)set_find(&set, (layout_t){0, 0}, true);
     for (uint32_t i = 0; ok && i < set.n; i++) {
         layout_t layout = set.layouts[i];
@@ -202,7 +202,7 @@ static bool is_safe(const game_t *game, set_t *set, const bool *safe, layout_t l
 static bool can_be_served(const game_t *game)
 {
     set_t set;
-    set_init(&set, 20);
+    set_init(&set, 18);
     all_layouts(game, &set, (layout_t){0, 0}, 0);
     bool *safe = malloc(set.n);
     memset(safe, true, set.n);

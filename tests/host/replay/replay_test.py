@@ -386,6 +386,8 @@ class Movable(Case):
         self.assertEqual(report("--movable", "--layout", "large", name)["movable"]["layout"], "large")
         self.assertEqual(report("--movable", "--heap", "64K", name)["movable"]["layout"], "small")
         self.assertEqual(report("--movable", "--heap", "65K", name)["movable"]["layout"], "medium")
+        many = report("--movable", "--heap", "60K", synth("a.rec", blocks(2100, 4)))
+        self.assertEqual((many["movable"]["layout"], many["failures"]), ("medium", 0))
 
     def test_only_blocks_of_chosen_sites(self):
         name = synth("a.rec", ["M /lib/one.so", *blocks(20, 100), "M /lib/two.so",
@@ -471,6 +473,7 @@ class Movable(Case):
         self.one_line(run, "cut.rec", "offset")
         found = report("--movable", synth("c.rec", ["u 4096"]))
         self.assertEqual((found["need"]["peak_live_bytes"], found["failures"]), (0, 0))
+        self.assertEqual((found["need"]["region_ratio"], found["find_min"]["replays"]), (1, 1))
 
 
 def bound(*arguments):
@@ -526,6 +529,8 @@ class Bound(Case):
         wide = bounds(*self.OPTIONS, "--align", "16")
         self.assertEqual(wide["heap"]["unit_bytes"], 16)
         self.assertEqual(wide["heap"]["live_bytes"], 12000 + 1000 * 19 - (12000 + 1000 * 19) % 16)
+        units = wide["heap"]["live_bytes"] // 16  # blocks of 1 to 8 units; none keeps a unit of waste
+        self.assertEqual(wide["by"]["good_fit"]["bytes"], 16 * (units + 999 * (10 - 1) + 2))
 
     def test_known_answers_from_a_recording(self):
         name = synth("a.rec", ["a 4096 100", "a 8192 20", "f 4096", "a 12288 50", "a 16384 50",
@@ -542,6 +547,15 @@ class Bound(Case):
         self.assertEqual(found["file"], name)
         text = bound(name).stdout
         self.assertIn("120 bytes at most, in at most 3 blocks of 10 to 100 bytes", text)
+        # Old and new block at once where it grows, but where others can always be moved.
+        grown = bounds(synth("b.rec", ["a 4096 100", "a 8192 20", "r 4096 200 4096", "f 8192"]))
+        self.assertEqual((grown["live_bytes"], grown["blocks"]), (220, 3))
+        self.assertEqual(grown["heap"]["live_bytes"], 104 + 24 + 208)
+        self.assertEqual(grown["powers_of_two"]["live_bytes"], 128 + 32 + 256)
+        self.assertEqual(grown["movable"]["live_bytes"], 104 + 24 + 204)
+        self.assertEqual(grown["movable_in_place"]["live_bytes"], 24 + 204)
+        self.assertEqual(grown["by"]["movable"]["bytes"], 24 + 204 + 68)
+        self.assertEqual(grown["by"]["pools"]["bytes"], 128 + 32 + 256)
         # No replay of it needs more than any bound.
         need = report("--movable", name)["need"]
         self.assertLessEqual(need["total_bytes"] - need["control_bytes"], 136 + 68)
@@ -554,7 +568,12 @@ class Bound(Case):
         text = bound("--live", "40G", "--largest", "1M", "--smallest", "100").stdout
         self.assertRegex(text, r"movable +no bound\n")
         self.assertEqual(bounds("--live", "1M", "--largest", "1K", "--blocks", "2048")["layout"], "large")
-        self.assertEqual(bounds("--live", "100K", "--largest", "1K", "--blocks", "2049")["layout"], "medium")
+        self.assertEqual(bounds("--live", "100K", "--largest", "1K", "--blocks", "2048")["layout"], "medium")
+        self.assertEqual(bounds("--live", "20K", "--largest", "100", "--blocks", "2048")["layout"], "small")
+        self.assertEqual(bounds("--live", "20K", "--largest", "100", "--blocks", "2049")["layout"], "medium")
+        self.assertEqual(bounds("--live", "1G", "--largest", "64M", "--blocks", str(2**38))["blocks"], 2**30)
+        same = bounds("--live", "1200", "--largest", "12", "--smallest", "12")
+        self.assertEqual(same["powers_of_two"]["live_bytes"], 100 * 16)
 
     def test_numbers_too_large_for_64_bits_are_exact_in_text(self):
         run = bound("--live", str(2**56), "--largest", str(2**56), "--smallest", "1")

@@ -598,6 +598,24 @@ TEST(movable_need_is_of_one_time, 0)
     trace_release(&t);
 }
 
+TEST(movable_need_keeps_the_table_as_large_as_it_was, 0)
+{
+    trace_t t = {0};
+    movable_need_t need;
+    for (uint64_t i = 0; i < 80; i++) add(&t, REC_ALLOC, 0x5000 + i * 16, 4, 0);
+    for (uint64_t i = 0; i < 80; i++) add(&t, REC_FREE, 0x5000 + i * 16, 0, 0);
+    add(&t, REC_ALLOC, 0x1000, 10000, 0);
+    trace_finish(&t);
+    REQUIRE(movable_need(&t, movable_good, &need));
+    EXPECT_EQ(need.total_bytes, 10004 + 320 + need.control_bytes);
+    EXPECT_EQ(
+        run_movable(&t, movable_good, (size_t)need.total_bytes, EA_MOVABLE_UNLIMITED).n_failures,
+        0);
+    EXPECT(run_movable(&t, movable_good, (size_t)need.total_bytes - 4, EA_MOVABLE_UNLIMITED)
+               .n_failures > 0);
+    trace_release(&t);
+}
+
 TEST(movable_replay_completes_in_the_least_memory_there_can_be, 0)
 {
     trace_t t = {0};
@@ -787,7 +805,8 @@ TEST_MAIN(&idmap_agrees_with_a_table, &pattern_sees_every_byte_and_every_shift,
           &find_min_says_when_no_heap_will_do, &histogram_tells_quantiles_to_one_in_sixty_four,
           &latency_counts_every_operation_and_finds_the_slow_ones,
           &find_min_stays_within_what_the_heap_can_be, &movable_need_is_what_blocks_and_table_take,
-          &movable_need_is_of_one_time, &movable_replay_completes_in_the_least_memory_there_can_be,
+          &movable_need_is_of_one_time, &movable_need_keeps_the_table_as_large_as_it_was,
+          &movable_replay_completes_in_the_least_memory_there_can_be,
           &movable_find_min_finds_it_with_and_without_a_budget,
           &movable_replay_tells_why_it_was_refused,
           &movable_replay_catches_every_kind_of_broken_store)
