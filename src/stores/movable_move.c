@@ -43,8 +43,27 @@ EA_INLINE units_t copied(const ea_movable_t *m)
     return EAI_PEEK(&m->move.k);
 }
 
+/* Where speed counts a section holds no call. */
+#ifdef __OPTIMIZE_SIZE__
+#define COPY static
+#else
+#define COPY EA_INLINE
+#endif
+
+#ifndef __OPTIMIZE_SIZE__
+EA_STATIC_ASSERT(EAI_CHUNK_UNITS <= 8u, "what copy() counts in");
+/* Returns what comes next. */
+EA_INLINE const head_t *copy_four(head_t **to, const head_t *from)
+{
+    head_t a = from[0], b = from[1], c = from[2], d = from[3];
+    (*to)[0] = a, (*to)[1] = b, (*to)[2] = c, (*to)[3] = d;
+    *to += 4;
+    return from + 4;
+}
+#endif
+
 /* A chunk, with interrupts masked. */
-static void copy(ea_movable_t *m, units_t most)
+COPY void copy(ea_movable_t *m, units_t most)
 {
     eai_move_t *move = &m->move;
     units_t n = move->n - move->k, i = move->k;
@@ -59,11 +78,9 @@ static void copy(ea_movable_t *m, units_t most)
     const head_t *from = at(m, move->from + i);
     head_t *to = at(m, move->to + i);
 #ifndef __OPTIMIZE_SIZE__
-    for (; n >= 4; n -= 4) { /* at most a chunk */
-        head_t a = from[0], b = from[1], c = from[2], d = from[3];
-        to[0] = a, to[1] = b, to[2] = c, to[3] = d;
-        from += 4, to += 4;
-    }
+    if (n & 8u) from = copy_four(&to, from), from = copy_four(&to, from);
+    if (n & 4u) from = copy_four(&to, from);
+    n &= 3u;
 #endif
     for (; n; n--) *to++ = *from++;
     if (move->k == move->n) {
@@ -106,21 +123,20 @@ static bool begin(ea_movable_t *m, units_t place, units_t to, head_t head, units
     bool done = false;
     if (index < m->first_entry) return false;
     state_t *word = entry(m, index), state;
+    /* Nobody looks at these while n is 0. */
+    m->move.from = place + 1u;
+    m->move.to = to + 1u;
+    m->move.head = head;
+    m->move.k = 0;
+    if (to < place) put_head(m, to, n > most ? resized(head, units_of(head) + gap) : head);
     EAI_MASK_BEGIN(irq);
     do { /* again if another core changed it at this moment */
         state = EAI_LINKED(word);
         if (!may_move(m, index, state, place)) break;
-        m->move.from = place + 1u;
-        m->move.to = to + 1u;
         m->move.n = n;
-        m->move.k = 0;
-        m->move.head = head;
         done = EAI_COND(word, state, moving(state));
     } while (!done);
-    if (done) {
-        if (to < place) put_head(m, to, n > most ? resized(head, units_of(head) + gap) : head);
-        copy(m, most);
-    }
+    if (done) copy(m, most);
     if (!done || m->move.k == n) m->move.n = m->move.k = 0;
     EAI_MASK_END(irq);
     return done;
@@ -136,7 +152,8 @@ static void end(ea_movable_t *m)
 
 bool eai_movable_move(ea_movable_t *m, units_t place, units_t to, head_t head)
 {
-    if (!begin(m, place, to, head, 0, EAI_CHUNK_UNITS)) return false;
+    /* Upwards a section that begins a move has more to do: half a chunk. */
+    if (!begin(m, place, to, head, 0, EAI_CHUNK_UNITS / 2u)) return false;
     while (copied(m) != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
     end(m);
     return true;

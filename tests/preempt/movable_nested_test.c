@@ -23,7 +23,7 @@
 #ifdef BROKEN
 #define N_OPERATIONS 2000u
 #else
-#define N_OPERATIONS 12000u
+#define N_OPERATIONS 10000u
 #endif
 #define MEMORY_BYTES (EAI_LARGE ? 5000u : 3600u)
 #define N_SLOTS 28u
@@ -492,7 +492,7 @@ TEST(movable_locks_of_nested_interrupts_hold_at_any_instruction, 0)
     if (wrong) board_put("# found out: "), board_put(wrong), board_put("\n");
 #else
     if (wrong) tap_fail(__FILE__, __LINE__, wrong, 1, 0);
-    EXPECT(n_in_flight > 1800);
+    EXPECT(n_in_flight > 1500);
     EXPECT(n_kept > 1000);
     EXPECT(n_nested > 10000);
     EXPECT(n_twice > 50);
