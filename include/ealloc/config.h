@@ -284,6 +284,12 @@
 #define EA_CFG_ALLOC_PRESSURE 1
 #endif
 
+/* Regions of movable blocks, from whose high end blocks with an address come: 0 or 1. Costs the
+ * store's code, about 2000 bytes of the allocator's, and a few instructions a free. */
+#ifndef EA_CFG_ALLOC_MOVABLE
+#define EA_CFG_ALLOC_MOVABLE 0
+#endif
+
 /* Hooks that are told of every block of an allocator, which the history of allocations (trace.h)
  * needs: 0 or 1. Costs a pointer an allocator, about 500 bytes of code and, while nobody listens, 3
  * instructions an operation (Cortex-M0 5); while somebody does, the general way instead of the
@@ -453,6 +459,12 @@
 #endif
 #if EA_CFG_ALLOC_PRESSURE != 0 && EA_CFG_ALLOC_PRESSURE != 1
 #error "EA_CFG_ALLOC_PRESSURE is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_MOVABLE != 0 && EA_CFG_ALLOC_MOVABLE != 1
+#error "EA_CFG_ALLOC_MOVABLE is 0 or 1"
+#endif
+#if EA_CFG_ALLOC_MOVABLE && !EA_CFG_MOVABLE_FIXED
+#error "EA_CFG_ALLOC_MOVABLE needs EA_CFG_MOVABLE_FIXED"
 #endif
 #if EA_CFG_ALLOC_HOOK != 0 && EA_CFG_ALLOC_HOOK != 1
 #error "EA_CFG_ALLOC_HOOK is 0 or 1"

@@ -296,6 +296,25 @@ EA_NODISCARD ea_status_t ea_movable_check(const ea_movable_t *m, ea_movable_faul
 
 /* --- private ---------------------------------------------------------------------------------- */
 
+#if EA_CFG_MOVABLE_FIXED
+/* As ea_movable_alloc_fixed(), but it is the byte at offset_bytes, a multiple of EA_MOVABLE_ALIGN,
+ * that is aligned. */
+void *eai_movable_alloc_fixed_at(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
+                                 size_t offset_bytes, size_t budget_bytes);
+#endif
+
+/* Of the handles that a table of n entries knows: 0 to n - 1, each live one's own. */
+EA_INLINE uint32_t eai_movable_number(ea_movable_handle_t handle)
+{
+#if EA_CFG_MOVABLE_LAYOUT == 0
+    return 0x7FFu - (handle.eai_word >> 21);
+#elif EA_CFG_MOVABLE_LAYOUT == 1
+    return 0x3FFFu - (handle.eai_word >> 18);
+#else
+    return 0xFFFFFFu - (handle.eai_word >> 8);
+#endif
+}
+
 typedef struct {
     ea_movable_t *eai_store;
     ea_movable_handle_t eai_handle;

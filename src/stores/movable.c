@@ -415,6 +415,12 @@ static units_t take_end(ea_movable_t *m, units_t hole, units_t units)
 void *ea_movable_alloc_fixed(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
                              size_t budget_bytes)
 {
+    return eai_movable_alloc_fixed_at(m, size_bytes, align_bytes, 0, budget_bytes);
+}
+
+void *eai_movable_alloc_fixed_at(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
+                                 size_t offset_bytes, size_t budget_bytes)
+{
     units_t units = units_for(size_bytes), most = m->end - m->first, hole = 0;
     ea_status_t status = EA_ERR_TOO_LARGE;
     size_t left = budget_bytes, spare = align_bytes >> EAI_UNIT_SHIFT; /* at most one less */
@@ -432,7 +438,8 @@ void *ea_movable_alloc_fixed(ea_movable_t *m, size_t size_bytes, size_t align_by
     /* What is left over for the alignment is the block's, if it is in front of it, a hole's. */
     units_t above = hole + units_of(*at(m, hole));
     units_t place = above - (units - (units_t)spare);
-    place -= (units_t)((uintptr_t)at(m, place + 1u) >> EAI_UNIT_SHIFT) & (units_t)spare;
+    uintptr_t address = (uintptr_t)at(m, place + 1u) + offset_bytes;
+    place -= (units_t)(address >> EAI_UNIT_SHIFT) & (units_t)spare;
     m->n_fixed++;
     return at(m, take_end(m, hole, above - place) + 1u);
 }

@@ -490,11 +490,13 @@ units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes
 units_t eai_movable_compact_high(ea_movable_t *m, units_t units, size_t *budget_bytes,
                                  ea_status_t *status)
 {
+    bool is_beyond = false; /* the budget, and not what cannot move, was in the way */
     *status = EA_ERR_AGAIN;
     if (!eai_movable_give_up_move(m) && !settle_within(m, budget_bytes)) return 0;
     for (unsigned round = EAI_HOP_ROUNDS;; round--) { /* as above, up to the window's end */
         size_t before = *budget_bytes;
         window_t window = find_window_or_high(m, units, 0, hop_units(units, round), true, before);
+        is_beyond |= window.hole && window.cost > before;
         if (window.hole && window.cost <= before) {
             units_t hole = carry(m, window.hole, EAI_MAX_UNITS, window.stop, budget_bytes,
                                  round > 1 ? HOP_ONLY : HOP);
@@ -502,7 +504,7 @@ units_t eai_movable_compact_high(ea_movable_t *m, units_t units, size_t *budget_
                 return hole;
         }
         if (round == 0) {
-            if (!window.hole) *status = EA_ERR_BUSY;
+            if (!window.hole && !is_beyond) *status = EA_ERR_BUSY;
             return 0;
         }
         if (before == *budget_bytes && round > 2) round = 2;
