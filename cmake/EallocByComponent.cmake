@@ -24,3 +24,12 @@ function(ealloc_compile_by_component target)
         endif()
     endforeach()
 endfunction()
+
+# What an allocator's configuration is made of: the sources that see its knobs. The rest comes from the
+# library as it is.
+function(ealloc_allocator_sources out)
+    get_target_property(sources ealloc SOURCES)
+    list(FILTER sources INCLUDE REGEX
+        "/(base|accounts|memory|ports)/|/stores/(heap|pool|arena)|/observe/(dump|scope)")
+    set(${out} ${sources} PARENT_SCOPE)
+endfunction()

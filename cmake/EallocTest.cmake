@@ -64,6 +64,9 @@ function(ealloc_add_test)
             string(APPEND target _${board})
         endif()
         add_executable(${target} ${ARG_SOURCES})
+        if("${ARG_SOURCES}" MATCHES "/src/") # the library's, in a configuration of the test's own
+            ealloc_compile_by_component(${target})
+        endif()
         target_compile_definitions(${target} PRIVATE ${ARG_DEFINES})
         target_link_libraries(${target} PRIVATE ${ARG_LIBS} tap ealloc board_${board}
             ealloc_warnings)

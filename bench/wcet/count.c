@@ -114,9 +114,12 @@ static const char *const op_names[N_OPS] = {
     [OP_UNLOCK] = "unlock",
     [OP_LOCK_IN_FLIGHT] = "lock_in_flight",
     [OP_STEP_64] = "step_64",
+    [OP_STEP_128] = "step_128",
     [OP_STEP_256] = "step_256",
+    [OP_STEP_512] = "step_512",
     [OP_STEP_1024] = "step_1024",
     [OP_ALLOC_MEAN] = "alloc_mean",
+    [OP_MOVABLE_RESIZE] = "movable_resize",
 };
 
 /* --- statistics ------------------------------------------------------------------------------- */

@@ -102,9 +102,12 @@ typedef enum {
     OP_UNLOCK,
     OP_LOCK_IN_FLIGHT, /* a block of 1000 bytes of which nothing is copied */
     OP_STEP_64,        /* a budget of 64 bytes, and so on                    */
+    OP_STEP_128,
     OP_STEP_256,
+    OP_STEP_512,
     OP_STEP_1024,
     OP_ALLOC_MEAN, /* of all, noted once */
+    OP_MOVABLE_RESIZE,
     N_OPS
 } op_t;
 

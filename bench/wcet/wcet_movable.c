@@ -104,6 +104,8 @@ int main(void)
         if (i % 4 == 0) step(OP_STEP_256, 256);
         if (i % 4 == 1) step(OP_STEP_64, 64);
         if (i % 4 == 2) step(OP_STEP_1024, 1024);
+        if (i % 8 == 3) step(OP_STEP_128, 128);
+        if (i % 8 == 7) step(OP_STEP_512, 512);
     }
     if (ea_movable_check(m, NULL) != EA_OK) stop("not sound\n");
     count_note(OP_ALLOC_MEAN, alloc_sum / n_allocs);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cortex-M: vectors, reset, semihosting trap. The boards use no interrupt but that of SysTick; all
- * other vectors are faults.
+ * Cortex-M: vectors, reset, semihosting trap. The boards use no interrupt but that of SysTick, and
+ * a program may define board_software_interrupt() for PendSV; all other vectors are faults.
  */
 #include "semihost.h"
 #include "start.h"
@@ -39,12 +39,15 @@ static __attribute__((naked)) void fault(void)
                    ".ltorg\n");
 }
 
+void board_software_interrupt(void) __attribute__((weak, alias("fault")));
+
 typedef void (*vector_t)(void);
 extern const vector_t board_vectors[16];
 __attribute__((section(".vectors"), used)) const vector_t board_vectors[16] = {
     (vector_t)(uintptr_t)board_stack_end,
     reset,
-    [2 ... 14] = fault,
+    [2 ... 13] = fault,
+    [14] = board_software_interrupt,
     [15] = board_tick_interrupt,
 };
 

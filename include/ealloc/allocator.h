@@ -22,7 +22,8 @@
  *     4  what was freed in interrupts and waits to be merged, and the quarantine
  *     5  reclaimers, cheapest first, each once; those of owners who use no more than their low mark
  *        only after all others (one whose owner comes under that mark meanwhile may be asked again)
- *     6  one step of compaction, if there is a hook for it
+ *     6  one step of compaction, if there is a hook for it; then regions of movable blocks, where
+ *        blocks are moved out of the way
  *     7  a critical request: the reserve
  *     8  waiting, as long as the request says
  *     9  the application's handler, at most EA_ALLOCATOR_HANDLER_CALLS times
@@ -36,7 +37,9 @@
  * is locked by the interrupted task is passed over, and so are pools whose blocks have tags if the
  * allocator is. Without it (0) one context at a time may use an
  * allocator; an interrupt then frees with ea_free_isr(). No lock is held for longer than one
- * constant-time operation of a heap, and none while a callback runs or contents are copied.
+ * constant-time operation of a heap, and none while a callback runs or contents are copied; but
+ * that of a region of movable blocks is, while a request of a task looks for a place there or moves
+ * blocks: give it a lock of its own (EA_CFG_ALLOC_LOCKING 2 or 3).
  */
 #ifndef EALLOC_ALLOCATOR_H
 #define EALLOC_ALLOCATOR_H
@@ -52,6 +55,9 @@
 #include "ealloc/guard.h"
 #include "ealloc/heap.h"
 #include "ealloc/hook.h"
+#if EA_CFG_ALLOC_MOVABLE
+#include "ealloc/movable.h"
+#endif
 #include "ealloc/poolset.h"
 #include "ealloc/port.h"
 #include "ealloc/pressure.h"
@@ -66,24 +72,25 @@ extern "C" {
 #define EAI_ALLOC_OWNERS (EA_CFG_ALLOC_OWNERS && EA_CFG_TAGS)
 
 /* What an application built with other knobs than the library does not link with. */
-#define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, v, t, g, q, k)                         \
-    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##h##e##e##u##u##v##t##t##g##g##q##q##k##k
-#define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, v, t, g, q, k)                        \
-    EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, v, t, g, q, k)
+#define EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, v, m, t, g, q, k)                      \
+    n##_r##r##l##l##o##o##p##p##i##i##c##c##w##w##s##s##h##e##e##u##u##v##m##t##t##g##g##q##q##k##k
+#define EAI_ALLOC_EXPAND(n, r, l, o, p, i, c, w, s, h, e, u, v, m, t, g, q, k)                     \
+    EAI_ALLOC_PASTE(n, r, l, o, p, i, c, w, s, h, e, u, v, m, t, g, q, k)
 #ifndef DOXYGEN
 #define ea_allocator_init                                                                          \
-    EAI_ALLOC_EXPAND(                                                                              \
-        ea_allocator_init, EA_CFG_ALLOC_REGIONS, EA_CFG_ALLOC_LOCKING, EA_CFG_ALLOC_OWNERS,        \
-        EA_CFG_ALLOC_POOLS, EA_CFG_ALLOC_ISR, EA_CFG_ALLOC_RECLAIM, EA_CFG_ALLOC_WAIT,             \
-        EA_CFG_ALLOC_RESERVE, EA_CFG_ALLOC_HANDLER, EA_CFG_ALLOC_REPORT, EA_CFG_ALLOC_PRESSURE,    \
-        EA_CFG_ALLOC_HOOK, EA_CFG_TAGS, EA_CFG_GUARD, EA_CFG_GUARD_SAMPLED, EA_CFG_CHECK_LEVEL)
+    EAI_ALLOC_EXPAND(ea_allocator_init, EA_CFG_ALLOC_REGIONS, EA_CFG_ALLOC_LOCKING,                \
+                     EA_CFG_ALLOC_OWNERS, EA_CFG_ALLOC_POOLS, EA_CFG_ALLOC_ISR,                    \
+                     EA_CFG_ALLOC_RECLAIM, EA_CFG_ALLOC_WAIT, EA_CFG_ALLOC_RESERVE,                \
+                     EA_CFG_ALLOC_HANDLER, EA_CFG_ALLOC_REPORT, EA_CFG_ALLOC_PRESSURE,             \
+                     EA_CFG_ALLOC_HOOK, EA_CFG_ALLOC_MOVABLE, EA_CFG_TAGS, EA_CFG_GUARD,           \
+                     EA_CFG_GUARD_SAMPLED, EA_CFG_CHECK_LEVEL)
 #endif
 
 /* Is there nothing between a request and its region: no lock, owner, tag, guard, pool or count? */
 #define EAI_PLAIN                                                                                  \
     (!EA_CFG_ALLOC_LOCKING && !EAI_ALLOC_OWNERS && !EA_CFG_TAGS && EA_CFG_GUARD == 0 &&            \
      !EA_CFG_ALLOC_POOLS && !EA_CFG_ALLOC_ISR && !EA_CFG_ALLOC_WAIT && !EA_CFG_ALLOC_RESERVE &&    \
-     !EA_CFG_ALLOC_PRESSURE)
+     !EA_CFG_ALLOC_PRESSURE && !EA_CFG_ALLOC_MOVABLE)
 
 /* --- what a region is, and what a request wants ----------------------------------------------- */
 
@@ -123,6 +130,12 @@ typedef struct {
     ea_heap_fit_t fit;
     void *lock; /* EA_CFG_ALLOC_LOCKING 3: the application's lock object of this region, which lives
                    as long as the allocator; NULL: the allocator's own */
+#if EA_CFG_ALLOC_MOVABLE
+    uint32_t
+        n_handles; /* not 0: a region of movable blocks, so many at most, see ea_malloc_movable().
+                           Not with line_bytes, reserve_bytes, span_bytes */
+    size_t move_bytes; /* what one request may have moved there: see ea_movable_alloc() */
+#endif
 } ea_region_options_t;
 
 /* How long a block will live, if the caller knows: long-lived ones do not come from pools, and from
@@ -284,6 +297,13 @@ typedef struct {
     bool eai_is_ordinary;          /* any request may have any of it, as it is */
     struct eai_moving *eai_moving; /* blocks between two parts of a realloc */
     size_t eai_reserve_bytes;
+#if EA_CFG_ALLOC_MOVABLE
+    ea_movable_t *eai_store; /* instead of a heap */
+    size_t eai_move_bytes;
+#if EAI_ALLOC_OWNERS
+    uint16_t *eai_owners; /* of its movable blocks, by the number of the handle */
+#endif
+#endif
 #if EA_CFG_CHECK_LEVEL >= 2
     uint32_t eai_seal; /* of all above */
 #endif
@@ -512,6 +532,45 @@ size_t ea_allocator_poll(ea_allocator_t *allocator, size_t max_steps);
 /* Bytes the caller may use in ptr: what was asked for where the block is guarded, else all of it. 0
  * for NULL and for what is no block of a region or pool. Context: any. Cost O(regions). */
 EA_NODISCARD size_t ea_usable_size_bytes(const ea_allocator_t *allocator, const void *ptr);
+
+/* --- regions of movable blocks ---------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_MOVABLE
+/* Such a region serves two kinds of requests: ea_malloc_movable() from its low end, and, as other
+ * regions do, those for blocks with an address from its high end (not those of interrupts). The
+ * latter move nobody before link 6 of the chain. */
+
+/* The store of the region at mem (as given to add), to lock, unlock, read and write with: from any
+ * context, as ealloc/movable.h says; the allocator is its owner. NULL: it has none. Context:
+ * any. */
+EA_NODISCARD ea_movable_t *ea_allocator_store(const ea_allocator_t *allocator, const void *mem);
+
+/* A movable block of at least size_bytes (0 counts as 1) of a store of the allocator's, by way of
+ * the chain; of request (NULL: none) its owner, priority, timeout and caller matter. Others may be
+ * moved for it as the region's move_bytes says. Neither guards, hooks nor walks know it.
+ * Returns  its handle; none: refused, see ea_allocator_last_failure() and
+ *          ea_movable_last_refusal(); or the store is none of the allocator's.
+ * Owns     the caller, until ea_free_movable(); the owner is charged its size, rounded up, and
+ *          EA_MOVABLE_HEADER_BYTES.
+ * Context  task. Cost as ea_movable_alloc(), with the region's lock held; then the chain. */
+EA_NODISCARD ea_movable_handle_t ea_malloc_movable(ea_allocator_t *allocator, ea_movable_t *store,
+                                                   size_t size_bytes, const ea_request_t *request);
+
+/* Returns EA_OK; what ea_movable_free() says; EA_ERR_NOT_FOUND also: no store of the allocator's;
+ * EA_ERR_NOT_OWNER if options.strict_owner forbids it: nothing is freed then. Context: task. Cost:
+ * O(1). */
+ea_status_t ea_free_movable(ea_allocator_t *allocator, ea_movable_t *store,
+                            ea_movable_handle_t handle);
+
+/* As ea_movable_resize() within the region's move_bytes; its owner pays. It does not go through the
+ * chain. Returns also EA_ERR_LIMIT: the owner's budget refuses. Context: task. */
+ea_status_t ea_resize_movable(ea_allocator_t *allocator, ea_movable_t *store,
+                              ea_movable_handle_t handle, size_t size_bytes);
+
+/* ea_movable_step() in every such region, for idle time.
+ * Returns EA_OK: there is nothing left to move; EA_ERR_AGAIN. Context: task. */
+ea_status_t ea_allocator_step(ea_allocator_t *allocator, size_t budget_bytes);
+#endif
 
 /* --- owners ----------------------------------------------------------------------------------- */
 

@@ -54,11 +54,13 @@ extern "C" {
 #define EA_MOVABLE_MAX_LOCKS 125u
 #endif
 
-/* The layout, and whether interrupts may lock, are part of a symbol's name. */
+/* The layout, whether interrupts may lock, and whether blocks may be fixed are part of a symbol's
+ * name. */
 #if !defined(EA_MOVABLE_INSTANCE) && !defined(DOXYGEN)
-#define EAI_MOVABLE_NAME2(l, i) ea_movable_init_layout##l##_isr##i
-#define EAI_MOVABLE_NAME(l, i) EAI_MOVABLE_NAME2(l, i)
-#define ea_movable_init EAI_MOVABLE_NAME(EA_CFG_MOVABLE_LAYOUT, EA_CFG_MOVABLE_ISR)
+#define EAI_MOVABLE_NAME2(l, i, f) ea_movable_init_layout##l##_isr##i##_fixed##f
+#define EAI_MOVABLE_NAME(l, i, f) EAI_MOVABLE_NAME2(l, i, f)
+#define ea_movable_init                                                                            \
+    EAI_MOVABLE_NAME(EA_CFG_MOVABLE_LAYOUT, EA_CFG_MOVABLE_ISR, EA_CFG_MOVABLE_FIXED)
 #endif
 
 /* The control structure stands at the start of the memory; its content is private. */
@@ -88,13 +90,16 @@ typedef struct {
 } ea_movable_options_t;
 
 typedef struct {
-    size_t total_bytes;      /* of the memory, that blocks can be made of now                 */
-    size_t free_bytes;       /* of these, in holes of any size                                */
-    size_t largest_bytes;    /* largest request served now without moving anything, but for the
+    size_t total_bytes;   /* of the memory, that blocks can be made of now                 */
+    size_t free_bytes;    /* of these, in holes of any size                                */
+    size_t largest_bytes; /* largest request served now without moving anything, but for the
                               search's own bound: O(holes of one bin)                       */
-    size_t control_bytes;    /* the control structure                                         */
-    size_t table_bytes;      /* the table of handles                                          */
-    uint32_t n_live;         /* blocks                                                        */
+    size_t control_bytes; /* the control structure                                         */
+    size_t table_bytes;   /* the table of handles                                          */
+    uint32_t n_live;      /* blocks with a handle                                          */
+#if EA_CFG_MOVABLE_FIXED
+    uint32_t n_fixed; /* blocks without: see ea_movable_alloc_fixed()                          */
+#endif
     uint32_t n_handles;      /* entries of the table                                          */
     size_t moved_bytes;      /* copied by compaction since init                               */
     size_t max_demand_bytes; /* most charged to one request                                 */
@@ -105,11 +110,14 @@ typedef struct {
 
 /* One block as a walk sees it. */
 typedef struct {
-    ea_movable_handle_t handle; /* none: a hole                                */
+    ea_movable_handle_t handle; /* none: a hole, or a fixed block              */
     size_t offset_bytes;        /* of the payload, from the store's first byte */
     size_t size_bytes;          /* payload; of a hole all of it                */
     uint32_t n_locks;
     bool moving;
+#if EA_CFG_MOVABLE_FIXED
+    bool is_fixed;
+#endif
 } ea_movable_block_t;
 
 /* A pin and what it costs: the hole right below it that cannot be closed. */
@@ -169,6 +177,38 @@ ea_status_t ea_movable_free(ea_movable_t *m, ea_movable_handle_t handle);
  * Cost     O(its size) plus that of ea_movable_alloc(). */
 ea_status_t ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_t size_bytes,
                               size_t budget_bytes);
+
+/* --- blocks that stay: the owner's ------------------------------------------------------------ */
+
+#if EA_CFG_MOVABLE_FIXED
+/* A block that is known by its address and stays where it is until it is freed, at the high end of
+ * the memory, while the others gather at the low end. It needs no handle, but a header. Contents
+ * indeterminate. Up to budget_bytes are charged for moving blocks out of its place, which is
+ *     the highest one right below another such block, or below the end of the memory, that the
+ *     budget reaches; if locks leave none whatever the budget,
+ *     the highest one right below a locked block.
+ * The table of handles does not grow past a fixed block: give n_handles at init.
+ * Returns  its address, a multiple of align_bytes (a power of two; less than EA_MOVABLE_ALIGN
+ *          counts as that; more may cost as many bytes more); NULL: refused for a reason that
+ *          ea_movable_alloc() could have. EA_ERR_BUSY: divided by locked or fixed blocks.
+ * Owns     the caller, until ea_movable_free_fixed().
+ * Context  owner.
+ * Cost     two to five walks over the headers, and the budget. */
+EA_NODISCARD void *ea_movable_alloc_fixed(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
+                                          size_t budget_bytes);
+
+/* Give it back.
+ * Returns  EA_OK; as far as its header tells: EA_ERR_FOREIGN: no fixed block begins there;
+ *          EA_ERR_DOUBLE_FREE: it is free; EA_ERR_CORRUPT: its header is damaged. Then nothing
+ *          changed.
+ * Context  owner. Cost: O(1). */
+ea_status_t ea_movable_free_fixed(ea_movable_t *m, void *address);
+
+/* Is there a fixed block, of how many bytes? As ea_movable_free_fixed(); *size_bytes is what may be
+ * used, at least what was asked for. Context: owner. Cost: O(1). */
+EA_NODISCARD ea_status_t ea_movable_probe_fixed(const ea_movable_t *m, const void *address,
+                                                size_t *size_bytes);
+#endif
 
 /* --- blocks: anybody's ------------------------------------------------------------------------ */
 
@@ -255,6 +295,25 @@ bool ea_movable_walk(const ea_movable_t *m, size_t *position, ea_movable_block_t
 EA_NODISCARD ea_status_t ea_movable_check(const ea_movable_t *m, ea_movable_fault_t *fault);
 
 /* --- private ---------------------------------------------------------------------------------- */
+
+#if EA_CFG_MOVABLE_FIXED
+/* As ea_movable_alloc_fixed(), but it is the byte at offset_bytes, a multiple of EA_MOVABLE_ALIGN,
+ * that is aligned. */
+void *eai_movable_alloc_fixed_at(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
+                                 size_t offset_bytes, size_t budget_bytes);
+#endif
+
+/* Of the handles that a table of n entries knows: 0 to n - 1, each live one's own. */
+EA_INLINE uint32_t eai_movable_number(ea_movable_handle_t handle)
+{
+#if EA_CFG_MOVABLE_LAYOUT == 0
+    return 0x7FFu - (handle.eai_word >> 21);
+#elif EA_CFG_MOVABLE_LAYOUT == 1
+    return 0x3FFFu - (handle.eai_word >> 18);
+#else
+    return 0xFFFFFFu - (handle.eai_word >> 8);
+#endif
+}
 
 typedef struct {
     ea_movable_t *eai_store;

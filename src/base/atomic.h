@@ -29,6 +29,19 @@
 #include "ealloc/atomics.h"
 #include "ealloc/compiler.h"
 
+/* Of a static function whose one access is meant to race: ThreadSanitizer is told, and it must then
+ * not be inlined. */
+#if defined(__SANITIZE_THREAD__)
+#define EAI_RACY static EA_NOINLINE __attribute__((no_sanitize("thread"), unused))
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define EAI_RACY static EA_NOINLINE __attribute__((no_sanitize("thread"), unused))
+#endif
+#endif
+#ifndef EAI_RACY
+#define EAI_RACY EA_INLINE
+#endif
+
 #ifdef EAI_ATOMIC_HEADER
 #include EAI_ATOMIC_HEADER
 #else

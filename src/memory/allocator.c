@@ -2,8 +2,8 @@
  *
  * The allocator: requests and what serves them. allocator_free.c finds blocks and gives them back,
  * allocator_regions.c holds its life, regions and pools, allocator_resize.c the rest of the malloc
- * family, allocator_rescue.c the chain for when memory ends, allocator_wait.c those that wait,
- * allocator_blocks.c what looks at blocks and owners.
+ * family, allocator_rescue.c the chain for when memory ends, allocator_movable.c regions of movable
+ * blocks, allocator_wait.c those that wait, allocator_blocks.c what looks at blocks and owners.
  *
  *     request -> owner charged -> pool set or region -> block dressed -> pointer
  *     pointer -> region or pool found by address -> guards tested -> undressed -> owner paid back
@@ -72,6 +72,10 @@ EA_INLINE void want_ordinary(alloc_t *a, eai_want_t *want, size_t size_bytes, co
     want->critical = want->priority >= EA_PRIORITY_CRITICAL;
     want->long_lived = false;
     want->is_internal = false;
+#if EA_CFG_ALLOC_MOVABLE
+    want->may_move = false;
+    want->store = NULL;
+#endif
 }
 
 bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_t *request,
@@ -120,7 +124,7 @@ bool eai_want(alloc_t *a, eai_want_t *want, size_t size_bytes, const ea_request_
 /* Is this region for such a request? Without the slot's lock the answer is a hint. */
 EA_INLINE bool suits(const slot_t *slot, const eai_want_t *want)
 {
-    return EAI_PEEK(&slot->eai_heap) != NULL &&
+    return eai_is_there(slot) && !(want->isr && eai_store_of(slot)) &&
            (want->capabilities & ~EAI_PEEK(&slot->eai_capabilities)) == 0 &&
            (EAI_PEEK(&slot->eai_policy) != EA_POLICY_CRITICAL || want->critical);
 }
@@ -149,6 +153,13 @@ void *eai_take_locked(alloc_t *a, uint8_t index, eai_want_t *want)
     ea_heap_t *heap = slot->eai_heap;
     size_t alignment = want->alignment_bytes, raw_bytes = want->raw_bytes;
     char *raw;
+#if EA_CFG_ALLOC_MOVABLE
+    if (EA_UNLIKELY(slot->eai_store)) {
+        void *payload = eai_take_fixed_locked(a, index, want);
+        if (payload) dress(a, want, payload);
+        return payload;
+    }
+#endif
     if (EA_UNLIKELY(slot->eai_line_log2)) {
         /* The payload begins and ends with a line; what is in front of it has one of its own. */
         size_t line = (size_t)1 << slot->eai_line_log2;
@@ -280,7 +291,8 @@ bool eai_could_pay(eai_want_t *want)
 bool eai_charge(eai_want_t *want)
 {
     want_no_limiter(want);
-    return charge_up_to(want, eai_gross_of(want->raw_bytes));
+    return charge_up_to(want, eai_is_for_movable(want) ? want->gross_bytes
+                                                       : eai_gross_of(want->raw_bytes));
 }
 
 void *eai_settle_charge(alloc_t *a, eai_want_t *want, void *payload)
@@ -347,6 +359,9 @@ static void *take_from_pools(alloc_t *a, eai_want_t *want)
 void *eai_try(alloc_t *a, eai_want_t *want)
 {
     void *payload = NULL;
+#if EA_CFG_ALLOC_MOVABLE
+    if (EA_UNLIKELY(want->store)) return eai_try_movable(a, want);
+#endif
     if (EA_UNLIKELY(!eai_charge(want))) return NULL;
 #if EA_CFG_ALLOC_POOLS
     if (a->eai_pools && !want->capabilities && !want->alignment_bytes && !want->long_lived &&
@@ -360,6 +375,13 @@ void *eai_try(alloc_t *a, eai_want_t *want)
 void eai_untake(alloc_t *a, eai_want_t *want, void *payload)
 {
     eai_block_t block = {.payload = payload, .place = want->place};
+#if EA_CFG_ALLOC_MOVABLE
+    if (want->store) {
+        eai_drop_movable(a, want);
+        charge_down_to(want, 0);
+        return;
+    }
+#endif
 #if EAI_TAGGED
     /* Nobody else knows the block: an interrupt may mark it without a lock. */
     bool locked = eai_lock_place(a, want->place, want->isr);

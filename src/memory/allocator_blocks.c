@@ -126,7 +126,7 @@ size_t eai_usable_locked(alloc_t *a, uint8_t place, void *raw)
 {
     slot_t *slot = &a->eai_slots[place];
     (void)eai_lock_slot(a, slot, false);
-    size_t usable = ea_heap_usable_size_bytes(slot->eai_heap, raw);
+    size_t usable = eai_usable_raw(slot, raw);
     eai_unlock_slot(a, slot);
     return usable;
 }
@@ -347,6 +347,33 @@ static void note_block(void *context, const ea_heap_block_t *seen)
     note_live(note, &block);
 }
 
+#if EA_CFG_ALLOC_MOVABLE
+/* The next few blocks with an address. Others move between the calls, so each begins at the start
+ * and passes what was seen: bound: blocks of the region. */
+static ea_status_t note_fixed(const ea_movable_t *store, ea_allocator_cursor_t *cursor,
+                              note_t *note)
+{
+    ea_movable_block_t seen;
+    size_t position = 0;
+    while (ea_movable_walk(store, &position, &seen)) {
+        if (!seen.is_fixed || seen.offset_bytes <= cursor->eai_index) continue;
+        if (note->n + note->n_bad == AT_A_TIME) return EA_ERR_AGAIN;
+        cursor->eai_index = (uint32_t)seen.offset_bytes; /* beyond 4 GB there are no regions */
+        char *raw = (char *)(uintptr_t)store + seen.offset_bytes;
+        if (seen.size_bytes <= EAI_FRONT_BYTES) continue;
+        eai_block_t block = {.payload = raw + EAI_FRONT_BYTES,
+                             .place = note->place,
+                             .usable_bytes = seen.size_bytes - EAI_FRONT_BYTES,
+                             .gross_bytes = seen.size_bytes + EA_MOVABLE_HEADER_BYTES};
+#if EAI_TAGGED
+        block.tag = eai_guard_front_tag(block.payload);
+#endif
+        note_live(note, &block);
+    }
+    return EA_OK;
+}
+#endif
+
 #if EA_CFG_ALLOC_POOLS
 static void note_pool_block(void *context, void *payload)
 {
@@ -425,9 +452,13 @@ static ea_status_t note_some(alloc_t *a, ea_allocator_cursor_t *cursor, bool che
         (void)eai_lock_slot(a, slot, false);
         if (slot->eai_heap)
             status = ea_heap_walk(slot->eai_heap, &cursor->eai_heap, AT_A_TIME, note_block, note);
+#if EA_CFG_ALLOC_MOVABLE
+        if (slot->eai_store) status = note_fixed(slot->eai_store, cursor, note);
+#endif
         eai_unlock_slot(a, slot);
         if (status == EA_ERR_AGAIN || status == EA_ERR_BUSY) return status;
         cursor->eai_slot++;
+        cursor->eai_index = 0;
         cursor->eai_heap = (ea_heap_cursor_t){0};
         return status == EA_OK ? EA_ERR_AGAIN : status;
     }
@@ -536,6 +567,11 @@ static ea_status_t check_some(alloc_t *a, ea_allocator_cursor_t *cursor)
     (void)eai_lock_slot(a, slot, false);
     if (slot->eai_heap)
         status = ea_heap_check_step(slot->eai_heap, &cursor->eai_heap, AT_A_TIME, &fault);
+#if EA_CFG_ALLOC_MOVABLE
+    ea_movable_fault_t found;
+    if (slot->eai_store && (status = ea_movable_check(slot->eai_store, &found)) != EA_OK)
+        fault.where = found.where;
+#endif
     eai_unlock_slot(a, slot);
     if (status == EA_ERR_CORRUPT) {
         ea_guard_report_t report = {.kind = EA_GUARD_STORE, .first_bad = fault.where};

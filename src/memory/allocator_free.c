@@ -24,7 +24,7 @@ ea_status_t eai_give_back(alloc_t *a, uint8_t place, void *raw, bool isr)
     if (place == EAI_NO_PLACE) return EA_ERR_FOREIGN;
     slot_t *slot = &a->eai_slots[place];
     if (!eai_lock_slot(a, slot, isr)) return EA_ERR_BUSY;
-    ea_status_t status = ea_heap_free(slot->eai_heap, raw);
+    ea_status_t status = eai_free_raw(slot, raw);
     eai_unlock_slot(a, slot);
     return status;
 }
@@ -196,12 +196,11 @@ static ea_status_t look_at(alloc_t *a, slot_t *slot, bool locked, eai_block_t *b
     char *raw = block->payload - EAI_FRONT_BYTES;
     size_t usable = 0;
     const char *begin = EAI_PEEK(&slot->eai_begin), *end = EAI_PEEK(&slot->eai_end);
-    if (EA_UNLIKELY(EAI_PEEK(&slot->eai_heap) == NULL ||
-                    ((uintptr_t)raw & (EA_HEAP_ALIGN - 1u)) != 0 ||
+    if (EA_UNLIKELY(!eai_is_there(slot) || ((uintptr_t)raw & (EA_HEAP_ALIGN - 1u)) != 0 ||
                     (uintptr_t)raw - (uintptr_t)begin >= (size_t)(end - begin)))
         return EA_ERR_FOREIGN;
     if (EA_LIKELY(locked)) {
-        ea_status_t status = ea_heap_probe(slot->eai_heap, raw, &usable);
+        ea_status_t status = eai_probe_raw(slot, raw, &usable);
 #if EAI_TAGGED
         /* Links have been written over the tag, but not over all of it. */
         if (EA_UNLIKELY(status == EA_ERR_DOUBLE_FREE))
@@ -210,11 +209,11 @@ static ea_status_t look_at(alloc_t *a, slot_t *slot, bool locked, eai_block_t *b
 #endif
         if (EA_UNLIKELY(status != EA_OK)) return status;
     } else {
-        usable = ea_heap_usable_size_bytes(slot->eai_heap, raw);
+        usable = eai_usable_raw(slot, raw);
         if (usable > (size_t)(end - raw)) return EA_ERR_CORRUPT;
     }
     if (EA_UNLIKELY(usable <= EAI_FRONT_BYTES)) return EA_ERR_CORRUPT;
-    block->gross_bytes = usable + EA_HEAP_OVERHEAD_BYTES;
+    block->gross_bytes = usable + eai_overhead_of(slot);
     block->usable_bytes = usable - EAI_FRONT_BYTES;
 #if EAI_TAGGED
     block->tag = eai_guard_front_tag(block->payload);
@@ -224,7 +223,7 @@ static ea_status_t look_at(alloc_t *a, slot_t *slot, bool locked, eai_block_t *b
         EA_CFG_GUARD >= 3 || eai_is_watched(a))
         return status;
     /* Nothing takes long from here on: free it while the lock is held. */
-    status = ea_heap_free(slot->eai_heap, raw);
+    status = eai_free_raw(slot, raw);
     block->is_free = status == EA_OK;
     return status;
 }

@@ -43,7 +43,12 @@ typedef struct {
     bool isr;
     bool long_lived;
     bool is_guarded;
-    bool is_internal;    /* the library's own */
+    bool is_internal; /* the library's own */
+#if EA_CFG_ALLOC_MOVABLE
+    bool may_move;              /* others, in regions of movable blocks */
+    ea_movable_t *store;        /* of a movable block; NULL: it is one with an address */
+    ea_movable_handle_t handle; /* of the movable block */
+#endif
     uint8_t place;       /* of the block: a slot, or EAI_POOL_PLACE */
     size_t usable_bytes; /* of the block, from its payload on */
     size_t gross_bytes;  /* what the block costs */
@@ -251,6 +256,79 @@ EA_INLINE size_t eai_raw_bytes(size_t size_bytes, bool is_guarded)
 #define EAI_POKE(word, value) __atomic_store_n(word, value, __ATOMIC_RELAXED)
 #endif
 
+/* --- what a region is made of ----------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_MOVABLE
+#define eai_store_of(slot) EAI_PEEK(&(slot)->eai_store)
+#define eai_is_for_movable(want) ((want)->store != NULL)
+#else
+#define eai_store_of(slot) ((void)(slot), (void *)NULL)
+#define eai_is_for_movable(want) ((void)(want), false)
+#endif
+
+/* A heap, or a store of movable blocks: is the region there? */
+EA_INLINE bool eai_is_there(const slot_t *slot)
+{
+    return EAI_PEEK(&slot->eai_heap) != NULL || eai_store_of(slot) != NULL;
+}
+
+/* Of a raw block of the region; its lock is held. */
+EA_INLINE ea_status_t eai_probe_raw(const slot_t *slot, void *raw, size_t *usable)
+{
+#if EA_CFG_ALLOC_MOVABLE
+    if (EA_UNLIKELY(slot->eai_store)) return ea_movable_probe_fixed(slot->eai_store, raw, usable);
+#endif
+    return ea_heap_probe(slot->eai_heap, raw, usable);
+}
+
+EA_INLINE size_t eai_usable_raw(const slot_t *slot, const void *raw)
+{
+#if EA_CFG_ALLOC_MOVABLE
+    size_t usable = 0;
+    if (EA_UNLIKELY(slot->eai_store))
+        return ea_movable_probe_fixed(slot->eai_store, raw, &usable) == EA_OK ? usable : 0;
+#endif
+    return ea_heap_usable_size_bytes(slot->eai_heap, raw);
+}
+
+EA_INLINE ea_status_t eai_free_raw(const slot_t *slot, void *raw)
+{
+#if EA_CFG_ALLOC_MOVABLE
+    if (EA_UNLIKELY(slot->eai_store)) return ea_movable_free_fixed(slot->eai_store, raw);
+#endif
+    return ea_heap_free(slot->eai_heap, raw);
+}
+
+EA_INLINE size_t eai_overhead_of(const slot_t *slot)
+{
+#if EA_CFG_ALLOC_MOVABLE
+    if (EA_UNLIKELY(slot->eai_store)) return EA_MOVABLE_HEADER_BYTES;
+#endif
+    (void)slot;
+    return EA_HEAP_OVERHEAD_BYTES;
+}
+
+/* Numbers of the region, those that its kind has. */
+EA_INLINE void eai_stats_of(const slot_t *slot, ea_heap_stats_t *stats)
+{
+#if EA_CFG_ALLOC_MOVABLE
+    if (EA_UNLIKELY(slot->eai_store)) {
+        ea_movable_stats_t s;
+        ea_movable_stats(slot->eai_store, &s);
+        *stats = (ea_heap_stats_t){.total_bytes = s.total_bytes,
+                                   .free_bytes = s.free_bytes,
+                                   .min_free_bytes = s.free_bytes,
+                                   .largest_free_bytes = s.largest_bytes,
+                                   .control_bytes = s.control_bytes + s.table_bytes,
+                                   .n_live = (size_t)s.n_live + s.n_fixed,
+                                   .n_failures = s.n_failures,
+                                   .n_regions = 1};
+        return;
+    }
+#endif
+    ea_heap_stats(slot->eai_heap, stats);
+}
+
 /* The first slot from number first on that ptr seems to lie in; EAI_NO_PLACE. A block keeps its
  * region where it is, so its own slot is always met; but a slot whose region just comes or goes may
  * seem to cover it as well: only under the slot's lock, where it has a heap, the answer is right.
@@ -273,8 +351,8 @@ EA_INLINE uint8_t eai_home_of(alloc_t *a, const void *ptr)
     while (i != EAI_NO_PLACE) { /* bound: EA_CFG_ALLOC_REGIONS */
         slot_t *slot = &a->eai_slots[i];
         (void)eai_lock_slot(a, slot, false);
-        bool covers = slot->eai_heap && (uintptr_t)ptr - (uintptr_t)slot->eai_begin <
-                                            (size_t)(slot->eai_end - slot->eai_begin);
+        bool covers = eai_is_there(slot) && (uintptr_t)ptr - (uintptr_t)slot->eai_begin <
+                                                (size_t)(slot->eai_end - slot->eai_begin);
         eai_unlock_slot(a, slot);
         if (covers) break;
         i = eai_slot_from(a, i + 1u, ptr);
@@ -371,6 +449,15 @@ void *eai_rescue(alloc_t *a, eai_want_t *want);
 void eai_refuse(alloc_t *a, const eai_want_t *want, ea_reason_t reason);
 /* What eai_try() or eai_rescue() brought goes to the user. Returns payload. */
 void *eai_hand_out(alloc_t *a, const eai_want_t *want, void *payload);
+
+#if EA_CFG_ALLOC_MOVABLE
+/* A block with an address of a store whose slot's lock is held; NULL. */
+void *eai_take_fixed_locked(alloc_t *a, uint8_t index, eai_want_t *want);
+/* The movable block that is wanted, charged; NULL: none. Else what comes back is no block's. */
+void *eai_try_movable(alloc_t *a, eai_want_t *want);
+/* Undo that, but for the charge. */
+void eai_drop_movable(alloc_t *a, const eai_want_t *want);
+#endif
 
 /* ea_malloc() and its kin. */
 void *eai_allocate(alloc_t *a, size_t size_bytes, const ea_request_t *request, const void *caller);

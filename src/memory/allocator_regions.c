@@ -53,7 +53,7 @@ static void reorder(alloc_t *a)
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
         const slot_t *slot = &a->eai_slots[i];
         uint8_t k = n;
-        if (!EAI_PEEK(&slot->eai_heap)) continue;
+        if (!eai_is_there(slot)) continue;
         while (k > 0 && comes_before(slot, &a->eai_slots[order[k - 1u]])) {
             order[k] = order[k - 1u];
             k--;
@@ -78,7 +78,7 @@ static void count_total(alloc_t *a)
         slot_t *slot = &a->eai_slots[i];
         ea_heap_stats_t stats = {0};
         (void)eai_lock_slot(a, slot, false);
-        if (slot->eai_heap) ea_heap_stats(slot->eai_heap, &stats);
+        if (eai_is_there(slot)) eai_stats_of(slot, &stats);
         eai_unlock_slot(a, slot);
         total += stats.total_bytes;
     }
@@ -211,6 +211,13 @@ static void settle_all(alloc_t *a)
 static size_t live_in(const slot_t *slot)
 {
     size_t n = 0;
+#if EA_CFG_ALLOC_MOVABLE
+    if (slot->eai_store) {
+        ea_heap_stats_t numbers;
+        eai_stats_of(slot, &numbers);
+        return numbers.n_live;
+    }
+#endif
 #if EA_CFG_HEAP_STATS
     ea_heap_stats_t stats;
     ea_heap_stats(slot->eai_heap, &stats);
@@ -256,7 +263,7 @@ ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
     if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     settle_all(a);
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
-        if (a->eai_slots[i].eai_heap) n += live_in(&a->eai_slots[i]);
+        if (eai_is_there(&a->eai_slots[i])) n += live_in(&a->eai_slots[i]);
 #if EA_CFG_ALLOC_POOLS
     if (a->eai_pools) n += live_in_pools(a->eai_pools);
 #if EAI_TAGGED
@@ -281,6 +288,9 @@ ea_status_t ea_allocator_deinit(alloc_t *a, size_t *n_live)
         slot_t *slot = &a->eai_slots[i];
         if (slot->eai_heap) (void)ea_heap_deinit(slot->eai_heap);
         slot->eai_heap = NULL;
+#if EA_CFG_ALLOC_MOVABLE
+        slot->eai_store = NULL;
+#endif
         slot->eai_begin = slot->eai_end = NULL;
 #if EA_CFG_ALLOC_LOCKING == 2
         ea_port_lock_deinit(&slot->eai_lock);
@@ -303,8 +313,32 @@ static bool is_possible(const ea_region_options_t *o, size_t size_bytes)
     if (o->line_bytes != 0 && (!eai_is_power_of_two(o->line_bytes) || o->line_bytes > size_bytes))
         return false;
     if (o->reserve_bytes != 0 && (!EA_CFG_HEAP_STATS || o->capabilities == 0)) return false;
+#if EA_CFG_ALLOC_MOVABLE
+    if (o->n_handles != 0 && (o->n_handles > EA_MOVABLE_MAX_HANDLES || o->line_bytes != 0 ||
+                              o->reserve_bytes != 0 || o->span_bytes != 0))
+        return false;
+#endif
     return EA_CFG_ALLOC_LOCKING == 3 || !o->lock;
 }
+
+#if EA_CFG_ALLOC_MOVABLE
+/* A store, behind whose blocks are numbers of their own. */
+static ea_movable_t *make_store(slot_t *slot, char *mem, size_t size_bytes,
+                                const ea_region_options_t *o)
+{
+    const ea_movable_options_t options = {o->n_handles, o->n_handles};
+    size_t skipped = (size_t)(0u - (uintptr_t)mem) & 7u;
+#if EAI_ALLOC_OWNERS
+    /* The table has whole chunks of entries, 32 at most. */
+    uint16_t *owners = (uint16_t *)(void *)(mem + skipped);
+    skipped += (o->n_handles + 31u) / 32u * 32u * sizeof *owners;
+    slot->eai_owners = owners;
+#endif
+    if (size_bytes < skipped) return NULL;
+    slot->eai_move_bytes = o->move_bytes;
+    return ea_movable_init(mem + skipped, size_bytes - skipped, &options);
+}
+#endif
 
 ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
                                     const ea_region_options_t *options)
@@ -342,31 +376,46 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
 
     slot_t *slot = &a->eai_slots[index];
     const ea_heap_options_t heap_options = {.span_bytes = options->span_bytes, .fit = options->fit};
-    ea_heap_t *heap = ea_heap_init(mem, size_bytes, &heap_options);
+    ea_heap_t *heap = NULL;
+    bool is_made;
+#if EA_CFG_ALLOC_MOVABLE
+    ea_movable_t *store = NULL;
+    if (options->n_handles != 0)
+        store = make_store(slot, mem, size_bytes, options);
+    else
+#endif
+        heap = ea_heap_init(mem, size_bytes, &heap_options);
+    is_made = heap != NULL;
+#if EA_CFG_ALLOC_MOVABLE
+    is_made |= store != NULL;
+#endif
 #if EA_CFG_ALLOC_LOCKING == 3
     (void)eai_lock_slot(a, slot, false);
     eai_relock_slot(a, slot, options->lock ? options->lock : a->eai_lock);
 #endif
     (void)eai_lock_slot(a, slot, false);
-    if (heap) {
+    if (is_made) {
         EAI_POKE(&slot->eai_capabilities, options->capabilities);
         EAI_POKE(&slot->eai_policy, (uint8_t)options->policy);
         EAI_POKE(&slot->eai_priority, options->priority);
         slot->eai_reserve_bytes = options->reserve_bytes;
         slot->eai_line_log2 =
             options->line_bytes > EA_HEAP_ALIGN ? (uint8_t)__builtin_ctzl(options->line_bytes) : 0;
-        EAI_POKE(&slot->eai_is_ordinary, options->policy != EA_POLICY_CRITICAL &&
+        EAI_POKE(&slot->eai_is_ordinary, heap && options->policy != EA_POLICY_CRITICAL &&
                                              options->reserve_bytes == 0 &&
                                              slot->eai_line_log2 == 0);
         EAI_POKE(&slot->eai_heap, heap);
+#if EA_CFG_ALLOC_MOVABLE
+        EAI_POKE(&slot->eai_store, store);
+#endif
     }
     eai_seal_slot(slot);
     eai_unlock_slot(a, slot);
     eai_lock(a);
-    if (!heap) vacate(a, slot);
+    if (!is_made) vacate(a, slot);
     reorder(a);
     eai_unlock(a);
-    if (!heap) return EA_ERR_INVALID;
+    if (!is_made) return EA_ERR_INVALID;
     count_total(a);
     eai_look_around(a);
     return EA_OK;
@@ -376,8 +425,7 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
 static uint8_t slot_at(const alloc_t *a, const void *mem)
 {
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
-        if (EAI_PEEK(&a->eai_slots[i].eai_heap) && EAI_PEEK(&a->eai_slots[i].eai_begin) == mem)
-            return i;
+        if (eai_is_there(&a->eai_slots[i]) && EAI_PEEK(&a->eai_slots[i].eai_begin) == mem) return i;
     return EAI_NO_PLACE;
 }
 
@@ -396,14 +444,17 @@ ea_status_t ea_allocator_remove_region(alloc_t *a, void *mem, size_t *n_live)
     settle_all(a);
     slot_t *slot = &a->eai_slots[index];
     (void)eai_lock_slot(a, slot, false);
-    if (slot->eai_heap && slot->eai_begin == mem) {
+    if (eai_is_there(slot) && slot->eai_begin == mem) {
         size_t n = live_in(slot);
         if (n_live) *n_live = n;
         status = EA_ERR_BUSY;
         if (n == 0) {
-            (void)ea_heap_deinit(slot->eai_heap);
+            if (slot->eai_heap) (void)ea_heap_deinit(slot->eai_heap);
             EAI_POKE(&slot->eai_is_ordinary, false);
             EAI_POKE(&slot->eai_heap, NULL);
+#if EA_CFG_ALLOC_MOVABLE
+            EAI_POKE(&slot->eai_store, NULL);
+#endif
             eai_seal_slot(slot);
             status = EA_OK;
         }
@@ -448,6 +499,7 @@ static ea_status_t move_end(alloc_t *a, void *mem, size_t new_size_bytes, bool g
     if (new_size_bytes > UINTPTR_MAX - (uintptr_t)mem) return EA_ERR_INVALID;
     if (grows && meets_another(a, index, mem, end)) return EA_ERR_INVALID;
     (void)eai_lock_slot(a, slot, false);
+    if (eai_store_of(slot)) status = EA_ERR_INVALID;
     if (slot->eai_heap && slot->eai_begin == mem) {
         status = EA_ERR_INVALID;
         if (grows && end > slot->eai_end)
@@ -484,8 +536,8 @@ ea_status_t ea_allocator_region_stats(const alloc_t *a, const void *mem, ea_heap
     if (index == EAI_NO_PLACE) return status;
     slot_t *slot = &mutable_a->eai_slots[index];
     (void)eai_lock_slot(mutable_a, slot, false);
-    if (slot->eai_heap && slot->eai_begin == mem) {
-        ea_heap_stats(slot->eai_heap, stats);
+    if (eai_is_there(slot) && slot->eai_begin == mem) {
+        eai_stats_of(slot, stats);
         status = EA_OK;
     }
     eai_unlock_slot(mutable_a, slot);
@@ -500,10 +552,10 @@ void ea_allocator_stats(const alloc_t *a, ea_allocator_stats_t *stats)
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
         slot_t *slot = &mutable_a->eai_slots[i];
         ea_heap_stats_t one;
-        if (!EAI_PEEK(&slot->eai_heap) || !sound) continue;
+        if (!eai_is_there(slot) || !sound) continue;
         (void)eai_lock_slot(mutable_a, slot, false);
-        if (slot->eai_heap) {
-            ea_heap_stats(slot->eai_heap, &one);
+        if (eai_is_there(slot)) {
+            eai_stats_of(slot, &one);
             stats->n_regions++;
             stats->total_bytes += one.total_bytes;
             stats->free_bytes += one.free_bytes;

@@ -29,12 +29,24 @@ static prospect_t look_for(alloc_t *a, const eai_want_t *want)
     prospect_t p = {false, 0, 0, 0};
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
         slot_t *slot = &a->eai_slots[i];
-        if (EAI_PEEK(&slot->eai_heap) == NULL ||
+        if (!eai_is_there(slot) || (want->isr && eai_store_of(slot)) ||
             (want->capabilities & ~EAI_PEEK(&slot->eai_capabilities)) != 0 ||
             (EAI_PEEK(&slot->eai_policy) == EA_POLICY_CRITICAL && !want->critical) ||
             !eai_lock_slot(a, slot, want->isr))
             continue;
-        if (slot->eai_heap) {
+#if EA_CFG_ALLOC_MOVABLE
+        if (slot->eai_store && (!want->store || want->store == slot->eai_store)) {
+            ea_heap_stats_t stats;
+            eai_stats_of(slot, &stats);
+            p.any = true;
+            p.free_bytes += stats.free_bytes;
+            if (stats.largest_free_bytes > p.largest_bytes)
+                p.largest_bytes = stats.largest_free_bytes;
+            if (stats.total_bytes - EA_MOVABLE_HEADER_BYTES > p.max_bytes)
+                p.max_bytes = stats.total_bytes - EA_MOVABLE_HEADER_BYTES;
+        }
+#endif
+        if (slot->eai_heap && !eai_is_for_movable(want)) {
             size_t largest = ea_heap_largest_free_bytes(slot->eai_heap);
             size_t max = ea_heap_max_alloc_bytes(slot->eai_heap);
             size_t free = ea_heap_free_bytes(slot->eai_heap), kept = eai_kept_bytes(slot, want);
@@ -323,6 +335,25 @@ static void *compact(alloc_t *a, eai_want_t *want)
 }
 #endif
 
+/* --- regions of movable blocks ---------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_MOVABLE
+/* As before, but blocks there may be moved out of the way. */
+static void *move_others(alloc_t *a, eai_want_t *want)
+{
+    bool any = false;
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
+        any |= eai_store_of(&a->eai_slots[i]) != NULL;
+    if (!any || want->isr || want->store) return NULL; /* what is movable did so at once */
+    eai_count(a, EAI_N_COMPACTIONS);
+    want->may_move = true;
+    void *payload = eai_try(a, want);
+    want->may_move = false;
+    if (payload) eai_count(a, EAI_N_COMPACTED);
+    return payload;
+}
+#endif
+
 /* --- the reserve ------------------------------------------------------------------------------ */
 
 #if EA_CFG_ALLOC_RESERVE
@@ -465,7 +496,8 @@ void ea_allocator_set_handler(alloc_t *a, ea_handler_t handler, void *context)
 static void *adopt(alloc_t *a, eai_want_t *want, void *ptr)
 {
     eai_block_t block;
-    if (!ptr || eai_find(a, ptr, &block, want->caller) != EA_OK) return NULL;
+    if (!ptr || eai_is_for_movable(want) || eai_find(a, ptr, &block, want->caller) != EA_OK)
+        return NULL;
     size_t alignment = want->alignment_bytes ? want->alignment_bytes : EA_HEAP_ALIGN;
     uint32_t capabilities =
         eai_is_pool(block.place) ? 0 : EAI_PEEK(&a->eai_slots[block.place].eai_capabilities);
@@ -549,8 +581,11 @@ void *eai_rescue(alloc_t *a, eai_want_t *want)
     if (!payload && may_call) payload = reclaim(a, want);
     if (!payload && may_call) payload = compact(a, want);
 #endif
+#if EA_CFG_ALLOC_MOVABLE
+    if (!payload) payload = move_others(a, want);
+#endif
 #if EA_CFG_ALLOC_RESERVE
-    if (!payload && want->critical) payload = spend_reserve(a, want);
+    if (!payload && want->critical && !eai_is_for_movable(want)) payload = spend_reserve(a, want);
 #endif
 #if HAS_CALLBACKS
     if (may_call) end_callbacks(a, &helping);

@@ -176,7 +176,7 @@ static void *resize(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_b
     r.request_bytes = eai_guard_request_bytes(&a->eai_guard, block.tag, ptr, block.usable_bytes);
 #endif
     if (!eai_is_pool(block.place)) {
-        payload = resize_in_region(a, &block, &r);
+        if (!eai_store_of(&a->eai_slots[block.place])) payload = resize_in_region(a, &block, &r);
     } else if (size_bytes + EAI_BACK_BYTES <= block.usable_bytes && r.alignment_bytes == 0) {
         payload = ptr;
 #if EAI_TAGGED

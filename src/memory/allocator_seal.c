@@ -30,6 +30,9 @@ static uint32_t seal_of_slot(const slot_t *slot)
     uint32_t seal = mix(0x5107u, (uintptr_t)EAI_PEEK(&slot->eai_begin));
     seal = mix(seal, (uintptr_t)EAI_PEEK(&slot->eai_end));
     seal = mix(seal, (uintptr_t)EAI_PEEK(&slot->eai_heap));
+#if EA_CFG_ALLOC_MOVABLE
+    seal = mix(seal, (uintptr_t)EAI_PEEK(&slot->eai_store));
+#endif
     seal = mix(seal, (uintptr_t)EAI_PEEK(&slot->eai_moving));
     seal = mix(seal, EAI_PEEK(&slot->eai_capabilities));
     seal = mix(seal, EAI_PEEK(&slot->eai_reserve_bytes));

@@ -18,7 +18,8 @@
  * explains a count of one each (M2 in monitor.c) and, where it is of a book, anything of that
  * book's accounts: those are compared only where nothing is. An account may be read while a
  * reservation is half made, so unless nobody else is there only what is wrong by as much in two
- * rounds is wrong.
+ * rounds is wrong. A book whose accounts several monitors charge (eai_charger) is not compared at
+ * all: none of them knows what the others hold.
  *
  * If the words were not the same the round is made again, a few times, and then the sums are left:
  * the report says so.

@@ -155,7 +155,8 @@ static void close_for(line_t *line, const turn_t *turn)
     }
 }
 
-/* Units that are guaranteed to accounts directly below above, of which no want is below. */
+/* Units that are guaranteed to accounts directly below above, but for what the wants take of
+ * them. */
 static uintptr_t guaranteed_to_others(const ea_account_t *above, const want_t *wants, uint32_t n)
 {
     const ea_accounts_t *book = above->eai_book;
@@ -164,9 +165,12 @@ static uintptr_t guaranteed_to_others(const ea_account_t *above, const want_t *w
     for (uint32_t i = 1; i < n_used; i++) {
         const ea_account_t *node = &book->eai_nodes[i];
         if (!eai_account_is_live(node) || node->eai_parent != above) continue;
-        bool is_ours = false;
-        for (uint32_t k = 0; k < n; k++) is_ours |= ea_account_is_below(wants[k].eai_account, node);
-        if (!is_ours) sum += EAI_LOAD(&((ea_account_t *)node)->eai_floor, EAI_RELAXED);
+        uintptr_t rest = EAI_LOAD(&((ea_account_t *)node)->eai_floor, EAI_RELAXED);
+        for (uint32_t k = 0; k < n; k++) {
+            if (!ea_account_is_below(wants[k].eai_account, node)) continue;
+            rest = eai_difference(rest, wants[k].eai_units);
+        }
+        sum += rest;
     }
     return sum;
 }

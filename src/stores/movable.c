@@ -6,6 +6,7 @@
  *     [control][block][hole][block][block] ... [hole][end][entries] top
  *
  *     block  [units|index|PF]   payload ............
+ *     fixed  [units|0|PF]       payload ............    a block without an entry, at the high end
  *     hole   [units|F] next prev ........ [units|F]     the header again, in its last unit
  *     end    [0|PF]
  *
@@ -40,7 +41,7 @@
 
 /* --- holes ------------------------------------------------------------------------------------ */
 
-EA_INLINE void unlink_hole(ea_movable_t *m, units_t hole, units_t units)
+EAI_QUICK void unlink_hole(ea_movable_t *m, units_t hole, units_t units)
 {
     if (units < EAI_LISTED) return;
     links_t links = *links_at(m, hole);
@@ -55,7 +56,7 @@ EA_INLINE void unlink_hole(ea_movable_t *m, units_t hole, units_t units)
 }
 
 /* A hole of so many units; what is above it knows already, what is below is a block. */
-EA_INLINE void put_hole(ea_movable_t *m, units_t hole, units_t units)
+EAI_QUICK void put_hole(ea_movable_t *m, units_t hole, units_t units)
 {
     *at(m, hole) = *at(m, hole + units - 1u) = resized(EAI_HOLE, units);
     if (hole < m->lowest) m->lowest = hole;
@@ -94,7 +95,7 @@ void eai_movable_unlink(ea_movable_t *m, units_t hole, units_t units)
     unlink_hole(m, hole, units);
 }
 
-EA_INLINE void take(ea_movable_t *m, units_t hole, units_t units)
+EAI_QUICK void take(ea_movable_t *m, units_t hole, units_t units)
 {
     units_t hole_units = units_of(*at(m, hole)), above = hole + units;
     unlink_hole(m, hole, hole_units);
@@ -105,7 +106,7 @@ EA_INLINE void take(ea_movable_t *m, units_t hole, units_t units)
         put_head(m, above, *at(m, above) & ~(head_t)EAI_PREV_FREE);
 }
 
-EA_INLINE units_t find(const ea_movable_t *m, units_t units)
+EAI_QUICK units_t find(const ea_movable_t *m, units_t units)
 {
     uint32_t bin = bin_of(units < EAI_LISTED ? EAI_LISTED : units);
     units_t hole = m->bins[bin];
@@ -222,15 +223,16 @@ static void fill_entry(ea_movable_t *m, uint32_t index, uint32_t gen, units_t pl
 /* A chunk of new entries below the others; the memory is the table's already. */
 static void add_entries(ea_movable_t *m)
 {
-    m->first_entry -= EAI_CHUNK_ENTRIES;
+    uint32_t first = m->first_entry - EAI_CHUNK_ENTRIES;
 #if EAI_SMALL
-    *free_word(m, m->first_entry >> 5) = 0;
+    *free_word(m, first >> 5) = 0;
 #endif
     for (uint32_t i = EAI_CHUNK_ENTRIES; i--;) { /* a constant */
-        *entry(m, m->first_entry + i) = free_state(1);
-        give_entry(m, m->first_entry + i);
+        *entry(m, first + i) = free_state(1);
+        give_entry(m, first + i);
         m->n_handles++;
     }
+    EAI_PUBLISH(&m->first_entry, first); /* whoever tries a handle of these finds them free */
 }
 
 bool eai_movable_grow_table(ea_movable_t *m)
@@ -320,7 +322,7 @@ ea_movable_handle_t ea_movable_alloc(ea_movable_t *m, size_t size_bytes, size_t 
 }
 
 /* The handle is of a live block, whose state is in *state. */
-EA_INLINE bool look_up(const ea_movable_t *m, ea_movable_handle_t handle, state_t *state)
+EAI_QUICK bool look_up(const ea_movable_t *m, ea_movable_handle_t handle, state_t *state)
 {
     uint32_t index = handle.eai_word >> EAI_HANDLE_SHIFT;
     if (index < m->first_entry) return false;
@@ -329,7 +331,7 @@ EA_INLINE bool look_up(const ea_movable_t *m, ea_movable_handle_t handle, state_
 }
 
 /* Does the header at place agree with its entry and with what is above? */
-EA_INLINE bool is_whole(const ea_movable_t *m, uint32_t index, units_t place)
+EAI_QUICK bool is_whole(const ea_movable_t *m, uint32_t index, units_t place)
 {
     if (place - m->first >= m->end - m->first) return false;
     head_t head = *at(m, place);
@@ -339,7 +341,7 @@ EA_INLINE bool is_whole(const ea_movable_t *m, uint32_t index, units_t place)
 }
 
 /* Is the move under way, or yet to be settled, one of this block? */
-EA_INLINE bool is_of_move(const ea_movable_t *m, uint32_t index)
+EAI_QUICK bool is_of_move(const ea_movable_t *m, uint32_t index)
 {
     return m->move.n && index_of(m->move.head) == index;
 }
@@ -390,6 +392,89 @@ ea_status_t ea_movable_free(ea_movable_t *m, ea_movable_handle_t handle)
     (void)eai_movable_make_hole(m, place, units);
     return EA_OK;
 }
+
+/* --- blocks that stay ------------------------------------------------------------------------- */
+
+#if EA_CFG_MOVABLE_FIXED
+/* Take units from the end of a hole. Returns the block's place. */
+static units_t take_end(ea_movable_t *m, units_t hole, units_t units)
+{
+    units_t hole_units = units_of(*at(m, hole)), above = hole + hole_units;
+    head_t head = resized(0, units);
+    unlink_hole(m, hole, hole_units);
+    m->free_units -= units;
+    if (hole_units != units) {
+        put_hole(m, hole, hole_units - units);
+        head |= EAI_PREV_FREE;
+    }
+    put_head(m, above - units, head);
+    put_head(m, above, *at(m, above) & ~(head_t)EAI_PREV_FREE);
+    return above - units;
+}
+
+void *ea_movable_alloc_fixed(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
+                             size_t budget_bytes)
+{
+    return eai_movable_alloc_fixed_at(m, size_bytes, align_bytes, 0, budget_bytes);
+}
+
+void *eai_movable_alloc_fixed_at(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
+                                 size_t offset_bytes, size_t budget_bytes)
+{
+    units_t units = units_for(size_bytes), most = m->end - m->first, hole = 0;
+    ea_status_t status = EA_ERR_TOO_LARGE;
+    size_t left = budget_bytes, spare = align_bytes >> EAI_UNIT_SHIFT; /* at most one less */
+    if (spare) spare--;
+    if (units <= most && spare <= most - units) {
+        units += (units_t)spare;
+        status = EA_ERR_NO_MEMORY;
+        if (units <= m->free_units) hole = eai_movable_compact_high(m, units, &left, &status);
+    }
+    note_charge(m, budget_bytes - left);
+    if (!hole) {
+        (void)refuse(m, status);
+        return NULL;
+    }
+    /* What is left over for the alignment is the block's, if it is in front of it, a hole's. */
+    units_t above = hole + units_of(*at(m, hole));
+    units_t place = above - (units - (units_t)spare);
+    uintptr_t address = (uintptr_t)at(m, place + 1u) + offset_bytes;
+    place -= (units_t)(address >> EAI_UNIT_SHIFT) & (units_t)spare;
+    m->n_fixed++;
+    return at(m, take_end(m, hole, above - place) + 1u);
+}
+
+ea_status_t ea_movable_probe_fixed(const ea_movable_t *m, const void *address, size_t *size_bytes)
+{
+    size_t offset = (size_t)((uintptr_t)address - (uintptr_t)m);
+    if (offset % EAI_UNIT_BYTES || offset >> EAI_UNIT_SHIFT <= m->first ||
+        offset >> EAI_UNIT_SHIFT >= m->end)
+        return EA_ERR_FOREIGN;
+    units_t place = (units_t)(offset >> EAI_UNIT_SHIFT) - 1u;
+    head_t head = *at(m, place);
+    units_t units = units_of(head);
+    if (head & EAI_HOLE) return EA_ERR_DOUBLE_FREE;
+    if (!is_fixed(head)) return EA_ERR_FOREIGN;
+    if (units < EAI_MIN_UNITS || units > m->end - place || *at(m, place + units) & EAI_PREV_FREE)
+        return EA_ERR_CORRUPT;
+    *size_bytes = (size_t)(units - 1u) << EAI_UNIT_SHIFT;
+    return EA_OK;
+}
+
+ea_status_t ea_movable_free_fixed(ea_movable_t *m, void *address)
+{
+    size_t size_bytes;
+    ea_status_t status = ea_movable_probe_fixed(m, address, &size_bytes);
+    if (status != EA_OK) return status;
+    units_t place = (units_t)(((uintptr_t)address - (uintptr_t)m) >> EAI_UNIT_SHIFT) - 1u;
+    units_t units = (units_t)(size_bytes >> EAI_UNIT_SHIFT) + 1u;
+    m->n_fixed--;
+    m->free_units += units;
+    *at(m, place) |= EAI_HOLE; /* who frees it again finds that, also inside a larger hole */
+    (void)eai_movable_make_hole(m, place, units);
+    return EA_OK;
+}
+#endif
 
 /* --- resize ----------------------------------------------------------------------------------- */
 
@@ -448,7 +533,6 @@ ea_status_t ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_
     if (!locks_of(state)) {
         units_t hole = 0;
         status = EA_ERR_AGAIN;
-        if (!eai_movable_give_up_move(m)) eai_movable_finish_move(m);
         if (units - old_units > m->free_units)
             status = units > m->end - m->first ? EA_ERR_TOO_LARGE : EA_ERR_NO_MEMORY;
         else if (units <= m->free_units)

@@ -27,6 +27,9 @@ void ea_movable_stats(const ea_movable_t *m, ea_movable_stats_t *stats)
     stats->control_bytes = (size_t)EAI_CONTROL_UNITS << EAI_UNIT_SHIFT;
     stats->table_bytes = (size_t)(m->n_handles / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES;
     stats->n_live = m->n_live;
+#if EA_CFG_MOVABLE_FIXED
+    stats->n_fixed = m->n_fixed;
+#endif
     stats->n_handles = m->n_handles;
     stats->moved_bytes = m->moved_units << EAI_UNIT_SHIFT;
     stats->max_demand_bytes = m->max_demand_bytes;
@@ -50,7 +53,10 @@ bool ea_movable_walk(const ea_movable_t *m, size_t *position, ea_movable_block_t
     block->size_bytes = (size_t)(units - 1u) << EAI_UNIT_SHIFT;
     block->n_locks = 0;
     block->moving = false;
-    if (!(head & EAI_HOLE) && index_of(head) >= m->first_entry) {
+#if EA_CFG_MOVABLE_FIXED
+    block->is_fixed = is_fixed(head);
+#endif
+    if (!(head & EAI_HOLE) && !is_fixed(head) && index_of(head) >= m->first_entry) {
         uint32_t index = index_of(head);
         state_t state = EAI_STATE(entry(m, index));
         block->handle.eai_word = handle_word(index, gen_of(m, index, state));
@@ -69,6 +75,9 @@ size_t ea_movable_pins(const ea_movable_t *m, ea_movable_pin_t *pins, size_t n)
     while (ea_movable_walk(m, &position, &block)) {
         if (ea_movable_is_none(block.handle)) {
             hole_bytes = block.size_bytes + EA_MOVABLE_HEADER_BYTES;
+#if EA_CFG_MOVABLE_FIXED
+            if (block.is_fixed) hole_bytes = 0;
+#endif
             continue;
         }
         if (block.n_locks) {
@@ -112,7 +121,7 @@ static bool check_control(const ea_movable_t *m, ea_movable_fault_t *fault)
     size_t table = (size_t)(m->n_handles / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES;
     size_t size = (size_t)(m->table + EAI_TABLE_SPAN - (uintptr_t)m);
     const eai_move_t *move = &m->move;
-    bool good = m->first == EAI_CONTROL_UNITS && m->end > m->first &&
+    bool good = m->first == EAI_CONTROL_UNITS && m->end > m->first && size % EAI_UNIT_BYTES == 0 &&
                 size >> EAI_UNIT_SHIFT <= EAI_MAX_UNITS && m->n_handles % EAI_CHUNK_ENTRIES == 0 &&
                 m->n_handles <= m->max_handles && m->max_handles <= EA_MOVABLE_MAX_HANDLES &&
                 table < size && m->end + 1u == (size - table) >> EAI_UNIT_SHIFT &&
@@ -128,6 +137,9 @@ static bool check_control(const ea_movable_t *m, ea_movable_fault_t *fault)
 typedef struct {
     units_t free_units;
     uint32_t n_blocks, n_holes;
+#if EA_CFG_MOVABLE_FIXED
+    uint32_t n_fixed;
+#endif
 } tally_t;
 
 static bool check_block(const ea_movable_t *m, units_t place, ea_movable_fault_t *fault)
@@ -175,6 +187,10 @@ static bool check_tiles(const ea_movable_t *m, tally_t *tally, ea_movable_fault_
             if (!check_hole(m, place, units, fault)) return false;
             tally->free_units += units;
             tally->n_holes += units >= EAI_LISTED;
+#if EA_CFG_MOVABLE_FIXED
+        } else if (is_fixed(head)) {
+            tally->n_fixed++;
+#endif
         } else {
             if (!check_block(m, place, fault)) return false;
             if (m->move.n && place == m->move.to - 1u)
@@ -206,6 +222,9 @@ static bool check_bins(const ea_movable_t *m, const tally_t *tally, ea_movable_f
             hole = links_at(m, hole)->next;
         }
     }
+    for (uint32_t bit = EAI_BINS; bit < EAI_BIN_WORDS * 32u; bit++) {
+        if (m->words[bit >> 5] & eai_bit(bit)) return broken(fault, 6, m->words);
+    }
     return n == tally->n_holes || broken(fault, 5, m->bins);
 }
 
@@ -226,6 +245,9 @@ static bool check_entries(const ea_movable_t *m, ea_movable_fault_t *fault)
     }
     if (n_free != m->n_handles - m->n_live) return broken(fault, 8, m);
 #if EAI_SMALL
+    for (uint32_t chunk = 0; chunk < m->first_entry >> 5; chunk++) {
+        if (m->chunks[chunk >> 5] >> (chunk & 31u) & 1u) return broken(fault, 7, m->chunks);
+    }
     if (m->next_entry < m->first_entry || m->next_entry >= EAI_INDEXES) return broken(fault, 7, m);
 #else
     uint32_t index = m->free_head, n = 0;
@@ -243,11 +265,14 @@ static bool check_entries(const ea_movable_t *m, ea_movable_fault_t *fault)
 ea_status_t ea_movable_check(const ea_movable_t *m, ea_movable_fault_t *fault)
 {
     ea_movable_fault_t found = {NULL, NULL};
-    tally_t tally = {0, 0, 0};
+    tally_t tally = {0};
     bool good = check_control(m, &found) && check_tiles(m, &tally, &found) &&
                 check_bins(m, &tally, &found) && check_entries(m, &found);
     if (good && (tally.free_units != m->free_units || tally.n_blocks != m->n_live))
         good = broken(&found, 8, m);
+#if EA_CFG_MOVABLE_FIXED
+    if (good && tally.n_fixed != m->n_fixed) good = broken(&found, 8, m);
+#endif
     if (fault) *fault = found;
     return good ? EA_OK : EA_ERR_CORRUPT;
 }

@@ -11,6 +11,14 @@
 #include "ealloc/movable.h"
 #include "ealloc/port.h"
 
+/* Of what a request goes through: a copy at each place where speed is asked for, one where size is
+ * (a tenth of the code at -Os). */
+#ifdef __OPTIMIZE_SIZE__
+#define EAI_QUICK static inline
+#else
+#define EAI_QUICK EA_INLINE
+#endif
+
 /* --- units ------------------------------------------------------------------------------------ */
 
 /* Bytes are counted in units: of a block's size, header included, and of its place, from the store.
@@ -78,6 +86,25 @@ typedef struct {
     link_t next, prev; /* holes, by their place; 0: none */
 } EA_MAY_ALIAS links_t;
 
+/* What one context writes and another reads at the same time, a word at a time; a header's two
+ * words of a large layout on a small machine too, of which one is ever read. */
+#if EA_CFG_MOVABLE_ISR
+#define EAI_PEEK(word) EAI_LOAD(word, EAI_RELAXED)
+#define EAI_POKE(word, value) EAI_STORE(word, value, EAI_RELAXED)
+#define EAI_PUBLISH(word, value) EAI_STORE(word, value, EAI_RELEASE)
+#else
+#define EAI_PEEK(word) (*(word))
+#define EAI_POKE(word, value) ((void)(*(word) = (value)))
+#define EAI_PUBLISH(word, value) ((void)(*(word) = (value)))
+#endif
+#if EAI_LARGE && UINTPTR_MAX <= UINT32_MAX
+#define EAI_PEEK_HEAD(head) (*(head))
+#define EAI_POKE_HEAD(head, value) ((void)(*(head) = (value)))
+#else
+#define EAI_PEEK_HEAD(head) EAI_PEEK(head)
+#define EAI_POKE_HEAD(head, value) EAI_POKE(head, value)
+#endif
+
 /* --- bins: one for each size up to 15 units, then 4 per doubling ------------------------------ */
 
 #if EAI_SMALL
@@ -90,7 +117,7 @@ typedef struct {
 #define EAI_BIN_WORDS ((EAI_BINS + 31u) / 32u)
 #define EAI_EXACT 16u /* below it a bin's holes are of one size */
 
-EA_INLINE uint32_t bin_of(units_t units)
+EAI_QUICK uint32_t bin_of(units_t units)
 {
     if (units < EAI_EXACT) return units;
     uint32_t e = 29u - eai_clz32(units);
@@ -119,6 +146,9 @@ struct ea_movable {
     units_t lowest; /* hole known to the next sweep, which begins there: a header, too */
     eai_move_t move;
     uint32_t n_handles, max_handles, n_live;
+#if EA_CFG_MOVABLE_FIXED
+    uint32_t n_fixed;
+#endif
 #if EAI_SMALL
     uint32_t chunks[2]; /* a bit for each chunk of the table with a free entry */
     uint32_t next_entry;
@@ -165,14 +195,20 @@ EA_INLINE head_t resized(head_t head, units_t units)
     return (head & (((head_t)1 << EAI_UNITS_SHIFT) - 1u)) | (head_t)units << EAI_UNITS_SHIFT;
 }
 
-/* A header is one word to who reads it to compare a generation. */
+#if EA_CFG_MOVABLE_FIXED
+/* A fixed block has no entry: its header names the lowest one, of no generation, which could only
+ * name another block. So does the end's, and a header that is not written yet. */
+EA_INLINE bool is_fixed(head_t head)
+{
+    return !(resized(head, 0) & ~(head_t)EAI_PREV_FREE);
+}
+#else
+#define is_fixed(head) ((void)(head), false)
+#endif
+
 EA_INLINE void put_head(const ea_movable_t *m, units_t place, head_t head)
 {
-#if EAI_SMALL && EA_CFG_MOVABLE_ISR
-    EAI_STORE(at(m, place), head, EAI_RELAXED);
-#else
-    *at(m, place) = head;
-#endif
+    EAI_POKE_HEAD(at(m, place), head);
 }
 
 /* Bytes in units; more than EAI_MAX_UNITS: too many. */
@@ -236,13 +272,11 @@ EA_INLINE uint32_t gen_in_handle(uint32_t handle)
 {
     return handle >> 2 & EAI_MAX_GEN;
 }
-EA_INLINE uint32_t head_gen(const ea_movable_t *m, units_t place)
+/* What stands there may be no header any more, but bytes of a block that somebody writes to: the
+ * value is then void, and the store that it is read for fails. */
+EAI_RACY uint32_t head_gen(const ea_movable_t *m, units_t place)
 {
-#if EA_CFG_MOVABLE_ISR
-    return (uint32_t)EAI_LOAD(at(m, place), EAI_RELAXED) >> EAI_GEN_SHIFT & EAI_MAX_GEN;
-#else
-    return *at(m, place) >> EAI_GEN_SHIFT & EAI_MAX_GEN;
-#endif
+    return (uint32_t)EAI_LOAD_RACY(at(m, place)) >> EAI_GEN_SHIFT & EAI_MAX_GEN;
 }
 EA_INLINE uint32_t gen_of(const ea_movable_t *m, uint32_t index, state_t state)
 {
@@ -391,7 +425,7 @@ EA_INLINE head_t tag(uint32_t index, uint32_t gen)
 /* A handle beyond the table; without checks none is ever asked for. */
 EA_INLINE bool is_beyond(const ea_movable_t *m, uint32_t handle)
 {
-    return EA_CFG_CHECK_LEVEL && handle >> EAI_HANDLE_SHIFT < m->first_entry;
+    return EA_CFG_CHECK_LEVEL && handle >> EAI_HANDLE_SHIFT < EAI_PEEK(&m->first_entry);
 }
 
 /* What the cursor of the sweep may stand on: not the inside of this. */
@@ -435,6 +469,12 @@ bool eai_movable_move(ea_movable_t *m, units_t place, units_t to, head_t head);
 /* Make a hole of so many units within a budget. Its place; 0: *status says why not. */
 units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes,
                             ea_status_t *status);
+#if EA_CFG_MOVABLE_FIXED
+/* The same for a block that stays: the hole ends where a fixed block, the memory or a locked block
+ * bounds it. */
+units_t eai_movable_compact_high(ea_movable_t *m, units_t units, size_t *budget_bytes,
+                                 ea_status_t *status);
+#endif
 /* Bring a hole of so many units to the end of a block that nobody holds, within a budget. */
 ea_status_t eai_movable_gather(ea_movable_t *m, uint32_t index, units_t units,
                                size_t *budget_bytes);

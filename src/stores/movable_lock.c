@@ -35,7 +35,7 @@ static EA_NOINLINE ea_status_t lock_slowly(ea_movable_t *m, uint32_t handle, boo
                                            void **address)
 {
     uint32_t index = handle >> EAI_HANDLE_SHIFT;
-    if (index < m->first_entry) return EA_ERR_NOT_FOUND;
+    if (index < EAI_PEEK(&m->first_entry)) return EA_ERR_NOT_FOUND;
     for (;;) { /* at most the chunks of the block, and what other cores do meanwhile */
         state_t *word = entry(m, index);
         ea_status_t status = EA_ERR_BUSY;
@@ -129,7 +129,7 @@ ea_status_t ea_movable_unlock(ea_movable_t *m, ea_movable_handle_t handle)
 static size_t bytes_at(const ea_movable_t *m, const void *address)
 {
     EAI_MASK_BEGIN(irq);
-    units_t units = units_of(*((const head_t *)address - 1)) - 1u;
+    units_t units = units_of(EAI_PEEK_HEAD((const head_t *)address - 1)) - 1u;
     if (m->move.n && address == at(m, m->move.to)) units = m->move.n;
     EAI_MASK_END(irq);
     return (size_t)units << EAI_UNIT_SHIFT;

@@ -30,32 +30,58 @@ static void set_place(ea_movable_t *m, units_t to)
     EAI_SET_STATE(state, to << 2);
 #elif EAI_LARGE
     state[1] = to;
-    EAI_SET_STATE(state, *state & 0xFF00u);
+    EAI_SET_STATE(state, EAI_PEEK(state) & 0xFF00u);
 #else
-    EAI_SET_STATE(state, (*state & 0xFF00u) | to << 16);
+    EAI_SET_STATE(state, (EAI_PEEK(state) & 0xFF00u) | to << 16);
 #endif
 }
 
+/* How far the move is: somebody else may be copying. Whoever finds it complete settles what is
+ * around it behind a masked section of its own, which comes after that of the last chunk. */
+EA_INLINE units_t copied(const ea_movable_t *m)
+{
+    return EAI_PEEK(&m->move.k);
+}
+
+/* Where speed counts a section holds no call. */
+#ifdef __OPTIMIZE_SIZE__
+#define COPY static
+#else
+#define COPY EA_INLINE
+#endif
+
+#ifndef __OPTIMIZE_SIZE__
+EA_STATIC_ASSERT(EAI_CHUNK_UNITS <= 8u, "what copy() counts in");
+/* Returns what comes next. */
+EA_INLINE const head_t *copy_four(head_t **to, const head_t *from)
+{
+    head_t a = from[0], b = from[1], c = from[2], d = from[3];
+    (*to)[0] = a, (*to)[1] = b, (*to)[2] = c, (*to)[3] = d;
+    *to += 4;
+    return from + 4;
+}
+#endif
+
 /* A chunk, with interrupts masked. */
-static void copy(ea_movable_t *m, units_t most)
+COPY void copy(ea_movable_t *m, units_t most)
 {
     eai_move_t *move = &m->move;
     units_t n = move->n - move->k, i = move->k;
-    if (n == 0) return;
+    if (move->k >= move->n) return; /* complete, or given up since the caller saw it */
     if (n > most) n = most;
     if (move->to > move->from) { /* from the end, in pieces that do not overlap */
         if (n > move->to - move->from) n = move->to - move->from;
         i = move->n - i - n;
     }
-    move->k += n;
+    EAI_POKE(&move->k, move->k + n);
     m->moved_units += n;
     const head_t *from = at(m, move->from + i);
     head_t *to = at(m, move->to + i);
-    for (; n >= 4; n -= 4) { /* at most a chunk */
-        head_t a = from[0], b = from[1], c = from[2], d = from[3];
-        to[0] = a, to[1] = b, to[2] = c, to[3] = d;
-        from += 4, to += 4;
-    }
+#ifndef __OPTIMIZE_SIZE__
+    if (n & 8u) from = copy_four(&to, from), from = copy_four(&to, from);
+    if (n & 4u) from = copy_four(&to, from);
+    n &= 3u;
+#endif
     for (; n; n--) *to++ = *from++;
     if (move->k == move->n) {
         /* Who locks it now reads its header. Downwards it is there, and may have changed. */
@@ -97,21 +123,20 @@ static bool begin(ea_movable_t *m, units_t place, units_t to, head_t head, units
     bool done = false;
     if (index < m->first_entry) return false;
     state_t *word = entry(m, index), state;
+    /* Nobody looks at these while n is 0. */
+    m->move.from = place + 1u;
+    m->move.to = to + 1u;
+    m->move.head = head;
+    m->move.k = 0;
+    if (to < place) put_head(m, to, n > most ? resized(head, units_of(head) + gap) : head);
     EAI_MASK_BEGIN(irq);
     do { /* again if another core changed it at this moment */
         state = EAI_LINKED(word);
         if (!may_move(m, index, state, place)) break;
-        m->move.from = place + 1u;
-        m->move.to = to + 1u;
         m->move.n = n;
-        m->move.k = 0;
-        m->move.head = head;
         done = EAI_COND(word, state, moving(state));
     } while (!done);
-    if (done) {
-        if (to < place) put_head(m, to, n > most ? resized(head, units_of(head) + gap) : head);
-        copy(m, most);
-    }
+    if (done) copy(m, most);
     if (!done || m->move.k == n) m->move.n = m->move.k = 0;
     EAI_MASK_END(irq);
     return done;
@@ -127,8 +152,9 @@ static void end(ea_movable_t *m)
 
 bool eai_movable_move(ea_movable_t *m, units_t place, units_t to, head_t head)
 {
-    if (!begin(m, place, to, head, 0, EAI_CHUNK_UNITS)) return false;
-    while (m->move.k != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
+    /* Upwards a section that begins a move has more to do: half a chunk. */
+    if (!begin(m, place, to, head, 0, EAI_CHUNK_UNITS / 2u)) return false;
+    while (copied(m) != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
     end(m);
     return true;
 }
@@ -152,7 +178,7 @@ static void settle(ea_movable_t *m)
 void eai_movable_finish_move(ea_movable_t *m)
 {
     if (m->move.n == 0) return;
-    while (m->move.k != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
+    while (copied(m) != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
     settle(m);
 }
 
@@ -205,8 +231,9 @@ EA_INLINE units_t chunk_within(size_t budget_bytes)
 static bool go_on(ea_movable_t *m, units_t k, size_t *budget_bytes)
 {
     for (;;) {
-        spend(budget_bytes, (size_t)(m->move.k - k) << EAI_UNIT_SHIFT);
-        k = m->move.k;
+        units_t before = k;
+        k = copied(m);
+        spend(budget_bytes, (size_t)(k - before) << EAI_UNIT_SHIFT);
         if (k == m->move.n) break;
         units_t most = chunk_within(*budget_bytes);
         if (most == 0) return false;
@@ -246,7 +273,9 @@ static bool hop(ea_movable_t *m, units_t place, head_t head, units_t window, uni
 static units_t carry(ea_movable_t *m, units_t hole, units_t want, units_t stop,
                      size_t *budget_bytes, carry_t how)
 {
-    units_t start = hole, size = 0, above;
+    units_t start, size = 0, above;
+    if (*at(m, hole) & EAI_PREV_FREE) hole -= units_of(*at(m, hole - 1u));
+    start = hole;
     if (*at(m, hole) & EAI_HOLE) {
         size = units_of(*at(m, hole));
         eai_movable_unlink(m, hole, size);
@@ -309,14 +338,15 @@ static ea_status_t end_sweep(ea_movable_t *m, size_t budget_bytes)
 ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes)
 {
     if (m->move.n) {
-        if (!go_on(m, m->move.k, &budget_bytes)) return EA_ERR_AGAIN;
+        if (!go_on(m, copied(m), &budget_bytes)) return EA_ERR_AGAIN;
         settle(m);
     }
     units_t place = m->cursor, end = m->end;
     while (budget_bytes >= EAI_UNIT_BYTES) {
         head_t head = *at(m, place);
         units_t units = units_of(head), above = place + units;
-        if (units == 0 || above > end) return end_sweep(m, budget_bytes); /* or damaged */
+        if (units == 0 || above > end || (EAI_LARGE && above < place))
+            return end_sweep(m, budget_bytes); /* or damaged */
         budget_bytes -= EAI_LOOK_CHARGE_BYTES;
         if (head & EAI_HOLE) {
             if (place < m->lowest) m->lowest = place;
@@ -343,14 +373,28 @@ typedef struct {
     size_t cost;
 } window_t;
 
-/* The run of blocks that nobody holds, from a hole on, that costs least to make a hole of so many
- * units of: its holes have them, or, with hops, holes and blocks together, and there is room for
- * the blocks elsewhere. upto: it has to end there; 0: anywhere. */
-static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, bool hops)
+/* What is above a place: the better it keeps it, the better may a block that stays end there. */
+typedef enum { BELOW_OTHERS, BELOW_LOCKED, BELOW_FIXED } rank_t;
+
+EA_INLINE rank_t rank_of(const ea_movable_t *m, units_t place)
+{
+    head_t head = *at(m, place);
+    if (is_fixed(head)) return BELOW_FIXED; /* or the end of the memory */
+    return (head & EAI_HOLE) || is_free_to_move(m, place) ? BELOW_OTHERS : BELOW_LOCKED;
+}
+
+/* The run of blocks that nobody holds that costs least to make a hole of so many units of: its
+ * holes have them together with its blocks of at most hop_units, for which there is room elsewhere.
+ * upto: it has to end there; 0: anywhere. high: not the one that costs least but the highest below
+ * a fixed block or the end; of what costs no more than within, if there is such a one. If there is
+ * none at all, the highest below a locked block. */
+EA_INLINE window_t find_window_or_high(const ea_movable_t *m, units_t units, units_t upto,
+                                       units_t hop_units, bool high, size_t within)
 {
     window_t found = {0, 0, SIZE_MAX};
     units_t low = m->first, holes = 0, blocks = 0;
     size_t cost = 0;
+    rank_t best = BELOW_LOCKED, rank = BELOW_OTHERS;
     for (units_t place = m->first, n; place < m->end && place != upto; place += n) {
         head_t head = *at(m, place); /* at most every header */
         n = units_of(head);
@@ -358,7 +402,7 @@ static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, 
         if (head & EAI_HOLE) {
             holes += n;
         } else if (is_free_to_move(m, place)) {
-            blocks += n;
+            if (n <= hop_units) blocks += n;
             cost += charge_for(n);
         } else {
             low = place + n;
@@ -366,17 +410,23 @@ static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, 
             cost = 0;
         }
         if (upto && place + n != upto) continue;
-        while (holes + (hops ? blocks : 0) >= units) { /* each header once */
+        if (high) {
+            rank = rank_of(m, place + n);
+            if (rank < best) continue;
+        }
+        while (holes + blocks >= units) { /* each header once */
+            bool is_better = cost < found.cost;
             head = *at(m, low);
-            if ((hops ? m->free_units - holes >= blocks : (head & EAI_HOLE) != 0) &&
-                cost < found.cost) {
+            if (high) is_better |= cost <= within || rank != best;
+            if (m->free_units - holes >= blocks && is_better) {
                 window_t window = {low, place + n, cost};
                 found = window;
+                best = rank;
             }
             if (head & EAI_HOLE) {
                 holes -= units_of(head);
             } else {
-                blocks -= units_of(head);
+                if (units_of(head) <= hop_units) blocks -= units_of(head);
                 cost -= charge_for(units_of(head));
             }
             low += units_of(head);
@@ -385,19 +435,32 @@ static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, 
     return found;
 }
 
+static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, units_t hop_units)
+{
+    return find_window_or_high(m, units, upto, hop_units, false, 0);
+}
+
 /* How often a window is tried whose blocks hop: where one finds no hole the next try begins with
  * what was gained. */
 #define EAI_HOP_ROUNDS 3u
+#define EAI_HOP_SHIFT 3u
 
 /* The move under way, out of the budget. */
 static bool settle_within(ea_movable_t *m, size_t *budget_bytes)
 {
     if (m->move.n == 0) return true;
-    size_t cost = charge_for(m->move.n - m->move.k + 1u);
+    size_t cost = charge_for(m->move.n - copied(m) + 1u);
     if (cost > *budget_bytes) return false;
     *budget_bytes -= cost;
     eai_movable_finish_move(m);
     return true;
+}
+
+/* How large blocks shall hop: in the last round but one small ones, which find a hole more often,
+ * while the others slide. */
+EA_INLINE units_t hop_units(units_t units, unsigned round)
+{
+    return round > 1 ? EAI_MAX_UNITS : round == 1 ? units >> EAI_HOP_SHIFT : 0;
 }
 
 units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes,
@@ -409,18 +472,45 @@ units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes
     if (hole || *budget_bytes == 0) return hole;
     for (unsigned round = EAI_HOP_ROUNDS;; round--) {
         size_t before = *budget_bytes;
-        window_t window = find_window(m, units, 0, round != 0);
+        window_t window = find_window(m, units, 0, hop_units(units, round));
         if (window.hole && window.cost <= before) {
-            hole = carry(m, window.hole, units, window.stop, budget_bytes, round ? HOP_ONLY : HOP);
+            hole =
+                carry(m, window.hole, units, window.stop, budget_bytes, round > 1 ? HOP_ONLY : HOP);
             if (hole && units_of(*at(m, hole)) >= units) return hole;
         }
         if (round == 0) {
             if (!window.hole) *status = EA_ERR_BUSY;
             return 0;
         }
-        if (before == *budget_bytes) round = 1; /* it would be the same again */
+        if (before == *budget_bytes && round > 2) round = 2; /* it would be the same again */
     }
 }
+
+#if EA_CFG_MOVABLE_FIXED
+units_t eai_movable_compact_high(ea_movable_t *m, units_t units, size_t *budget_bytes,
+                                 ea_status_t *status)
+{
+    bool is_beyond = false; /* the budget, and not what cannot move, was in the way */
+    *status = EA_ERR_AGAIN;
+    if (!eai_movable_give_up_move(m) && !settle_within(m, budget_bytes)) return 0;
+    for (unsigned round = EAI_HOP_ROUNDS;; round--) { /* as above, up to the window's end */
+        size_t before = *budget_bytes;
+        window_t window = find_window_or_high(m, units, 0, hop_units(units, round), true, before);
+        is_beyond |= window.hole && window.cost > before;
+        if (window.hole && window.cost <= before) {
+            units_t hole = carry(m, window.hole, EAI_MAX_UNITS, window.stop, budget_bytes,
+                                 round > 1 ? HOP_ONLY : HOP);
+            if (hole && hole + units_of(*at(m, hole)) == window.stop && window.stop - hole >= units)
+                return hole;
+        }
+        if (round == 0) {
+            if (!window.hole && !is_beyond) *status = EA_ERR_BUSY;
+            return 0;
+        }
+        if (before == *budget_bytes && round > 2) round = 2;
+    }
+}
+#endif
 
 ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *budget_bytes)
 {
@@ -429,7 +519,7 @@ ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *bud
     if (units + chunk > m->free_units) return EA_ERR_NO_MEMORY;
     if (eai_movable_give_up_move(m) && eai_movable_grow_table(m)) return EA_OK;
     if (*budget_bytes == 0 || !settle_within(m, budget_bytes)) return EA_ERR_AGAIN;
-    window_t window = find_window(m, chunk, m->end, false);
+    window_t window = find_window(m, chunk, m->end, 0);
     if (!window.hole) return EA_ERR_BUSY;
     if (window.cost > *budget_bytes) return EA_ERR_AGAIN;
     (void)carry(m, window.hole, EAI_MAX_UNITS, m->end, budget_bytes, HOP);
@@ -482,13 +572,14 @@ ea_status_t eai_movable_gather(ea_movable_t *m, uint32_t index, units_t units, s
     units_t place, start, above, last;
     size_t cost;
     window_t window = {0, 0, 0};
+    if (!eai_movable_give_up_move(m) && !settle_within(m, budget_bytes)) return EA_ERR_AGAIN;
     for (;;) { /* twice at most: as it is, and when what is below has slid down */
         place = place_of(m, index, EAI_STATE(entry(m, index))) - 1u;
         start = place + units_of(*at(m, place));
         last = look_up_from(m, start, units, &above, &cost);
         if (last) break;
         if (window.hole) return EA_ERR_AGAIN; /* somebody locked a block meanwhile */
-        window = find_window(m, units - above, start, false);
+        window = find_window(m, units - above, start, 0);
         if (!window.hole) return EA_ERR_BUSY;
         if (cost > *budget_bytes || window.cost > *budget_bytes - cost) return EA_ERR_AGAIN;
         (void)carry(m, window.hole, EAI_MAX_UNITS, start, budget_bytes, SLIDE);

@@ -95,29 +95,17 @@ EA_INLINE bool is_end(const pool_t *pool, pool_link_t link)
 
 /* --- the words in free blocks ----------------------------------------------------------------- */
 
-/* ThreadSanitizer is told of the one access that is meant to race; it must then not be inlined. */
-#if defined(__SANITIZE_THREAD__)
-#define RACY static EA_NOINLINE __attribute__((no_sanitize("thread"), unused))
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define RACY static EA_NOINLINE __attribute__((no_sanitize("thread"), unused))
-#endif
-#endif
-#ifndef RACY
-#define RACY EA_INLINE
-#endif
-
 /* The one read that may race: the block may have been handed out since its link was read from the
  * head, and its owner may be writing to it. The value is then void, and the store that would use it
  * fails. */
-RACY pool_link_t eai_pool_read_link(const pool_t *pool, unsigned char *block)
+EAI_RACY pool_link_t eai_pool_read_link(const pool_t *pool, unsigned char *block)
 {
     return EAI_LOAD_RACY((eai_pool_link_t *)(void *)block) ^ eai_pool_key(pool);
 }
 
 #if EAI_POOL_LOCAL
 /* The same on the list of the unlocked calls. */
-RACY unsigned char *eai_pool_read_pointer(const pool_t *pool, unsigned char *block)
+EAI_RACY unsigned char *eai_pool_read_pointer(const pool_t *pool, unsigned char *block)
 {
     uintptr_t pointer = (uintptr_t)EAI_LOAD_RACY((eai_pool_pointer_t *)(void *)block);
     return (unsigned char *)(pointer ^ eai_pool_long_key(pool));

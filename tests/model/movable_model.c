@@ -13,6 +13,7 @@
 
 #define MAX_BLOCKS 96u
 #define MAX_STALE 64u
+#define MAX_FIXED 24u
 #define MAX_BYTES 8192u
 #define COMPLAIN(text) return complain(model, __LINE__, (text))
 
@@ -30,6 +31,9 @@ struct movable_model {
     ea_movable_t *store;
     block_t blocks[MAX_BLOCKS];
     unsigned n_blocks, n_stale, next_stale, n_locked;
+    block_t fixed[MAX_FIXED]; /* by their address */
+    unsigned n_fixed;
+    bool has_fixed;
     ea_movable_handle_t stale[MAX_STALE];
     unsigned stale_age[MAX_STALE];
     unsigned n_allocs;
@@ -76,6 +80,7 @@ movable_model_t *movable_model_new(movable_draw_t draw_function, void *context)
     model->store = ea_movable_init(model->memory + offset, size, &options);
     if (!model->store) complain(model, __LINE__, "init refused");
     model->largest = size / (2u + draw(model, 60));
+    model->has_fixed = draw(model, 2) != 0;
     return model;
 }
 
@@ -119,8 +124,15 @@ static bool verify(movable_model_t *model)
         if (!are_right(block, address, block->size)) COMPLAIN("a block's bytes");
         if (ea_movable_unlock(model->store, block->handle) != EA_OK) COMPLAIN("unlock");
     }
+    for (unsigned i = 0; i < model->n_fixed; i++) {
+        const block_t *block = &model->fixed[i];
+        if (!are_right(block, block->address, block->size)) COMPLAIN("a fixed block's bytes");
+    }
     ea_movable_stats_t stats = stats_of(model);
     if (stats.n_live != model->n_blocks) COMPLAIN("n_live");
+#if EA_CFG_MOVABLE_FIXED
+    if (stats.n_fixed != model->n_fixed) COMPLAIN("n_fixed");
+#endif
     return true;
 }
 
@@ -157,7 +169,8 @@ static bool alloc(movable_model_t *model)
         if (why == EA_ERR_NO_MEMORY && before.n_live < before.n_handles &&
             gross(size) <= before.free_bytes)
             COMPLAIN("no memory, but there is");
-        if (why == EA_ERR_BUSY && model->n_locked == 0) COMPLAIN("busy, but nothing is locked");
+        if (why == EA_ERR_BUSY && model->n_locked + model->n_fixed == 0)
+            COMPLAIN("busy, but nothing is locked");
         if (why == EA_ERR_LIMIT && before.n_live < before.n_handles) COMPLAIN("a limit too early");
         return true;
     }
@@ -219,7 +232,8 @@ static bool resize(movable_model_t *model)
         bool grows = gross(size) > gross(block->size);
         if (!grows) COMPLAIN("a block cannot shrink");
         if (status != ea_movable_last_refusal(model->store)) COMPLAIN("another reason");
-        if (model->n_locked == 0 && status == EA_ERR_BUSY) COMPLAIN("busy, but nothing is locked");
+        if (model->n_locked + model->n_fixed == 0 && status == EA_ERR_BUSY)
+            COMPLAIN("busy, but nothing is locked");
         if (status == EA_ERR_AGAIN && budget == EA_MOVABLE_UNLIMITED) COMPLAIN("again, unlimited");
         if (status == EA_ERR_NO_MEMORY && gross(size) - gross(block->size) <= before.free_bytes)
             COMPLAIN("no memory, but there is");
@@ -313,10 +327,81 @@ static bool use_stale(movable_model_t *model)
     return true;
 }
 
+/* --- blocks that stay ------------------------------------------------------------------------- */
+
+#if EA_CFG_MOVABLE_FIXED
+/* Does it stand right below the end, or below another fixed or a locked block? */
+static bool is_below_something(const movable_model_t *model, const unsigned char *address)
+{
+    size_t position = 0;
+    ea_movable_block_t block;
+    bool is_next = false;
+    while (ea_movable_walk(model->store, &position, &block)) {
+        if (is_next) return block.is_fixed || block.n_locks;
+        is_next = (const unsigned char *)model->store + block.offset_bytes == address;
+    }
+    return is_next;
+}
+
+static bool alloc_fixed(movable_model_t *model)
+{
+    size_t size = draw(model, (uint32_t)model->largest), budget = draw_budget(model), usable = 0;
+    size_t align = (size_t)1 << draw(model, 7), most;
+    ea_movable_stats_t before = stats_of(model);
+    if (model->n_fixed == MAX_FIXED) return true;
+    unsigned char *address = ea_movable_alloc_fixed(model->store, size, align, budget);
+    ea_movable_stats_t after = stats_of(model);
+    if (after.moved_bytes - before.moved_bytes > budget) COMPLAIN("moved beyond the budget");
+    most = gross(size) + (align > EA_MOVABLE_ALIGN ? align - EA_MOVABLE_ALIGN : 0);
+    if (!address) {
+        ea_status_t why = ea_movable_last_refusal(model->store);
+        if (after.n_failures != before.n_failures + 1) COMPLAIN("failures are not counted");
+        if (why == EA_ERR_AGAIN && budget == EA_MOVABLE_UNLIMITED) COMPLAIN("again, unlimited");
+        if (why == EA_ERR_NO_MEMORY && most <= before.free_bytes) COMPLAIN("there is memory");
+        if (why == EA_ERR_BUSY && model->n_locked + model->n_fixed == 0)
+            COMPLAIN("busy, but nothing is locked");
+        return true;
+    }
+    block_t *block = &model->fixed[model->n_fixed++];
+    *block = (block_t){.size = size, .number = ++model->numbers, .address = address};
+    if ((uintptr_t)address % align || (uintptr_t)address % EA_MOVABLE_ALIGN) COMPLAIN("alignment");
+    if (ea_movable_probe_fixed(model->store, address, &usable) != EA_OK || usable < size)
+        COMPLAIN("probe");
+    if (before.free_bytes - after.free_bytes != gross(usable) || gross(usable) > most)
+        COMPLAIN("free_bytes after alloc_fixed");
+    if (!is_below_something(model, address)) COMPLAIN("a fixed block in the middle");
+    fill(block, address, 0);
+    return true;
+}
+
+static bool free_fixed(movable_model_t *model)
+{
+    if (!model->n_fixed) return true;
+    block_t *block = &model->fixed[draw(model, model->n_fixed)];
+    void *address = (void *)(uintptr_t)block->address;
+    if (ea_movable_free_fixed(model->store, (char *)address + 1) == EA_OK) COMPLAIN("odd address");
+    if (ea_movable_free_fixed(model->store, address) != EA_OK) COMPLAIN("free_fixed refused");
+    if (ea_movable_free_fixed(model->store, address) == EA_OK) COMPLAIN("freed twice");
+    *block = model->fixed[--model->n_fixed];
+    return true;
+}
+#else
+static bool alloc_fixed(movable_model_t *model)
+{
+    (void)model;
+    return true;
+}
+#define free_fixed alloc_fixed
+#endif
+
 bool movable_model_step(movable_model_t *model)
 {
     bool good;
-    switch (draw(model, 16)) {
+    switch (draw(model, model->has_fixed ? 20 : 16)) {
+    case 16:
+    case 17: good = alloc_fixed(model); break;
+    case 18:
+    case 19: good = free_fixed(model); break;
     case 0:
     case 1:
     case 2:
@@ -344,6 +429,13 @@ bool movable_model_end(movable_model_t *model)
         while (block->n_locks--) (void)ea_movable_unlock(model->store, block->handle);
         if (ea_movable_free(model->store, block->handle) != EA_OK) COMPLAIN("free at the end");
     }
+#if EA_CFG_MOVABLE_FIXED
+    while (model->n_fixed) {
+        const block_t *block = &model->fixed[--model->n_fixed];
+        if (ea_movable_free_fixed(model->store, (void *)(uintptr_t)block->address) != EA_OK)
+            COMPLAIN("free_fixed at the end");
+    }
+#endif
     ea_movable_stats_t stats = stats_of(model);
     if (stats.free_bytes != stats.total_bytes ||
         stats.largest_bytes + EA_MOVABLE_HEADER_BYTES != stats.free_bytes)

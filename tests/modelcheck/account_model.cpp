@@ -18,6 +18,8 @@
 
 #include <relacy/relacy.hpp>
 
+#include "search.h"
+
 #define EAI_SHARED(type) rl::atomic<type>
 #define EAI_MODEL_CHECK 1
 #define EA_CFG_MONITOR_WAIT 0 /* with which put and lower are stronger than what is shown here */
@@ -109,34 +111,6 @@ struct account_suite : rl::test_suite<account_suite, N_THREADS> {
     }
 };
 
-/* Takes everything and keeps nothing. (While relacy runs, memory comes from relacy: a stream that
- * allocates then would not do.) */
-struct silence_t : std::streambuf {
-    int overflow(int c)
-    {
-        return c;
-    }
-};
-
-/* Whether a search of so many schedules finds nothing wrong. A history of what was found is printed
- * unless it was to be found. */
-bool is_clean(unsigned n_iterations, bool expected)
-{
-    silence_t silence;
-    std::ostream nowhere(&silence);
-    rl::test_params params;
-    params.search_type = rl::random_scheduler_type;
-    params.iteration_count = n_iterations;
-    params.output_stream = expected ? &std::cout : &nowhere;
-    params.progress_stream = &nowhere;
-    params.execution_depth_limit = 5000;
-    bool clean = rl::simulate<account_suite>(params);
-    std::cout << "# " << (clean ? "clean after " : "found: ") << params.stop_iteration
-              << (clean ? " schedules\n" : " schedules, ")
-              << (clean ? "" : rl::test_result_str(params.test_result)) << (clean ? "" : "\n");
-    return clean;
-}
-
 } // namespace
 
 int main(int argc, char **argv)
@@ -148,7 +122,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (broken) model_release = rl::mo_relaxed;
-    bool clean = is_clean(n, !broken);
+    bool clean = is_clean<account_suite>("accounts", n, !broken);
     bool good = clean != broken;
     std::cout << (good ? "ok 1 - " : "not ok 1 - ") << "accounts under the model checker"
               << (broken ? ", broken on purpose\n" : "\n");

@@ -18,6 +18,8 @@
 
 #include <relacy/relacy.hpp>
 
+#include "search.h"
+
 #define EAI_SHARED(type) rl::atomic<type>
 #define EAI_MODEL_CHECK 1
 #define EAI_ATOMIC_HEADER "relacy_atomic.h"
@@ -107,34 +109,6 @@ struct pool_suite : rl::test_suite<pool_suite, N_THREADS> {
     }
 };
 
-/* Takes everything and keeps nothing. (While relacy runs, memory comes from relacy: a stream that
- * allocates then would not do.) */
-struct silence_t : std::streambuf {
-    int overflow(int c)
-    {
-        return c;
-    }
-};
-
-/* Whether a search of so many schedules finds nothing wrong. A history of what was found is printed
- * unless it was to be found. */
-bool is_clean(unsigned n_iterations, bool expected)
-{
-    silence_t silence;
-    std::ostream nowhere(&silence);
-    rl::test_params params;
-    params.search_type = rl::random_scheduler_type;
-    params.iteration_count = n_iterations;
-    params.output_stream = expected ? &std::cout : &nowhere;
-    params.progress_stream = &nowhere;
-    params.execution_depth_limit = 5000;
-    bool clean = rl::simulate<pool_suite>(params);
-    std::cout << "# " << (clean ? "clean after " : "found: ") << params.stop_iteration
-              << (clean ? " schedules\n" : " schedules, ")
-              << (clean ? "" : rl::test_result_str(params.test_result)) << (clean ? "" : "\n");
-    return clean;
-}
-
 } // namespace
 
 int main(int argc, char **argv)
@@ -151,7 +125,7 @@ int main(int argc, char **argv)
     } else {
         broken = false;
     }
-    bool clean = is_clean(n, !broken);
+    bool clean = is_clean<pool_suite>("pool", n, !broken);
     bool good = clean != broken;
     std::cout << (good ? "ok 1 - " : "not ok 1 - ") << "pool under the model checker"
               << (broken ? ", broken on purpose\n" : "\n");

@@ -42,10 +42,7 @@ typedef enum {
     N_KINDS
 } op_t;
 
-typedef struct {
-    unsigned n_ops;
-    op_t ops[MAX_OPS];
-} program_t;
+#include "programs.h"
 
 typedef struct {
     ea_account_t *account;
@@ -326,19 +323,6 @@ static unsigned run_once(const shape_t *shape, unsigned prelude)
     if (wrong == NULL) verify_numbers();
     if (wrong == NULL) verify_promises(shape);
     return steps;
-}
-
-/* The next program in order: shorter ones first. Returns false after the last of n_max ops. */
-static bool next_program(program_t *program, unsigned n_max)
-{
-    for (unsigned i = 0; i < program->n_ops; i++) {
-        program->ops[i] = (op_t)(program->ops[i] + 1);
-        if (program->ops[i] < N_KINDS) return true;
-        program->ops[i] = CHARGE_MORE;
-    }
-    if (program->n_ops == n_max) return false;
-    program->ops[program->n_ops++] = CHARGE_MORE;
-    return true;
 }
 
 #ifndef EARLY

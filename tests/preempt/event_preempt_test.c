@@ -29,10 +29,7 @@ enum { ALWAYS, GUEST, ONCE };
 
 typedef enum { EMIT, EMIT_ISR, POLL, GUEST_COMES_OR_GOES, ONCE_COMES, N_KINDS } op_t;
 
-typedef struct {
-    unsigned n_ops;
-    op_t ops[MAX_OPS];
-} program_t;
+#include "programs.h"
 
 static ea_event_t ring[N_RING];
 static ea_events_t hub;
@@ -194,19 +191,6 @@ static unsigned run_once(bool with_guest)
     }
     if (wrong == NULL && (hub.eai_first != NULL || hub.eai_is_delivering)) wrong = "not at rest";
     return n_steps;
-}
-
-/* The next program in order: shorter ones first. Returns false after the last. */
-static bool next_program(program_t *program, unsigned n_max)
-{
-    for (unsigned i = 0; i < program->n_ops; i++) {
-        program->ops[i] = (op_t)(program->ops[i] + 1);
-        if (program->ops[i] < N_KINDS) return true;
-        program->ops[i] = EMIT;
-    }
-    if (program->n_ops == n_max) return false;
-    program->ops[program->n_ops++] = EMIT;
-    return true;
 }
 
 TEST(events_survive_an_interrupt_at_every_step, 0)

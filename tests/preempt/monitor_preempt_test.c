@@ -43,9 +43,10 @@ typedef enum {
     N_KINDS
 } op_t;
 
+#include "programs.h"
+
 typedef struct {
-    unsigned n_ops;
-    op_t ops[MAX_OPS];
+    program_t program;
     unsigned step;      /* accesses so far                                  */
     unsigned interrupt; /* the next level runs before the access of this no. */
     ea_resource_t held[MAX_HELD];
@@ -167,8 +168,8 @@ static void audit(void)
 
 static void run_program(actor_t *level)
 {
-    for (unsigned i = 0; i < level->n_ops && wrong == NULL; i++) {
-        switch (level->ops[i]) {
+    for (unsigned i = 0; i < level->program.n_ops && wrong == NULL; i++) {
+        switch (level->program.ops[i]) {
         case ACQUIRE: acquire(level, 0, leaf); break;
         case ACQUIRE_LATER: acquire(level, 1, other); break;
         case ACQUIRE_AGAIN: acquire(level, 2, leaf); break;
@@ -267,27 +268,14 @@ static unsigned run_once(size_t batch)
     return steps;
 }
 
-/* The next program in order: shorter ones first. Returns false after the last of n_max ops. */
-static bool next_program(actor_t *level, unsigned n_max)
-{
-    for (unsigned i = 0; i < level->n_ops; i++) {
-        level->ops[i] = (op_t)(level->ops[i] + 1);
-        if (level->ops[i] < N_KINDS) return true;
-        level->ops[i] = ACQUIRE;
-    }
-    if (level->n_ops == n_max) return false;
-    level->ops[level->n_ops++] = ACQUIRE;
-    return true;
-}
-
 TEST(monitor_survives_an_interrupt_at_every_step, 0)
 {
     n_levels = 2;
     for (size_t batch = 0; batch < 3; batch += 2) {
-        levels[0].n_ops = 0;
-        while (next_program(&levels[0], batch == 0 ? 2 : 1)) {
-            levels[1].n_ops = 0;
-            while (next_program(&levels[1], levels[0].n_ops == 1 ? 2 : 1)) {
+        levels[0].program.n_ops = 0;
+        while (next_program(&levels[0].program, batch == 0 ? 2 : 1)) {
+            levels[1].program.n_ops = 0;
+            while (next_program(&levels[1].program, levels[0].program.n_ops == 1 ? 2 : 1)) {
                 unsigned steps = 1;
                 for (levels[0].interrupt = 0; levels[0].interrupt < steps; levels[0].interrupt++) {
                     steps = run_once(batch);
@@ -304,12 +292,12 @@ TEST(monitor_survives_an_interrupt_at_every_step, 0)
 TEST(monitor_survives_an_interrupted_interrupt, 0)
 {
     n_levels = 3;
-    levels[0].n_ops = 0;
-    while (next_program(&levels[0], 1)) {
-        levels[1].n_ops = 0;
-        while (next_program(&levels[1], 1)) {
-            levels[2].n_ops = 0;
-            while (next_program(&levels[2], 1)) {
+    levels[0].program.n_ops = 0;
+    while (next_program(&levels[0].program, 1)) {
+        levels[1].program.n_ops = 0;
+        while (next_program(&levels[1].program, 1)) {
+            levels[2].program.n_ops = 0;
+            while (next_program(&levels[2].program, 1)) {
                 for (levels[0].interrupt = 0; levels[0].interrupt < 60; levels[0].interrupt += 3) {
                     unsigned steps = 1;
                     levels[1].interrupt = levels[0].interrupt / 3 % 4;

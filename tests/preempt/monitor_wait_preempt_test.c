@@ -43,9 +43,10 @@ typedef enum {
     N_KINDS
 } op_t;
 
+#include "programs.h"
+
 typedef struct {
-    unsigned n_ops;
-    op_t ops[MAX_OPS];
+    program_t program;
     unsigned step;      /* accesses so far                                  */
     unsigned interrupt; /* the next level runs before the access of this no. */
     ea_resource_t held[MAX_HELD];
@@ -73,30 +74,6 @@ static size_t leaf_max;
 
 /* --- the port --------------------------------------------------------------------------------- */
 
-ea_port_irq_t ea_port_irq_mask(void)
-{
-    ea_port_irq_t state = {preempt_masked};
-    if (!preempt_masked) preempt_hook();
-    preempt_masked = true;
-    return state;
-}
-
-void ea_port_irq_restore(ea_port_irq_t state)
-{
-    preempt_masked = state.eai_state != 0;
-    if (!preempt_masked) preempt_hook();
-}
-
-void ea_port_waiter_init(ea_port_waiter_t *waiter)
-{
-    waiter->eai_words[0] = 0;
-}
-
-void ea_port_waiter_deinit(ea_port_waiter_t *waiter)
-{
-    waiter->eai_words[0] = 2; /* whoever wakes it now is found out */
-}
-
 /* Whether somebody in line could be granted something, while nobody is at it. */
 static bool is_neglected(void)
 {
@@ -108,47 +85,13 @@ static bool is_neglected(void)
     return monitor.eai_line->stats.n_granted != before;
 }
 
-bool ea_port_wait(ea_port_waiter_t *waiter, uint64_t timeout_us)
+/* One that is interrupted may be about to serve. */
+static void look_asleep(void)
 {
-    (void)timeout_us;
-    preempt_hook();
-    if (waiter->eai_words[0] == 0) {
-        /* One that is interrupted may be about to serve. */
-        if (current == 0 && is_neglected()) wrong = "asleep beside what it could have";
-        preempt_hook(); /* while it sleeps */
-    }
-    if (waiter->eai_words[0] != 0) return true;
-    preempt_hook(); /* the time is over, and the task does not know yet */
-    return false;
+    if (current == 0 && is_neglected()) wrong = "asleep beside what it could have";
 }
 
-void ea_port_wake(ea_port_waiter_t *waiter)
-{
-    if (!preempt_masked) wrong = "woken outside a masked section";
-    if (waiter->eai_words[0] != 0) wrong = "woken twice, or when it was gone";
-    waiter->eai_words[0] = 1;
-}
-
-uint32_t ea_port_task_priority(void)
-{
-    return 0;
-}
-
-uint64_t ea_port_time_us(void)
-{
-    return 0;
-}
-
-uint64_t ea_port_time_coarse_us(void)
-{
-    return 0;
-}
-
-void ea_port_panic(const char *reason)
-{
-    (void)reason;
-    __builtin_trap();
-}
+#include "waiting_port.h"
 
 /* --- programs --------------------------------------------------------------------------------- */
 
@@ -222,8 +165,8 @@ static void change_limit(void)
 
 static void run_program(actor_t *level)
 {
-    for (unsigned i = 0; i < level->n_ops && wrong == NULL; i++) {
-        switch (level->ops[i]) {
+    for (unsigned i = 0; i < level->program.n_ops && wrong == NULL; i++) {
+        switch (level->program.ops[i]) {
         case RELEASE: release(level); break;
         case ACQUIRE: acquire(level); break;
         case WAIT_ONE: wait_for(level, 1); break;
@@ -316,27 +259,14 @@ static unsigned run_once(uint32_t passings, size_t batch)
     return steps;
 }
 
-/* The next program in order: shorter ones first. Returns false after the last of n_max ops. */
-static bool next_program(actor_t *level, unsigned n_max)
-{
-    for (unsigned i = 0; i < level->n_ops; i++) {
-        level->ops[i] = (op_t)(level->ops[i] + 1);
-        if (level->ops[i] < N_KINDS) return true;
-        level->ops[i] = RELEASE;
-    }
-    if (level->n_ops == n_max) return false;
-    level->ops[level->n_ops++] = RELEASE;
-    return true;
-}
-
 TEST(monitor_wait_survives_an_interrupt_at_every_step, 0)
 {
     n_levels = 2;
     for (unsigned variant = 0; variant < 3; variant++) { /* passings, or a batch */
-        levels[0].n_ops = 0;
-        while (next_program(&levels[0], variant < 2 ? 2 : 1)) {
-            levels[1].n_ops = 0;
-            while (next_program(&levels[1], levels[0].n_ops == 1 ? 2 : 1)) {
+        levels[0].program.n_ops = 0;
+        while (next_program(&levels[0].program, variant < 2 ? 2 : 1)) {
+            levels[1].program.n_ops = 0;
+            while (next_program(&levels[1].program, levels[0].program.n_ops == 1 ? 2 : 1)) {
                 unsigned steps = 1;
                 for (levels[0].interrupt = 0; levels[0].interrupt < steps; levels[0].interrupt++) {
                     steps = run_once(variant == 1 ? 1 : 0, variant == 2 ? 2 : 0);
@@ -353,12 +283,12 @@ TEST(monitor_wait_survives_an_interrupt_at_every_step, 0)
 TEST(monitor_wait_survives_an_interrupted_interrupt, 0)
 {
     n_levels = 3;
-    levels[0].n_ops = 0;
-    while (next_program(&levels[0], 1)) {
-        levels[1].n_ops = 0;
-        while (next_program(&levels[1], 1)) {
-            levels[2].n_ops = 0;
-            while (next_program(&levels[2], 1)) {
+    levels[0].program.n_ops = 0;
+    while (next_program(&levels[0].program, 1)) {
+        levels[1].program.n_ops = 0;
+        while (next_program(&levels[1].program, 1)) {
+            levels[2].program.n_ops = 0;
+            while (next_program(&levels[2].program, 1)) {
                 for (levels[0].interrupt = 0; levels[0].interrupt < 240; levels[0].interrupt += 5) {
                     unsigned steps = 1;
                     levels[1].interrupt = levels[0].interrupt / 5 % 5;

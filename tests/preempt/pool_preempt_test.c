@@ -30,12 +30,9 @@
 
 typedef enum { ALLOC, FREE_OLDEST, FREE_NEWEST, N_KINDS, FREE_SHARED } op_t;
 
-/* A program of a level: level 0 is the thread, 1 interrupts it, 2 interrupts that. */
-typedef struct {
-    unsigned n_ops;
-    op_t ops[MAX_OPS];
-} program_t;
+#include "programs.h"
 
+/* Level 0 is the thread, 1 interrupts it, 2 interrupts that. */
 typedef struct {
     program_t program;
     unsigned step;      /* accesses so far                                  */
@@ -179,18 +176,6 @@ static unsigned run_once(unsigned which_prelude)
     current = MAX_LEVELS;
     verify();
     return steps;
-}
-
-/* The next program in order: shorter ones first. Returns false after the last of n_max ops. */
-static bool next_program(program_t *program, unsigned n_max)
-{
-    for (unsigned i = 0; i < program->n_ops; i++) {
-        program->ops[i] = (op_t)(program->ops[i] + 1);
-        if (program->ops[i] < N_KINDS) return true;
-        program->ops[i] = ALLOC;
-    }
-    program->ops[program->n_ops] = ALLOC;
-    return ++program->n_ops <= n_max;
 }
 
 /* Every program of level 1 at every step of level 0's, which is set. */

@@ -33,14 +33,16 @@ uintptr_t preempt_keep_bits = UINTPTR_MAX;
 /* What the interrupt does. SMALL and LARGE: of which class. */
 typedef enum { FREE_SMALL, FREE_LARGE, ALLOC_SMALL, ALLOC_LARGE, N_KINDS } op_t;
 
+#include "programs.h"
+
 static const ea_poolset_class_t classes[N_CLASSES] = {{16, N_BLOCKS}, {32, N_BLOCKS}};
 static _Alignas(16) unsigned char memory[2048];
 static ea_poolset_t set;
 static bool larger;                         /* the set's strategy */
 static void *held[N_CLASSES][2 * N_BLOCKS]; /* by the interrupt */
 static unsigned n_held[N_CLASSES];
-static op_t program[MAX_OPS];
-static unsigned n_ops, steps, interrupt_at;
+static program_t program;
+static unsigned steps, interrupt_at;
 static bool in_interrupt, has_interrupted;
 static bool task_frees; /* else it waits */
 static const char *wrong;
@@ -83,7 +85,7 @@ static void interrupt(void)
     bool monitor_was_masked = preempt_masked;
     in_interrupt = has_interrupted = true;
     preempt_monitor = false;
-    for (unsigned i = 0; i < n_ops && wrong == NULL; i++) run_op(program[i]);
+    for (unsigned i = 0; i < program.n_ops && wrong == NULL; i++) run_op(program.ops[i]);
     preempt_monitor = false;
     preempt_masked = monitor_was_masked;
     in_interrupt = false;
@@ -95,72 +97,12 @@ void preempt_hook(void)
     if (steps++ == interrupt_at) interrupt();
 }
 
-/* --- the port --------------------------------------------------------------------------------- */
-
-ea_port_irq_t ea_port_irq_mask(void)
+static void look_asleep(void)
 {
-    ea_port_irq_t state = {preempt_masked};
-    if (!preempt_masked) preempt_hook();
-    preempt_masked = true;
-    return state;
+    if (is_neglected(0) || is_neglected(1)) wrong = "asleep beside a free block";
 }
 
-void ea_port_irq_restore(ea_port_irq_t state)
-{
-    preempt_masked = state.eai_state != 0;
-    if (!preempt_masked) preempt_hook();
-}
-
-void ea_port_waiter_init(ea_port_waiter_t *waiter)
-{
-    waiter->eai_words[0] = 0;
-}
-
-void ea_port_waiter_deinit(ea_port_waiter_t *waiter)
-{
-    waiter->eai_words[0] = 2; /* whoever wakes it now is found out */
-}
-
-bool ea_port_wait(ea_port_waiter_t *waiter, uint64_t timeout_us)
-{
-    preempt_hook();
-    if (waiter->eai_words[0] == 0) {
-        if (is_neglected(0) || is_neglected(1)) wrong = "asleep beside a free block";
-        preempt_hook(); /* while it sleeps */
-    }
-    (void)timeout_us;
-    if (waiter->eai_words[0] != 0) return true;
-    preempt_hook(); /* the time is over, and the task does not know yet */
-    return false;
-}
-
-void ea_port_wake(ea_port_waiter_t *waiter)
-{
-    if (!preempt_masked) wrong = "woken outside a masked section";
-    if (waiter->eai_words[0] != 0) wrong = "woken twice, or when it was gone";
-    waiter->eai_words[0] = 1;
-}
-
-uint32_t ea_port_task_priority(void)
-{
-    return 0;
-}
-
-uint64_t ea_port_time_us(void)
-{
-    return 0;
-}
-
-uint64_t ea_port_time_coarse_us(void)
-{
-    return 0;
-}
-
-void ea_port_panic(const char *reason)
-{
-    (void)reason;
-    __builtin_trap();
-}
+#include "waiting_port.h"
 
 /* --- one run ---------------------------------------------------------------------------------- */
 
@@ -198,18 +140,6 @@ static void verify(void *mine)
     }
 }
 
-static bool next_program(void)
-{
-    for (unsigned i = 0; i < n_ops; i++) {
-        program[i] = (op_t)(program[i] + 1);
-        if (program[i] < N_KINDS) return true;
-        program[i] = FREE_SMALL;
-    }
-    if (n_ops == MAX_OPS) return false;
-    program[n_ops++] = FREE_SMALL;
-    return true;
-}
-
 static unsigned long n_runs, n_got, n_timeouts;
 
 /* Run `once` for every state before, every program, and every step there is. */
@@ -218,7 +148,7 @@ static void interrupt_everywhere(void (*once)(void), unsigned n_strategies)
     n_runs = n_got = n_timeouts = 0;
     for (unsigned before = 0; before < 9 * n_strategies; before++) {
         larger = before >= 9;
-        for (n_ops = 0; next_program();) {
+        for (program.n_ops = 0; next_program(&program, MAX_OPS);) {
             bool was_reached = true;
             for (interrupt_at = 0; was_reached; interrupt_at++) {
                 begin(before % 3, before % 9 / 3);
@@ -229,7 +159,7 @@ static void interrupt_everywhere(void (*once)(void), unsigned n_strategies)
                 tap_fail(__FILE__, __LINE__, wrong, 1, 0);
                 tap_note("state", before);
                 tap_note("step", interrupt_at);
-                for (unsigned i = 0; i < n_ops; i++) tap_note("op", program[i]);
+                for (unsigned i = 0; i < program.n_ops; i++) tap_note("op", program.ops[i]);
                 return;
             }
         }

@@ -5,6 +5,7 @@
  * beside them sees every mapping's ancestry as it is.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "ealloc/monitor.h"
@@ -136,6 +137,8 @@ static void *work(void *arg)
         default: map_one(&w); break;
         }
     }
+    while (w.n_held == 0) map_one(&w);
+    while (atomic_load(&n_chains) == 0) (void)sched_yield(); /* the walker may have had no turn */
     while (w.n_held > 0) unmap_one(&w);
     return NULL;
 }

@@ -367,7 +367,8 @@ TEST(audit_finds_damaged_counters, RAM)
         for (uint8_t type = 0; type < 3; type++) {
             REQUIRE(start());
             eai_tally_t *tally = tally_of(&monitor, k & 1u, type);
-            eai_count_t *counter = k % 3 == 0 ? &tally->acquired : &tally->lived[k % 4];
+            eai_count_t *counter =
+                k % 3 == 0 ? &tally->acquired : &tally->lived[k % 4 % EA_CFG_MONITOR_LIFETIMES];
             counter->n += k < 6 ? 1u : UINTPTR_MAX - 5u * k;
             ea_audit_report_t report = expect_mended("counter", 4);
             EXPECT_EQ(report.by_kind[EA_AUDIT_COUNTER], 1);

@@ -9,6 +9,8 @@
 #include "monitor/monitor_internal.h"
 #include "tap.h"
 
+#if EA_CFG_MONITOR_HOOK
+
 #define N_SLOTS 200u
 #define N_SITES 8u
 #define N_BLOCKS 256u
@@ -333,3 +335,17 @@ TEST_MAIN(&leaked_socket_is_found_at_its_site_and_a_pool_that_fills_is_not,
           &leaks_are_remembered_over_boots, &resource_older_than_its_type_allows_is_found,
           &site_that_holds_more_than_its_type_allows_is_found, &pool_that_is_declared_may_fill,
           &thresholds_must_make_sense, &hook_is_told_of_every_resource, &watch_is_one_at_a_time)
+
+#else
+
+TEST(leaks_of_resources_need_hooks, 0)
+{
+    ea_monitor_t monitor = {0};
+    ea_leaks_t leaks = {0};
+    ea_monitor_leaks_t watch;
+    EXPECT_EQ(ea_monitor_watch_leaks(&watch, &monitor, 0, &leaks), EA_ERR_INVALID);
+}
+
+TEST_MAIN(&leaks_of_resources_need_hooks)
+
+#endif

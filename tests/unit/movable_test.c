@@ -286,6 +286,7 @@ TEST(movable_a_block_hops_out_of_the_way_where_sliding_would_not_do, RAM)
     a = ea_movable_alloc(m, 424, EA_MOVABLE_UNLIMITED);
     EXPECT(!ea_movable_is_none(a));
     EXPECT_EQ(stats().n_moves, 1);
+    EXPECT_EQ(stats().max_demand_bytes, ea_movable_size_bytes(m, b) + EA_MOVABLE_MOVE_CHARGE_BYTES);
     EXPECT(address_of(b) < address_of(below));
     EXPECT(is_full_of(b, 36, 'b'));
     expect_sound();
@@ -322,6 +323,24 @@ TEST(movable_read_and_write_know_the_blocks_end, RAM)
     EXPECT_EQ(ea_movable_free(m, h), EA_OK);
 }
 
+TEST(movable_a_resize_without_a_budget_does_not_finish_a_move_of_another_block, RAM)
+{
+    start(8, 8);
+    a = make(400, 'a');
+    ea_movable_handle_t b = make(120, 'b');
+    c = make(100, 'c');
+    rest = make(stats().largest_bytes, 'r');
+    EXPECT_EQ(ea_movable_free(m, a), EA_OK);
+    (void)ea_movable_step(m, 16);
+    void *unused;
+    EXPECT_EQ(ea_movable_try_lock(m, b, &unused), EA_ERR_BUSY);
+    size_t moved = stats().moved_bytes, own = ea_movable_size_bytes(m, c);
+    EXPECT_EQ(ea_movable_resize(m, c, 300, 0), EA_OK);
+    EXPECT_EQ(stats().moved_bytes, moved + own);
+    EXPECT(is_full_of(b, 120, 'b') && is_full_of(c, 100, 'c'));
+    expect_sound();
+}
+
 /* --- compaction ------------------------------------------------------------------------------- */
 
 TEST(movable_a_step_copies_no_more_than_its_budget_and_ends, RAM)
@@ -341,6 +360,31 @@ TEST(movable_a_step_copies_no_more_than_its_budget_and_ends, RAM)
         EXPECT_EQ(stats().largest_bytes + EA_MOVABLE_HEADER_BYTES, stats().free_bytes);
         EXPECT(is_full_of(a, 100, 'a') && is_full_of(c, 100, 'c') && is_full_of(rest, 500, 'r'));
     }
+}
+
+TEST(movable_a_step_moves_as_many_blocks_as_it_is_charged_for, RAM)
+{
+    /* At once, of which the last is begun with as much as it copies left; a chunk at a time. */
+    static const size_t sizes[] = {8, 40}, n_moves[] = {7, 3};
+    for (unsigned i = 0; i < 2; i++) {
+        start(16, 16);
+        ea_movable_handle_t low = make(80, 'l');
+        for (unsigned k = 0; k < 14; k++) EXPECT(!ea_movable_is_none(make(sizes[i], '.')));
+        EXPECT_EQ(ea_movable_free(m, low), EA_OK);
+        EXPECT_EQ(ea_movable_step(m, 256), EA_ERR_AGAIN);
+        EXPECT_EQ(stats().n_moves, n_moves[i]);
+        expect_sound();
+    }
+}
+
+TEST(movable_a_step_is_charged_what_it_looks_at, RAM)
+{
+    start(32, 32);
+    for (unsigned i = 0; i < 30; i++) EXPECT(!ea_movable_is_none(make(8, '.')));
+    rest = make(stats().largest_bytes, 'r');
+    unsigned n_steps = 1;
+    while (ea_movable_step(m, 30) == EA_ERR_AGAIN && n_steps < 100) n_steps++;
+    EXPECT(n_steps >= 31 * 3 / 30 && n_steps < 20);
 }
 
 TEST(movable_a_request_moves_within_its_budget_or_says_again, RAM)
@@ -392,6 +436,66 @@ TEST(movable_resize_grows_in_a_full_store_by_moving_its_neighbours, RAM)
     }
 }
 
+/* Blocks a and c and the rest between two holes: what it is charged to bring the holes together. */
+static size_t charge_of_all(void)
+{
+    return ea_movable_size_bytes(m, c) + ea_movable_size_bytes(m, rest) +
+           2u * EA_MOVABLE_MOVE_CHARGE_BYTES;
+}
+
+TEST(movable_a_request_is_charged_exactly_what_it_moves, RAM)
+{
+    make_holes();
+    size_t charge = charge_of_all(), wanted = stats().free_bytes - EA_MOVABLE_HEADER_BYTES;
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, wanted, charge - 1)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_AGAIN);
+    EXPECT_EQ(stats().moved_bytes, 0);
+    EXPECT_EQ(stats().max_demand_bytes, 0);
+    EXPECT(!ea_movable_is_none(ea_movable_alloc(m, wanted, charge)));
+    EXPECT_EQ(stats().n_moves, 2);
+    EXPECT_EQ(stats().moved_bytes, charge - 2u * EA_MOVABLE_MOVE_CHARGE_BYTES);
+    EXPECT_EQ(stats().max_demand_bytes, charge);
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, 8, 0))); /* charged nothing */
+    EXPECT_EQ(stats().max_demand_bytes, charge);
+}
+
+TEST(movable_a_resize_is_charged_exactly_the_neighbours_it_moves, RAM)
+{
+    for (int which = 0; which < 3; which++) {
+        make_holes();
+        ea_movable_handle_t h = which == 0 ? a : which == 1 ? c : rest;
+        size_t charge = charge_of_all(), old = ea_movable_size_bytes(m, h);
+        size_t wanted = old + stats().free_bytes;
+        EXPECT_EQ(ea_movable_resize(m, h, wanted, charge - 1), EA_ERR_AGAIN);
+        EXPECT_EQ(stats().moved_bytes, 0);
+        EXPECT_EQ(stats().max_demand_bytes, 0);
+        EXPECT_EQ(ea_movable_resize(m, h, wanted, charge), EA_OK);
+        EXPECT_EQ(stats().max_demand_bytes, charge);
+        expect_sound();
+    }
+}
+
+TEST(movable_a_block_grows_between_pins_by_moving_its_neighbour_alone, RAM)
+{
+    start(8, 8);
+    a = make(100, 'a');
+    ea_movable_handle_t b = make(40, 'b'), gap = make(60, '.');
+    ea_movable_handle_t pin = make(8, '.'), other_gap = make(80, '.');
+    c = make(8, 'c');
+    rest = make(stats().largest_bytes, 'r');
+    EXPECT(ea_movable_free(m, gap) == EA_OK && ea_movable_free(m, other_gap) == EA_OK);
+    EXPECT(ea_movable_lock(m, pin) && ea_movable_lock(m, c) && ea_movable_lock(m, rest));
+    /* No hole of that size can be made. */
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, 136, EA_MOVABLE_UNLIMITED)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_BUSY);
+    EXPECT_EQ(ea_movable_resize(m, a, 136, EA_MOVABLE_UNLIMITED), EA_OK);
+    EXPECT(is_full_of(a, 100, 'a') && is_full_of(b, 40, 'b'));
+    expect_sound();
+    /* Where nothing may be moved nobody looks for what is in the way. */
+    EXPECT_EQ(ea_movable_resize(m, a, 200, EA_MOVABLE_UNLIMITED), EA_ERR_BUSY);
+    EXPECT_EQ(ea_movable_resize(m, a, 200, 0), EA_ERR_AGAIN);
+}
+
 TEST(movable_the_table_grows_down_into_free_memory_up_to_its_most, RAM)
 {
     start(0, 0);
@@ -407,6 +511,55 @@ TEST(movable_the_table_grows_down_into_free_memory_up_to_its_most, RAM)
     EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_LIMIT);
     EXPECT_EQ(n, stats().n_handles);
     expect_sound();
+}
+
+TEST(movable_a_table_grows_into_a_hole_of_just_its_size, RAM)
+{
+    start(1, 0);
+    uint32_t n = stats().n_handles;
+    size_t chunk_bytes = stats().table_bytes;
+    ea_movable_handle_t low = make(200, 'l');
+    for (uint32_t i = 2; i < n; i++) EXPECT(!ea_movable_is_none(make(4, '.')));
+    rest = make(stats().largest_bytes - chunk_bytes, 'r');
+    EXPECT_EQ(stats().free_bytes, chunk_bytes);
+    EXPECT_EQ(ea_movable_free(m, low), EA_OK);
+    EXPECT(!ea_movable_is_none(make(chunk_bytes, '.'))); /* not in the hole at the end */
+    EXPECT_EQ(stats().n_live, n);
+    EXPECT(!ea_movable_is_none(make(4, '.')));
+    EXPECT_EQ(stats().n_handles, 2u * n);
+    expect_sound();
+}
+
+TEST(movable_a_table_grows_without_a_budget_when_a_lock_has_finished_the_move, RAM)
+{
+    start(1, 0);
+    uint32_t n = stats().n_handles;
+    ea_movable_handle_t low = make(60, 'l');
+    c = make(100, 'c');
+    for (uint32_t i = 2; i < n; i++) EXPECT(!ea_movable_is_none(make(4, '.')));
+    EXPECT_EQ(ea_movable_free(m, low), EA_OK);
+    EXPECT(!ea_movable_is_none(make(100, '.'))); /* not in the hole */
+    (void)ea_movable_step(m, 48);
+    void *unused;
+    EXPECT_EQ(ea_movable_try_lock(m, c, &unused), EA_ERR_BUSY);
+    EXPECT(is_full_of(c, 100, 'c'));
+    EXPECT_EQ(stats().n_live, n);
+    EXPECT(!ea_movable_is_none(make(4, '.')));
+    expect_sound();
+}
+
+TEST(movable_idle_time_makes_entries_before_a_request_wants_them, RAM)
+{
+    start(1, 0);
+    uint32_t n = stats().n_handles;
+    for (uint32_t i = 0; i < n; i++) EXPECT(!ea_movable_is_none(make(4, '.')));
+    for (unsigned i = 0; i < 20; i++) (void)ea_movable_step(m, 64); /* too little for entries */
+    EXPECT_EQ(stats().n_handles, n);
+    step_until_done(256);
+    EXPECT(stats().n_handles >= n + 16);
+    expect_sound();
+    for (unsigned i = 0; i < 20; i++) (void)ea_movable_step(m, 256); /* that is enough */
+    EXPECT(stats().n_handles - n < 16u + n);
 }
 
 /* --- reports ---------------------------------------------------------------------------------- */
@@ -446,6 +599,225 @@ TEST(movable_pins_are_reported_costliest_first, RAM)
     EXPECT_EQ(ea_movable_pins(m, pins, 0), 0);
 }
 
+/* --- blocks that stay ------------------------------------------------------------------------- */
+
+#if EA_CFG_MOVABLE_FIXED
+/* The first byte behind the last block there can be. */
+static char *end_of_blocks(void)
+{
+    ea_movable_block_t block;
+    size_t position = 0, end = 0;
+    while (ea_movable_walk(m, &position, &block)) end = block.offset_bytes + block.size_bytes;
+    return (char *)m + end;
+}
+
+static char *make_fixed(size_t size_bytes, int byte)
+{
+    char *bytes = ea_movable_alloc_fixed(m, size_bytes, 0, EA_MOVABLE_UNLIMITED);
+    if (bytes) memset(bytes, byte, size_bytes);
+    return bytes;
+}
+
+static bool holds(const char *bytes, size_t size_bytes, int byte)
+{
+    bool good = bytes != NULL;
+    for (size_t i = 0; good && i < size_bytes; i++) good = bytes[i] == byte;
+    return good;
+}
+
+TEST(movable_fixed_blocks_stand_at_the_high_end_and_stay, RAM)
+{
+    start(8, 8);
+    char *end = end_of_blocks();
+    a = make(40, 'a');
+    char *high = make_fixed(96, 'h'), *next = make_fixed(40, 'n');
+    EXPECT_EQ(end - high, 96);
+    EXPECT_EQ(high - next, 40 + (int)EA_MOVABLE_HEADER_BYTES);
+    EXPECT_EQ(stats().n_fixed, 2);
+    EXPECT_EQ(stats().n_live, 1);
+    ea_movable_handle_t b = make(stats().largest_bytes, 'b');
+    EXPECT(!ea_movable_is_none(b));
+    EXPECT_EQ(ea_movable_free(m, a), EA_OK);
+    step_until_done(256);
+    EXPECT(holds(high, 96, 'h') && holds(next, 40, 'n'));
+    size_t size = 0;
+    EXPECT_EQ(ea_movable_probe_fixed(m, high, &size), EA_OK);
+    EXPECT_EQ(size, 96);
+    expect_sound();
+    EXPECT_EQ(ea_movable_free_fixed(m, high), EA_OK);
+    EXPECT_EQ(ea_movable_free_fixed(m, next), EA_OK);
+    EXPECT_EQ(ea_movable_free(m, b), EA_OK);
+    EXPECT_EQ(stats().free_bytes, stats().total_bytes);
+    expect_sound();
+}
+
+TEST(movable_blocks_go_out_of_the_way_of_a_fixed_one, RAM)
+{
+    start(8, 8);
+    char *end = end_of_blocks();
+    a = make(300, 'a');
+    ea_movable_handle_t b = make(200, 'b');
+    c = make(stats().largest_bytes - 40, 'c'); /* up to the end, nearly */
+    EXPECT_EQ(ea_movable_free(m, a), EA_OK);
+    EXPECT(ea_movable_alloc_fixed(m, 200, 0, 0) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_AGAIN);
+    EXPECT_EQ(stats().n_again, 1);
+    EXPECT_EQ(stats().moved_bytes, 0);
+    size_t size = ea_movable_size_bytes(m, c);
+    EXPECT(ea_movable_alloc_fixed(m, 200, 0, size) == NULL); /* and what the move itself costs */
+    EXPECT_EQ(stats().moved_bytes, 0);
+    char *fixed = ea_movable_alloc_fixed(m, 200, 0, 200 + size + 2 * EA_MOVABLE_MOVE_CHARGE_BYTES);
+    REQUIRE(fixed != NULL);
+    EXPECT_EQ(end - fixed, 200);
+    memset(fixed, 'f', 200);
+    EXPECT(is_full_of(b, 200, 'b') && is_full_of(c, size, 'c'));
+    expect_sound();
+}
+
+TEST(movable_a_fixed_block_takes_the_highest_gap_that_its_budget_reaches, RAM)
+{
+    start(8, 8);
+    a = make(20, 'a');
+    char *first = make_fixed(120, '1'), *second = make_fixed(200, '2'),
+         *third = make_fixed(40, '3');
+    EXPECT(first > second && second > third);
+    EXPECT_EQ(ea_movable_free_fixed(m, second), EA_OK);
+    char *again = make_fixed(200, '4');
+    EXPECT(again == second); /* not below the third, where there is room too */
+    EXPECT_EQ(ea_movable_free_fixed(m, again), EA_OK);
+    rest = make(200, 'r'); /* the best hole for it is the gap */
+    EXPECT(address_of(rest) == (uintptr_t)second);
+    char *low = ea_movable_alloc_fixed(m, 200, 0, 0); /* nothing may be moved for it */
+    EXPECT(low != NULL && low < third);
+    EXPECT_EQ(ea_movable_free_fixed(m, low), EA_OK);
+    again = make_fixed(200, '5');
+    EXPECT(again == second); /* what had settled there went away */
+    EXPECT(is_full_of(rest, 200, 'r') && holds(first, 120, '1') && holds(third, 40, '3'));
+    expect_sound();
+}
+
+TEST(movable_a_fixed_block_goes_below_what_is_locked_if_it_must, RAM)
+{
+    start(8, 8);
+    a = make(60, 'a');
+    ea_movable_handle_t low = make(stats().largest_bytes / 3 * 2, 'l');
+    c = make(stats().largest_bytes, 'c'); /* up to the end */
+    EXPECT_EQ(ea_movable_free(m, low), EA_OK);
+    EXPECT(ea_movable_lock(m, c) != NULL);
+    char *fixed = make_fixed(104, 'f');
+    REQUIRE(fixed != NULL);
+    EXPECT_EQ(address_of(c) - (uintptr_t)fixed, 104 + EA_MOVABLE_HEADER_BYTES);
+    EXPECT_EQ(ea_movable_unlock(m, c), EA_OK);
+    char *high = make_fixed(104, 'h');
+    EXPECT_EQ(end_of_blocks() - high, 104); /* the other has gone below */
+    EXPECT(holds(fixed, 104, 'f'));
+    expect_sound();
+}
+
+TEST(movable_a_fixed_block_is_aligned_as_asked, RAM)
+{
+    start(8, 8);
+    size_t size;
+    for (size_t align = 1; align <= 128; align *= 2) {
+        char *fixed = ea_movable_alloc_fixed(m, 36, align, 0);
+        REQUIRE(fixed != NULL);
+        EXPECT_EQ((uintptr_t)fixed % align, 0);
+        EXPECT_EQ(ea_movable_probe_fixed(m, fixed, &size), EA_OK);
+        EXPECT(size >= 36 && size < 36 + 4 + align);
+        expect_sound();
+    }
+    EXPECT(ea_movable_alloc_fixed(m, 36, ~(SIZE_MAX >> 1), 0) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
+}
+
+TEST(movable_a_fixed_block_is_refused_for_a_reason, RAM)
+{
+    start(8, 8);
+    EXPECT(ea_movable_alloc_fixed(m, SIZE_MAX, 0, 0) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
+    EXPECT(ea_movable_alloc_fixed(m, RAM, 0, EA_MOVABLE_UNLIMITED) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
+    size_t all = stats().largest_bytes;
+    char *first = make_fixed(200, '1'), *second = make_fixed(all - 600, '2');
+    EXPECT(ea_movable_alloc_fixed(m, 500, 0, EA_MOVABLE_UNLIMITED) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_NO_MEMORY);
+    EXPECT_EQ(ea_movable_free_fixed(m, first), EA_OK);
+    EXPECT(ea_movable_alloc_fixed(m, 500, 0, EA_MOVABLE_UNLIMITED) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_BUSY); /* the second one divides it */
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, 500, EA_MOVABLE_UNLIMITED)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_BUSY);
+    EXPECT_EQ(ea_movable_free_fixed(m, second), EA_OK);
+    EXPECT(ea_movable_alloc_fixed(m, 500, 0, 0) != NULL);
+}
+
+TEST(movable_free_fixed_tells_what_is_no_fixed_block, RAM)
+{
+    start(8, 8);
+    size_t size = 0;
+    a = make(40, 'a');
+    char *below = make_fixed(60, 'b'), *fixed = make_fixed(60, 'f');
+    (void)below;
+    EXPECT_EQ(ea_movable_free_fixed(m, fixed + 1), EA_ERR_FOREIGN);
+    EXPECT_EQ(ea_movable_free_fixed(m, m), EA_ERR_FOREIGN);
+    EXPECT_EQ(ea_movable_free_fixed(m, NULL), EA_ERR_FOREIGN);
+    EXPECT_EQ(ea_movable_free_fixed(m, (char *)m + RAM), EA_ERR_FOREIGN);
+    EXPECT_EQ(ea_movable_free_fixed(m, (void *)address_of(a)), EA_ERR_FOREIGN);
+    EXPECT_EQ(ea_movable_probe_fixed(m, (void *)address_of(a), &size), EA_ERR_FOREIGN);
+    EXPECT_EQ(size, 0);
+    EXPECT_EQ(ea_movable_free_fixed(m, fixed), EA_OK);
+    EXPECT_EQ(ea_movable_free_fixed(m, fixed), EA_ERR_DOUBLE_FREE); /* inside a larger hole now */
+    EXPECT_EQ(ea_movable_free_fixed(m, end_of_blocks()), EA_ERR_FOREIGN);
+    EXPECT_EQ(stats().n_fixed, 1);
+    expect_sound();
+}
+
+TEST(movable_the_table_does_not_grow_past_a_fixed_block, RAM)
+{
+    start(1, 0);
+    uint32_t n = stats().n_handles;
+    char *fixed = make_fixed(24, 'f');
+    for (uint32_t i = 0; i < n; i++) EXPECT(!ea_movable_is_none(ea_movable_alloc(m, 4, 0)));
+    EXPECT(ea_movable_is_none(ea_movable_alloc(m, 4, EA_MOVABLE_UNLIMITED)));
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_BUSY);
+    EXPECT_EQ(ea_movable_free_fixed(m, fixed), EA_OK);
+    while (stats().largest_bytes < 100) make_fixed(1, 'x');
+    EXPECT(!ea_movable_is_none(ea_movable_alloc(m, 4, EA_MOVABLE_UNLIMITED)));
+    expect_sound();
+}
+
+TEST(movable_walk_and_pins_tell_fixed_blocks_from_holes, RAM)
+{
+    make_holes();
+    EXPECT_EQ(ea_movable_free(m, rest), EA_OK);
+    rest = make(60, 'r');
+    char *fixed = make_fixed(64, 'f');
+    ea_movable_block_t block;
+    ea_movable_pin_t pin;
+    size_t position = 0;
+    unsigned n = 0;
+    while (ea_movable_walk(m, &position, &block)) {
+        bool is_it = (char *)m + block.offset_bytes == fixed;
+        EXPECT_EQ(block.is_fixed, is_it);
+        if (is_it) EXPECT(ea_movable_is_none(block.handle) && block.size_bytes == 64);
+        n += is_it;
+    }
+    EXPECT_EQ(n, 1);
+    EXPECT_EQ(ea_movable_pins(m, &pin, 1), 0);
+}
+#define FIXED_TESTS                                                                                \
+    , &movable_fixed_blocks_stand_at_the_high_end_and_stay,                                        \
+        &movable_blocks_go_out_of_the_way_of_a_fixed_one,                                          \
+        &movable_a_fixed_block_takes_the_highest_gap_that_its_budget_reaches,                      \
+        &movable_a_fixed_block_goes_below_what_is_locked_if_it_must,                               \
+        &movable_a_fixed_block_is_aligned_as_asked,                                                \
+        &movable_a_fixed_block_is_refused_for_a_reason,                                            \
+        &movable_free_fixed_tells_what_is_no_fixed_block,                                          \
+        &movable_the_table_does_not_grow_past_a_fixed_block,                                       \
+        &movable_walk_and_pins_tell_fixed_blocks_from_holes
+#else
+#define FIXED_TESTS
+#endif
+
 TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
           &movable_works_in_misaligned_memory, &movable_stale_handles_are_found_out_by_every_call,
           &movable_a_handle_does_not_come_back_in_a_full_round_of_generations,
@@ -454,12 +826,21 @@ TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
           &movable_lock_finishes_a_move_and_try_lock_says_busy,
           &movable_a_block_in_flight_can_be_freed_and_resized,
           &movable_a_request_that_may_move_nothing_gets_the_hole_of_a_move_that_was_begun,
+          &movable_a_resize_without_a_budget_does_not_finish_a_move_of_another_block,
           &movable_a_block_hops_out_of_the_way_where_sliding_would_not_do,
           &movable_a_scope_unlocks_by_whatever_way_it_is_left,
           &movable_read_and_write_know_the_blocks_end,
           &movable_a_step_copies_no_more_than_its_budget_and_ends,
+          &movable_a_step_moves_as_many_blocks_as_it_is_charged_for,
+          &movable_a_step_is_charged_what_it_looks_at,
           &movable_a_request_moves_within_its_budget_or_says_again,
           &movable_resize_grows_in_a_full_store_by_moving_its_neighbours,
+          &movable_a_request_is_charged_exactly_what_it_moves,
+          &movable_a_resize_is_charged_exactly_the_neighbours_it_moves,
+          &movable_a_block_grows_between_pins_by_moving_its_neighbour_alone,
           &movable_the_table_grows_down_into_free_memory_up_to_its_most,
+          &movable_a_table_grows_into_a_hole_of_just_its_size,
+          &movable_a_table_grows_without_a_budget_when_a_lock_has_finished_the_move,
+          &movable_idle_time_makes_entries_before_a_request_wants_them,
           &movable_walk_shows_every_block_and_hole_in_order,
-          &movable_pins_are_reported_costliest_first)
+          &movable_pins_are_reported_costliest_first FIXED_TESTS)
