@@ -6,9 +6,13 @@
  * first. After each run every block that is held stands where it was locked, with its bytes, and
  * cannot be freed; the store is sound, and every byte of every block is right.
  *
+ * And the owner cut off by a reset before each access: who looks at the memory afterwards finds the
+ * bytes of every block by its entry, and what walks and checks ends.
+ *
  * BROKEN: the owner copies the last chunk again when an interrupt has finished the move, and so
  * wipes out that interrupt's lock; the test passes if that is found out.
  */
+#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -51,6 +55,8 @@ static unsigned n_levels, current, n_masked;
 static unsigned n_finished; /* moves that an interrupt finished and kept its lock */
 static size_t moved_before; /* the masked section */
 static const char *wrong;
+static jmp_buf reset;
+static unsigned n_accesses, reset_at; /* 0: none comes */
 
 /* --- interrupts ------------------------------------------------------------------------------- */
 
@@ -90,6 +96,7 @@ static void interrupt(level_t *level)
 void preempt_hook(void)
 {
     level_t *level = &levels[current];
+    if (reset_at && ++n_accesses == reset_at) longjmp(reset, 1);
     if (preempt_masked || n_masked || wrong) return;
     if (level->step++ != level->at || current + 1u >= n_levels) return;
     preempt_monitor = false; /* as taking an exception does */
@@ -304,6 +311,82 @@ TEST(movable_who_helps_copies_nothing_of_a_move_that_was_given_up, 0)
     }
 }
 
+/* --- a reset in the middle -------------------------------------------------------------------- */
+
+/* The bytes of a block as its entry and the move under way say, whether it is in flight or not.
+ * may_be_free: the owner was about to free it. */
+static bool is_right_in_memory(unsigned block, bool may_be_free)
+{
+    uint32_t index = handles[block].eai_word >> EAI_HANDLE_SHIFT;
+    state_t state = *entry(store, index);
+    const eai_move_t *move = &store->move;
+    unsigned char bytes[BYTES + EAI_UNIT_BYTES];
+    if (is_free_entry(state)) return may_be_free;
+    units_t place = place_of(store, index, state);
+    memcpy(bytes, at(store, place), BYTES);
+    if (is_moving(state)) {
+        size_t n = (size_t)move->k * EAI_UNIT_BYTES, all = (size_t)move->n * EAI_UNIT_BYTES;
+        bool up = move->to > move->from;
+        size_t from = up ? all - n : 0, to = up ? all : n;
+        if (to > BYTES) to = BYTES;
+        memcpy(bytes, at(store, move->from), BYTES);
+        if (from < to) memcpy(bytes + from, (char *)at(store, move->to) + from, to - from);
+    }
+    return is_right(bytes, block);
+}
+
+/* All that a walk shows are blocks of the table, each once. Returns how many of ours. */
+static unsigned count_shown(void)
+{
+    size_t position = 0;
+    unsigned n = 0;
+    ea_movable_block_t block;
+    while (ea_movable_walk(store, &position, &block)) {
+        for (unsigned i = 0; i < N; i++) {
+            if (!ea_movable_is_none(block.handle) && block.handle.eai_word == handles[i].eai_word)
+                n++;
+        }
+    }
+    return n;
+}
+
+TEST(movable_memory_is_readable_after_a_reset_before_any_access, 0)
+{
+    static unsigned program, at_access; /* longjmp() leaves these alone */
+    static unsigned n_resets, n_sound, n_all_shown, n_in_flight, n_lost;
+    for (program = 0; program < 4; program++) {
+        for (at_access = 1;; at_access++) {
+            start();
+            n_masked = n_accesses = 0;
+            if (setjmp(reset) == 0) {
+                reset_at = at_access;
+                be_owner(program);
+                reset_at = 0;
+                break; /* it ended before */
+            }
+            reset_at = 0;
+            n_resets++;
+            n_sound += ea_movable_check(store, NULL) == EA_OK;
+            n_all_shown += count_shown() == N;
+            n_in_flight += store->move.n != 0;
+            for (unsigned i = 0; i < N; i++)
+                n_lost += is_live[i] && !is_right_in_memory(i, program == 1 && (i == 1 || i == 2));
+        }
+    }
+    n_masked = 0;
+    tap_note("resets", n_resets);
+    tap_note("with a move under way", n_in_flight);
+    tap_note("after which the store is sound as it is", n_sound);
+    tap_note("after which a walk shows every block", n_all_shown);
+    tap_note("blocks whose bytes cannot be found", n_lost);
+    EXPECT(n_resets > 300);
+    EXPECT(n_in_flight > 50);
+    EXPECT(n_sound > n_resets / 2);
+    EXPECT(n_all_shown > n_resets / 2);
+    EXPECT_EQ(n_lost, 0);
+}
+
 TEST_MAIN(&movable_locks_hold_whenever_an_interrupt_comes,
           &movable_a_lock_taken_by_who_finished_the_move_outlives_the_owners_next_chunk,
-          &movable_who_helps_copies_nothing_of_a_move_that_was_given_up)
+          &movable_who_helps_copies_nothing_of_a_move_that_was_given_up,
+          &movable_memory_is_readable_after_a_reset_before_any_access)
