@@ -13,7 +13,7 @@
 #define N_MESSAGES 40
 #define STACK_BYTES 1024
 
-static _Alignas(8) unsigned char ram[6144];
+static _Alignas(8) unsigned char ram[5760];
 static ea_allocator_t memory;
 static ea_movable_t *store;
 static ea_movable_handle_t messages[N_MESSAGES];

@@ -54,13 +54,14 @@ extern "C" {
 #define EA_MOVABLE_MAX_LOCKS 125u
 #endif
 
-/* The layout, whether interrupts may lock, and whether blocks may be fixed are part of a symbol's
- * name. */
+/* The layout, whether interrupts may lock, whether blocks may be fixed and relocated are part of a
+ * symbol's name. */
 #if !defined(EA_MOVABLE_INSTANCE) && !defined(DOXYGEN)
-#define EAI_MOVABLE_NAME2(l, i, f) ea_movable_init_layout##l##_isr##i##_fixed##f
-#define EAI_MOVABLE_NAME(l, i, f) EAI_MOVABLE_NAME2(l, i, f)
+#define EAI_MOVABLE_NAME2(l, i, f, r) ea_movable_init_layout##l##_isr##i##_fixed##f##_relocate##r
+#define EAI_MOVABLE_NAME(l, i, f, r) EAI_MOVABLE_NAME2(l, i, f, r)
 #define ea_movable_init                                                                            \
-    EAI_MOVABLE_NAME(EA_CFG_MOVABLE_LAYOUT, EA_CFG_MOVABLE_ISR, EA_CFG_MOVABLE_FIXED)
+    EAI_MOVABLE_NAME(EA_CFG_MOVABLE_LAYOUT, EA_CFG_MOVABLE_ISR, EA_CFG_MOVABLE_FIXED,              \
+                     EA_CFG_MOVABLE_RELOCATE)
 #endif
 
 /* The control structure stands at the start of the memory; its content is private. */
@@ -193,7 +194,7 @@ ea_status_t ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_
  *          ea_movable_alloc() could have. EA_ERR_BUSY: divided by locked or fixed blocks.
  * Owns     the caller, until ea_movable_free_fixed().
  * Context  owner.
- * Cost     two to five walks over the headers, and the budget. */
+ * Cost     one to four walks over the headers, and the budget. */
 EA_NODISCARD void *ea_movable_alloc_fixed(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
                                           size_t budget_bytes);
 
@@ -214,7 +215,7 @@ EA_NODISCARD ea_status_t ea_movable_probe_fixed(const ea_movable_t *m, const voi
 
 /* Pin a block: until it is unlocked as often as it was locked, it stays where it is.
  * Returns  its address; NULL: the handle names no live block, or it is locked
- *          EA_MOVABLE_MAX_LOCKS times.
+ *          EA_MOVABLE_MAX_LOCKS times, or it is being relocated: ea_movable_set_relocate().
  * Context  any.
  * Cost     O(1); of a block being moved O(its size), masked for one chunk of 32 bytes at a time.
  * Checks   level >= 1: any handle is told from a live one; level 0: any that was ever given out. */
@@ -273,6 +274,26 @@ EA_NODISCARD size_t ea_movable_size_bytes(ea_movable_t *m, ea_movable_handle_t h
  * Cost     at most budget_bytes copied; a header looked at is charged 3 bytes, a block moved
  *          EA_MOVABLE_MOVE_CHARGE_BYTES beyond its own, a hole that is taken up 24. */
 ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes);
+
+#if EA_CFG_MOVABLE_RELOCATE
+/* A block has moved: the first size_bytes of it stand at to, and no longer at from, which may be
+ * overwritten. What in it points into it has to be changed by (char *)to - (char *)from.
+ * Context  the owner's, inside the call that moves. It may lock, unlock, read and write other
+ *          blocks, and nothing else of this store. */
+typedef void (*ea_movable_relocate_t)(void *context, ea_movable_handle_t handle, void *from,
+                                      void *to, size_t size_bytes);
+
+/* Call relocate(context, ...) after each move of a block from now on; NULL: of none. For blocks
+ * that hold pointers to themselves; a store has one such function, which knows by the handle or by
+ * the contents what kind of block it is.
+ *
+ * Until it has returned the block is being moved, and nobody helps: ea_movable_lock() answers NULL,
+ * ea_movable_size_bytes() 0, the others EA_ERR_BUSY. But it is so only inside the owner's calls: a
+ * step does not begin to move a block that its budget does not pay as a whole, so give it at least
+ * the largest block's bytes and EA_MOVABLE_MOVE_CHARGE_BYTES.
+ * Context  owner, while nobody else uses the store. Cost: O(1), and what is left of a move. */
+void ea_movable_set_relocate(ea_movable_t *m, ea_movable_relocate_t relocate, void *context);
+#endif
 
 /* The pins that cost most, costliest first. Returns how many it wrote, at most n. Context: owner.
  * Cost: O(blocks * n). */

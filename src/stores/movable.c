@@ -550,6 +550,15 @@ ea_status_t ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_
     return status == EA_OK ? EA_OK : refuse(m, status);
 }
 
+#if EA_CFG_MOVABLE_RELOCATE
+void ea_movable_set_relocate(ea_movable_t *m, ea_movable_relocate_t relocate, void *context)
+{
+    eai_movable_finish_move(m);
+    m->relocate = relocate;
+    m->relocate_context = context;
+}
+#endif
+
 /* --- life ------------------------------------------------------------------------------------- */
 
 ea_movable_t *ea_movable_init(void *mem, size_t size_bytes, const ea_movable_options_t *options)

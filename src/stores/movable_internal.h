@@ -146,6 +146,10 @@ struct ea_movable {
     units_t lowest; /* hole known to the next sweep, which begins there: a header, too */
     eai_move_t move;
     uint32_t n_handles, max_handles, n_live;
+#if EA_CFG_MOVABLE_RELOCATE
+    ea_movable_relocate_t relocate;
+    void *relocate_context;
+#endif
 #if EA_CFG_MOVABLE_FIXED
     uint32_t n_fixed;
 #endif
@@ -420,6 +424,13 @@ EA_INLINE head_t tag(uint32_t index, uint32_t gen)
 #define EAI_MASK_END(irq)
 #define EAI_STATE(word) (*(word))
 #define EAI_SET_STATE(word, value) (*(word) = (state_t)(value))
+#endif
+
+/* Does the owner alone finish moves, with a call? */
+#if EA_CFG_MOVABLE_RELOCATE
+#define EAI_RELOCATES(m) EA_UNLIKELY((m)->relocate != NULL)
+#else
+#define EAI_RELOCATES(m) false
 #endif
 
 /* A handle beyond the table; without checks none is ever asked for. */

@@ -14,6 +14,7 @@
  *
  * Who locks a block in flight finishes its move, a chunk in each masked section. It cannot be begun
  * anew meanwhile by the interrupted owner; where another core is the owner it may be, a few times.
+ * Where blocks are relocated nobody but the owner can: who locks is told that it is busy.
  */
 #include "stores/movable_internal.h"
 
@@ -57,7 +58,7 @@ static EA_NOINLINE ea_status_t lock_slowly(ea_movable_t *m, uint32_t handle, boo
             }
         }
         EAI_MASK_END(irq);
-        if (status == EA_ERR_BUSY && helps)
+        if (status == EA_ERR_BUSY && helps && !EAI_RELOCATES(m))
             eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
         else if (status != EA_ERR_AGAIN)
             return status;

@@ -16,6 +16,9 @@
  * and nothing to do if it is n: a chunk that was copied, and an entry that was written, is not
  * touched again, or it would wipe out the lock of who finished the move.
  *
+ * Where blocks are relocated the owner alone copies, and 3 comes after a call with nothing masked;
+ * such a move does not outlive the owner's call.
+ *
  * All compaction is one loop, carry(): a hole is carried upwards past blocks, which slide down
  * under it or hop into other holes, and swallows the holes that it meets.
  */
@@ -62,6 +65,32 @@ EA_INLINE const head_t *copy_four(head_t **to, const head_t *from)
 }
 #endif
 
+/* All is copied: the entry names the new place. With interrupts masked. */
+EA_INLINE void publish(ea_movable_t *m)
+{
+    /* Who locks it now reads its header. Downwards it is there, and may have changed. */
+    if (m->move.to > m->move.from) put_head(m, m->move.to - 1u, m->move.head);
+    set_place(m, m->move.to);
+    m->n_moves++;
+}
+
+#if EA_CFG_MOVABLE_RELOCATE
+/* The owner, when all is copied and the store relocates. */
+static EA_NOINLINE void relocate(ea_movable_t *m)
+{
+    const eai_move_t *move = &m->move;
+    uint32_t index = index_of(move->head);
+    ea_movable_handle_t handle = {handle_word(index, gen_of(m, index, EAI_STATE(entry(m, index))))};
+    m->relocate(m->relocate_context, handle, at(m, move->from), at(m, move->to),
+                (size_t)move->n << EAI_UNIT_SHIFT);
+    EAI_MASK_BEGIN(irq);
+    publish(m);
+    EAI_MASK_END(irq);
+}
+#else
+#define relocate(m) ((void)(m))
+#endif
+
 /* A chunk, with interrupts masked. */
 COPY void copy(ea_movable_t *m, units_t most)
 {
@@ -83,12 +112,7 @@ COPY void copy(ea_movable_t *m, units_t most)
     n &= 3u;
 #endif
     for (; n; n--) *to++ = *from++;
-    if (move->k == move->n) {
-        /* Who locks it now reads its header. Downwards it is there, and may have changed. */
-        if (move->to > move->from) put_head(m, move->to - 1u, move->head);
-        set_place(m, move->to);
-        m->n_moves++;
-    }
+    if (move->k == move->n && !EAI_RELOCATES(m)) publish(m);
 }
 
 void eai_movable_copy_chunk(ea_movable_t *m, units_t most)
@@ -110,6 +134,14 @@ static bool is_free_to_move(const ea_movable_t *m, units_t place)
 {
     uint32_t index = index_of(*at(m, place));
     return index >= m->first_entry && may_move(m, index, EAI_STATE(entry(m, index)), place);
+}
+
+/* Nothing moves any more. From here on the block's header says its size. */
+static void end(ea_movable_t *m)
+{
+    EAI_MASK_BEGIN(irq);
+    m->move.n = m->move.k = 0;
+    EAI_MASK_END(irq);
 }
 
 /* The block's entry says that it moves, unless somebody holds it, and the first units are copied. A
@@ -137,24 +169,23 @@ static bool begin(ea_movable_t *m, units_t place, units_t to, head_t head, units
         done = EAI_COND(word, state, moving(state));
     } while (!done);
     if (done) copy(m, most);
-    if (!done || m->move.k == n) m->move.n = m->move.k = 0;
+    bool is_over = !done || m->move.k == n;
+    if (is_over && !(done && EAI_RELOCATES(m))) m->move.n = m->move.k = 0;
     EAI_MASK_END(irq);
+    if (EAI_RELOCATES(m) && done && is_over) {
+        relocate(m);
+        end(m);
+    }
     return done;
-}
-
-/* Nothing moves any more. From here on the block's header says its size. */
-static void end(ea_movable_t *m)
-{
-    EAI_MASK_BEGIN(irq);
-    m->move.n = m->move.k = 0;
-    EAI_MASK_END(irq);
 }
 
 bool eai_movable_move(ea_movable_t *m, units_t place, units_t to, head_t head)
 {
     /* Upwards a section that begins a move has more to do: half a chunk. */
     if (!begin(m, place, to, head, 0, EAI_CHUNK_UNITS / 2u)) return false;
+    if (EAI_RELOCATES(m) && m->move.n == 0) return true; /* it was, by begin() */
     while (copied(m) != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
+    if (EAI_RELOCATES(m)) relocate(m);
     end(m);
     return true;
 }
@@ -239,6 +270,7 @@ static bool go_on(ea_movable_t *m, units_t k, size_t *budget_bytes)
         if (most == 0) return false;
         eai_movable_copy_chunk(m, most);
     }
+    if (EAI_RELOCATES(m)) relocate(m);
     spend(budget_bytes, EA_MOVABLE_MOVE_CHARGE_BYTES);
     return true;
 }
@@ -302,6 +334,7 @@ static units_t carry(ea_movable_t *m, units_t hole, units_t want, units_t stop,
             if (how == HOP_ONLY) break;
         }
         head &= ~(head_t)EAI_PREV_FREE;
+        if (EAI_RELOCATES(m) && charge_for(units) > *budget_bytes) break;
         if (!begin(m, above, hole, head, size, chunk_within(*budget_bytes))) break;
         m->has_moved = true;
         if (m->move.n == 0) { /* it is there */

@@ -23,6 +23,7 @@ typedef struct {
     uint32_t number;
     unsigned n_locks;
     const unsigned char *address; /* while it is locked */
+    const void *home;             /* where the store has said that it is */
 } block_t;
 
 struct movable_model {
@@ -67,6 +68,33 @@ static ea_movable_stats_t stats_of(const movable_model_t *model)
     return stats;
 }
 
+#if EA_CFG_MOVABLE_RELOCATE
+static bool are_right(const block_t *block, const unsigned char *bytes, size_t n);
+
+/* It is told of a live block, that it left where it was; its bytes are there, and nobody can have
+ * it. */
+static void relocate(void *context, ea_movable_handle_t handle, void *from, void *to,
+                     size_t size_bytes)
+{
+    movable_model_t *model = context;
+    block_t *block = NULL;
+    void *address;
+    for (unsigned i = 0; i < model->n_blocks; i++) {
+        if (model->blocks[i].handle.eai_word == handle.eai_word) block = &model->blocks[i];
+    }
+    if (!block || block->n_locks)
+        complain(model, __LINE__, "another block was relocated");
+    else if (block->home != from || size_bytes < block->size)
+        complain(model, __LINE__, "relocated from elsewhere");
+    else if (!are_right(block, to, block->size))
+        complain(model, __LINE__, "bytes when relocated");
+    else if (ea_movable_try_lock(model->store, handle, &address) != EA_ERR_BUSY ||
+             ea_movable_lock(model->store, handle))
+        complain(model, __LINE__, "locked when relocated");
+    if (block) block->home = to;
+}
+#endif
+
 movable_model_t *movable_model_new(movable_draw_t draw_function, void *context)
 {
     movable_model_t *model = calloc(1, sizeof *model);
@@ -79,6 +107,9 @@ movable_model_t *movable_model_new(movable_draw_t draw_function, void *context)
     memset(model->memory, 0xA5, sizeof model->memory);
     model->store = ea_movable_init(model->memory + offset, size, &options);
     if (!model->store) complain(model, __LINE__, "init refused");
+#if EA_CFG_MOVABLE_RELOCATE
+    if (model->store) ea_movable_set_relocate(model->store, relocate, model);
+#endif
     model->largest = size / (2u + draw(model, 60));
     model->has_fixed = draw(model, 2) != 0;
     return model;
@@ -117,10 +148,11 @@ static bool verify(movable_model_t *model)
             continue;
         }
         ea_status_t status = ea_movable_try_lock(model->store, block->handle, &address);
-        if (status == EA_ERR_BUSY && block->n_locks == 0) continue;
+        if (status == EA_ERR_BUSY && block->n_locks == 0 && !EA_CFG_MOVABLE_RELOCATE) continue;
         if (status != EA_OK) COMPLAIN("a live block cannot be locked");
         if (block->n_locks && address != block->address) COMPLAIN("a locked block moved");
         if ((uintptr_t)address % EA_MOVABLE_ALIGN) COMPLAIN("alignment");
+        if (EA_CFG_MOVABLE_RELOCATE && address != block->home) COMPLAIN("moved without a word");
         if (!are_right(block, address, block->size)) COMPLAIN("a block's bytes");
         if (ea_movable_unlock(model->store, block->handle) != EA_OK) COMPLAIN("unlock");
     }
@@ -193,6 +225,7 @@ static bool alloc(movable_model_t *model)
     EA_MOVABLE_LOCKED(model->store, handle, unsigned char, bytes)
     {
         if (!bytes) COMPLAIN("a new block cannot be locked");
+        block->home = bytes;
         fill(block, bytes, 0);
     }
     return true;

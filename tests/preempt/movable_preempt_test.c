@@ -68,6 +68,23 @@ static bool is_right(const unsigned char *bytes, unsigned block)
     return true;
 }
 
+#if EA_CFG_MOVABLE_RELOCATE
+static void *homes[N]; /* what the blocks' own pointers say */
+
+static void note_move(void *context, ea_movable_handle_t handle, void *from, void *to,
+                      size_t size_bytes)
+{
+    (void)context;
+    for (unsigned i = 0; i < N; i++) {
+        if (handles[i].eai_word != handle.eai_word) continue;
+        if (homes[i] != from || size_bytes < BYTES) wrong = "relocated from elsewhere";
+        preempt_hook();
+        homes[i] = to;
+        preempt_hook();
+    }
+}
+#endif
+
 static void interrupt(level_t *level)
 {
     ea_movable_handle_t handle = handles[level->block];
@@ -75,13 +92,18 @@ static void interrupt(level_t *level)
         unsigned char bytes[BYTES];
         ea_status_t status = ea_movable_read(store, handle, 0, bytes, BYTES);
         if (status == EA_OK && !is_right(bytes, level->block)) wrong = "bytes read";
-        if (status != EA_OK && status != EA_ERR_NOT_FOUND) wrong = "read";
+        if (status != EA_OK && status != EA_ERR_NOT_FOUND &&
+            !(EA_CFG_MOVABLE_RELOCATE && status == EA_ERR_BUSY))
+            wrong = "read";
         return;
     }
     bool was_in_flight = is_moving(EAI_STATE(entry(store, handle.eai_word >> EAI_HANDLE_SHIFT)));
     unsigned char *bytes = ea_movable_lock(store, handle);
-    if (!bytes) return; /* the owner has freed it */
+    if (!bytes) return; /* the owner has freed it, or relocates it */
     n_finished += was_in_flight && level->action == HOLD;
+#if EA_CFG_MOVABLE_RELOCATE
+    if (bytes != homes[level->block]) wrong = "locked before it was relocated";
+#endif
     if (!is_right(bytes, level->block)) wrong = "bytes of a locked block";
 #ifdef BROKEN
     if (store->move.n && store->move.k == store->move.n)
@@ -140,11 +162,17 @@ static void start(void)
             wrong = "start";
             return;
         }
+#if EA_CFG_MOVABLE_RELOCATE
+        homes[i] = bytes;
+#endif
         for (unsigned k = 0; k < BYTES; k++) bytes[k] = (unsigned char)(i * 41u + k);
         (void)ea_movable_unlock(store, handles[i]);
         if (i < N - 1u) gaps[i] = ea_movable_alloc(store, spare[i], 0);
     }
     for (unsigned i = 0; i < N - 1u; i++) (void)ea_movable_free(store, gaps[i]);
+#if EA_CFG_MOVABLE_RELOCATE
+    ea_movable_set_relocate(store, note_move, NULL);
+#endif
 }
 
 static void free_one(unsigned block)
@@ -158,10 +186,11 @@ static void be_owner(unsigned program)
 {
     switch (program) {
     case 0:
-        for (unsigned i = 0; i < 40; i++) (void)ea_movable_step(store, 48);
+        for (unsigned i = 0; i < 40; i++)
+            (void)ea_movable_step(store, EA_CFG_MOVABLE_RELOCATE ? 120 : 48);
         break;
     case 1:
-        (void)ea_movable_step(store, 48);
+        (void)ea_movable_step(store, EA_CFG_MOVABLE_RELOCATE ? 120 : 48);
         free_one(1);
         (void)ea_movable_step(store, 256);
         free_one(2);
@@ -175,7 +204,7 @@ static void be_owner(unsigned program)
         break;
     }
     case 3: {
-        (void)ea_movable_step(store, 48);
+        (void)ea_movable_step(store, EA_CFG_MOVABLE_RELOCATE ? 120 : 48);
         void *fixed = ea_movable_alloc_fixed(store, 250, 8, SIZE_MAX);
         free_one(4);
         void *next = ea_movable_alloc_fixed(store, 120, 0, SIZE_MAX);
@@ -184,7 +213,7 @@ static void be_owner(unsigned program)
         break;
     }
     default:
-        (void)ea_movable_step(store, 48);
+        (void)ea_movable_step(store, EA_CFG_MOVABLE_RELOCATE ? 120 : 48);
         (void)ea_movable_resize(store, handles[3], 200, SIZE_MAX);
         (void)ea_movable_resize(store, handles[1], 240, SIZE_MAX);
         (void)ea_movable_step(store, 256);

@@ -818,6 +818,96 @@ TEST(movable_walk_and_pins_tell_fixed_blocks_from_holes, RAM)
 #define FIXED_TESTS
 #endif
 
+/* --- blocks that point into themselves -------------------------------------------------------- */
+
+#if EA_CFG_MOVABLE_RELOCATE
+static unsigned n_relocated;
+static uintptr_t last_from, last_to;
+static size_t last_size;
+static ea_movable_handle_t last_handle;
+
+static void note_move(void *context, ea_movable_handle_t handle, void *from, void *to,
+                      size_t size_bytes)
+{
+    char byte;
+    void *address;
+    ea_movable_handle_t other = handle.eai_word == c.eai_word ? rest : c;
+    EXPECT(context == (void *)&n_relocated);
+    EXPECT(ea_movable_lock(m, handle) == NULL);
+    EXPECT_EQ(ea_movable_try_lock(m, handle, &address), EA_ERR_BUSY);
+    EXPECT_EQ(ea_movable_read(m, handle, 0, &byte, 1), EA_ERR_BUSY);
+    EXPECT_EQ(ea_movable_write(m, handle, 0, &byte, 1), EA_ERR_BUSY);
+    EXPECT_EQ(ea_movable_size_bytes(m, handle), 0);
+    EXPECT(ea_movable_lock(m, other) != NULL && ea_movable_unlock(m, other) == EA_OK);
+    n_relocated++;
+    last_handle = handle;
+    last_from = (uintptr_t)from;
+    last_to = (uintptr_t)to;
+    last_size = size_bytes;
+}
+
+TEST(movable_a_block_is_relocated_before_anybody_can_have_it, RAM)
+{
+    make_holes();
+    n_relocated = 0;
+    uintptr_t before = address_of(c);
+    ea_movable_set_relocate(m, note_move, &n_relocated);
+    for (unsigned i = 0; i < 40 && n_relocated == 0; i++) (void)ea_movable_step(m, 200);
+    EXPECT_EQ(n_relocated, 1);
+    EXPECT_EQ(last_handle.eai_word, c.eai_word);
+    EXPECT_EQ(last_from, before);
+    EXPECT_EQ(last_to, address_of(c));
+    EXPECT(last_to < last_from);
+    EXPECT_EQ(last_size, ea_movable_size_bytes(m, c));
+    EXPECT(is_full_of(c, 100, 'c'));
+    expect_sound();
+    ea_movable_set_relocate(m, NULL, NULL);
+    step_until_done(2000);
+    EXPECT_EQ(n_relocated, 1);
+}
+
+TEST(movable_a_step_leaves_no_relocated_block_in_flight, RAM)
+{
+    make_holes();
+    n_relocated = 0;
+    ea_movable_set_relocate(m, note_move, &n_relocated);
+    for (unsigned i = 0; i < 100; i++) {
+        (void)ea_movable_step(m, 100); /* not enough for one of them */
+        EXPECT(address_of(c) != 0 && address_of(rest) != 0);
+    }
+    EXPECT_EQ(n_relocated, 0);
+    EXPECT_EQ(ea_movable_resize(m, c, 280, EA_MOVABLE_UNLIMITED), EA_OK); /* down, and it grows */
+    EXPECT(n_relocated != 0);
+    EXPECT(is_full_of(c, 100, 'c'));
+    expect_sound();
+}
+
+TEST(movable_a_move_that_was_begun_is_finished_without_a_call, RAM)
+{
+    void *address = NULL;
+    bool is_in_flight = false;
+    make_holes();
+    n_relocated = 0;
+    for (unsigned i = 0; i < 40 && !is_in_flight; i++) {
+        (void)ea_movable_step(m, 44);
+        is_in_flight = ea_movable_try_lock(m, c, &address) == EA_ERR_BUSY;
+        if (!is_in_flight) EXPECT_EQ(ea_movable_unlock(m, c), EA_OK);
+    }
+    EXPECT(is_in_flight);
+    ea_movable_set_relocate(m, note_move, &n_relocated);
+    EXPECT_EQ(ea_movable_try_lock(m, c, &address), EA_OK);
+    EXPECT_EQ(n_relocated, 0);
+    EXPECT(is_full_of(c, 100, 'c'));
+    expect_sound();
+}
+#define RELOCATE_TESTS                                                                             \
+    , &movable_a_block_is_relocated_before_anybody_can_have_it,                                    \
+        &movable_a_step_leaves_no_relocated_block_in_flight,                                       \
+        &movable_a_move_that_was_begun_is_finished_without_a_call
+#else
+#define RELOCATE_TESTS
+#endif
+
 TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
           &movable_works_in_misaligned_memory, &movable_stale_handles_are_found_out_by_every_call,
           &movable_a_handle_does_not_come_back_in_a_full_round_of_generations,
@@ -843,4 +933,4 @@ TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
           &movable_a_table_grows_without_a_budget_when_a_lock_has_finished_the_move,
           &movable_idle_time_makes_entries_before_a_request_wants_them,
           &movable_walk_shows_every_block_and_hole_in_order,
-          &movable_pins_are_reported_costliest_first FIXED_TESTS)
+          &movable_pins_are_reported_costliest_first FIXED_TESTS RELOCATE_TESTS)
