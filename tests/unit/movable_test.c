@@ -714,6 +714,31 @@ TEST(movable_a_fixed_block_goes_below_what_is_locked_if_it_must, RAM)
     expect_sound();
 }
 
+TEST(movable_locked_blocks_are_no_better_place_for_want_of_budget, RAM)
+{
+    start(8, 8);
+    ea_movable_handle_t low = make(200, 'l');
+    a = make(40, 'a');
+    rest = make(stats().largest_bytes, 'r'); /* up to the end, and larger than any hole */
+    EXPECT(ea_movable_lock(m, a) != NULL);
+    EXPECT_EQ(ea_movable_free(m, low), EA_OK); /* a hole right below what is locked */
+    EXPECT_EQ(ea_movable_resize(m, rest, ea_movable_size_bytes(m, rest) - 56, 0), EA_OK);
+    EXPECT(ea_movable_alloc_fixed(m, 104, 0, EA_MOVABLE_UNLIMITED) != NULL); /* no other way */
+    start(8, 8);
+    char *high = make_fixed(104, 'h'), *below = make_fixed(40, 'b');
+    EXPECT_EQ(ea_movable_free_fixed(m, high), EA_OK);
+    rest = make(40, 'r'); /* the best hole for it is that above the lower one, and it stays there */
+    c = make(stats().largest_bytes - 200, 'c');
+    REQUIRE(address_of(rest) > (uintptr_t)below);
+    EXPECT(ea_movable_lock(m, rest) != NULL);
+    char *fixed = ea_movable_alloc_fixed(m, 40, 0, 0);
+    EXPECT(fixed != NULL && fixed + 40 + EA_MOVABLE_HEADER_BYTES != (char *)address_of(rest));
+    ea_movable_pin_t pin;
+    EXPECT_EQ(ea_movable_pins(m, &pin, 1), 1);
+    EXPECT_EQ(pin.hole_bytes, 0); /* a fixed block is below it, and a hole only below that */
+    expect_sound();
+}
+
 TEST(movable_a_fixed_block_is_aligned_as_asked, RAM)
 {
     start(8, 8);
@@ -809,6 +834,7 @@ TEST(movable_walk_and_pins_tell_fixed_blocks_from_holes, RAM)
         &movable_blocks_go_out_of_the_way_of_a_fixed_one,                                          \
         &movable_a_fixed_block_takes_the_highest_gap_that_its_budget_reaches,                      \
         &movable_a_fixed_block_goes_below_what_is_locked_if_it_must,                               \
+        &movable_locked_blocks_are_no_better_place_for_want_of_budget,                             \
         &movable_a_fixed_block_is_aligned_as_asked,                                                \
         &movable_a_fixed_block_is_refused_for_a_reason,                                            \
         &movable_free_fixed_tells_what_is_no_fixed_block,                                          \
