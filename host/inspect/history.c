@@ -57,7 +57,7 @@ static ring_t ring_of(const uint8_t *bytes, size_t n, unsigned width)
 
 uint64_t history_bytes_at(const image_t *m, unsigned word_bytes, uint64_t address)
 {
-    uint8_t head[CONTROL_WORDS * 8];
+    uint8_t head[CONTROL_WORDS * 8] = {0};
     ring_t r = ring_of(head, CONTROL_WORDS * word_bytes, word_bytes);
     if (!image_copy(m, address, head, r.n) || !is_sound(&r)) return 0;
     return bytes_of(&r);

@@ -87,7 +87,7 @@ typedef struct {
     uint32_t n_handles;   /* table entries at init; 0 = as many as one chunk holds        */
     uint32_t max_handles; /* the table grows up to it, downwards from the end of the memory, a
                              chunk at a time; 0 = what the layout allows. Equal to n_handles:
-                             never                                                          */
+                             never. Both are rounded up to chunks: 8 entries (small: 32)    */
 } ea_movable_options_t;
 
 typedef struct {
@@ -189,9 +189,10 @@ ea_status_t ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_
  *     budget reaches; if locks leave none whatever the budget,
  *     the highest one right below a locked block.
  * The table of handles does not grow past a fixed block: give n_handles at init.
- * Returns  its address, a multiple of align_bytes (a power of two; less than EA_MOVABLE_ALIGN
- *          counts as that; more may cost as many bytes more); NULL: refused for a reason that
- *          ea_movable_alloc() could have. EA_ERR_BUSY: divided by locked or fixed blocks.
+ * Returns  its address, a multiple of align_bytes (a power of two; 0 and less than EA_MOVABLE_ALIGN
+ *          count as that; more may cost as many bytes more); NULL: refused for a reason that
+ *          ea_movable_alloc() could have. EA_ERR_BUSY: divided by locked or fixed blocks;
+ *          EA_ERR_INVALID: align_bytes is no power of two.
  * Owns     the caller, until ea_movable_free_fixed().
  * Context  owner.
  * Cost     one to four walks over the headers, and the budget. */
@@ -218,7 +219,9 @@ EA_NODISCARD ea_status_t ea_movable_probe_fixed(const ea_movable_t *m, const voi
  *          EA_MOVABLE_MAX_LOCKS times, or it is being relocated: ea_movable_set_relocate().
  * Context  any.
  * Cost     O(1); of a block being moved O(its size), masked for one chunk of 32 bytes at a time.
- * Checks   level >= 1: any handle is told from a live one; level 0: any that was ever given out. */
+ * Checks   level >= 1: any handle that was not given out is told from a live one, but for bits that
+ *          no handle has, which are not looked at, and for handles of other stores; level 0: any
+ *          that this store ever gave out. */
 EA_NODISCARD void *ea_movable_lock(ea_movable_t *m, ea_movable_handle_t handle);
 
 /* The same in constant time.
@@ -269,7 +272,9 @@ EA_NODISCARD size_t ea_movable_size_bytes(ea_movable_t *m, ea_movable_handle_t h
  * a task that wakes up now and then. A hole passes blocks up to four times its size first, larger
  * ones when there is nothing else to do. A block larger than what is left of the budget is moved in
  * several steps.
- * Returns  EA_OK: a whole sweep found nothing to move; EA_ERR_AGAIN: call again to go on.
+ * Returns  EA_OK: a whole sweep found nothing to move; EA_ERR_AGAIN: call again to go on, also
+ *          where the budget was not used up: a call ends with its sweep. A budget below
+ *          EA_MOVABLE_ALIGN does nothing and says EA_ERR_AGAIN.
  * Context  owner.
  * Cost     at most budget_bytes copied; a header looked at is charged 3 bytes, a block moved
  *          EA_MOVABLE_MOVE_CHARGE_BYTES beyond its own, a hole that is taken up 24. */

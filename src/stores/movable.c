@@ -425,7 +425,9 @@ void *eai_movable_alloc_fixed_at(ea_movable_t *m, size_t size_bytes, size_t alig
     ea_status_t status = EA_ERR_TOO_LARGE;
     size_t left = budget_bytes, spare = align_bytes >> EAI_UNIT_SHIFT; /* at most one less */
     if (spare) spare--;
-    if (units <= most && spare <= most - units) {
+    if (align_bytes & (align_bytes - 1u)) {
+        status = EA_ERR_INVALID;
+    } else if (units <= most && spare <= most - units) {
         units += (units_t)spare;
         status = EA_ERR_NO_MEMORY;
         if (units <= m->free_units) hole = eai_movable_compact_high(m, units, &left, &status);

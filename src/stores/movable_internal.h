@@ -330,7 +330,7 @@ typedef struct {
 #define EAI_GEN_OF_HANDLE(handle) ((handle) << 8 & 0xFFFFu)
 #else
 typedef state_t entry_t;
-#define EAI_GEN_OF_HANDLE(handle) ((handle)&0xFFFFu)
+#define EAI_GEN_OF_HANDLE(handle) ((handle)&0xFF00u)
 #endif
 #define EAI_TABLE_CHUNK_BYTES ((uint32_t)(EAI_CHUNK_ENTRIES * sizeof(entry_t)))
 

@@ -103,9 +103,15 @@ ea_status_t ea_movable_try_lock(ea_movable_t *m, ea_movable_handle_t handle, voi
 }
 
 /* A call, so that the other way needs no condition. */
-static EA_NOINLINE ea_status_t not_locked(void)
+static EA_NOINLINE ea_status_t not_locked(const ea_movable_t *m, uint32_t handle)
 {
-    return EA_ERR_INVALID;
+    uint32_t index = handle >> EAI_HANDLE_SHIFT;
+    if (index < EAI_PEEK(&m->first_entry)) return EA_ERR_NOT_FOUND;
+    EAI_MASK_BEGIN(irq);
+    state_t state = EAI_STATE(entry(m, index));
+    bool is_live = !is_free_entry(state) && gen_of(m, index, state) == gen_in_handle(handle);
+    EAI_MASK_END(irq);
+    return is_live ? EA_ERR_INVALID : EA_ERR_NOT_FOUND;
 }
 
 ea_status_t ea_movable_unlock(ea_movable_t *m, ea_movable_handle_t handle)
@@ -119,7 +125,7 @@ ea_status_t ea_movable_unlock(ea_movable_t *m, ea_movable_handle_t handle)
         bool is_locked = can_unlock(m, handle.eai_word, state);
         done = is_locked && EAI_COND(word, state, state - 1u);
         EAI_LEAVE(irq);
-        if (EA_UNLIKELY(!is_locked)) return not_locked(); /* level >= 1: or stale */
+        if (EA_UNLIKELY(!is_locked)) return not_locked(m, handle.eai_word);
     } while (EA_UNLIKELY(!done));
     return EA_OK;
 }
@@ -144,8 +150,10 @@ static ea_status_t lock_range(ea_movable_t *m, ea_movable_handle_t handle, size_
     ea_status_t status = lock_slowly(m, handle.eai_word, true, &address);
     if (status != EA_OK) return status;
     size_t size = bytes_at(m, address);
-    *bytes = (char *)address + offset_bytes;
-    if (offset_bytes <= size && n_bytes <= size - offset_bytes) return EA_OK;
+    if (offset_bytes <= size && n_bytes <= size - offset_bytes) {
+        *bytes = (char *)address + offset_bytes;
+        return EA_OK;
+    }
     (void)ea_movable_unlock(m, handle);
     return EA_ERR_RANGE;
 }
@@ -156,7 +164,7 @@ ea_status_t ea_movable_read(ea_movable_t *m, ea_movable_handle_t handle, size_t 
     char *bytes;
     ea_status_t status = lock_range(m, handle, offset_bytes, n_bytes, &bytes);
     if (status != EA_OK) return status;
-    memcpy(to, bytes, n_bytes);
+    if (n_bytes) memcpy(to, bytes, n_bytes);
     return ea_movable_unlock(m, handle);
 }
 
@@ -166,7 +174,7 @@ ea_status_t ea_movable_write(ea_movable_t *m, ea_movable_handle_t handle, size_t
     char *bytes;
     ea_status_t status = lock_range(m, handle, offset_bytes, n_bytes, &bytes);
     if (status != EA_OK) return status;
-    memcpy(bytes, from, n_bytes);
+    if (n_bytes) memcpy(bytes, from, n_bytes);
     return ea_movable_unlock(m, handle);
 }
 

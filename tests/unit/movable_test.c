@@ -341,6 +341,37 @@ TEST(movable_a_resize_without_a_budget_does_not_finish_a_move_of_another_block, 
     expect_sound();
 }
 
+/* Bits that no handle has are not looked at; whoever has made it up, nothing hangs or breaks. */
+TEST(movable_a_made_up_handle_names_the_block_or_none, RAM)
+{
+    start(8, 8);
+    a = make(100, 'a');
+    void *address = ea_movable_lock(m, a), *other;
+    for (unsigned n_locks = 1; n_locks <= EA_MOVABLE_MAX_LOCKS; n_locks++) {
+        for (unsigned bit = 0; bit < 32; bit++) {
+            const ea_movable_handle_t made_up = {a.eai_word ^ (uint32_t)1 << bit};
+            void *found = ea_movable_lock(m, made_up);
+            EXPECT(found == NULL || found == address);
+            if (found) EXPECT_EQ(ea_movable_unlock(m, a), EA_OK);
+            ea_status_t status = ea_movable_try_lock(m, made_up, &other);
+            EXPECT(status == EA_ERR_NOT_FOUND || status == (found ? EA_OK : EA_ERR_LIMIT));
+            if (status == EA_OK) EXPECT_EQ(ea_movable_unlock(m, made_up), EA_OK);
+        }
+        if (n_locks < EA_MOVABLE_MAX_LOCKS) EXPECT(ea_movable_lock(m, a) == address);
+    }
+    for (unsigned n = EA_MOVABLE_MAX_LOCKS; n > 0; n--) EXPECT_EQ(ea_movable_unlock(m, a), EA_OK);
+    for (unsigned bit = 0; bit < 32; bit++) {
+        const ea_movable_handle_t made_up = {a.eai_word ^ (uint32_t)1 << bit};
+        EXPECT(ea_movable_unlock(m, made_up) != EA_OK);
+    }
+    expect_sound();
+    EXPECT(is_full_of(a, 100, 'a'));
+    EXPECT_EQ(ea_movable_unlock(m, a), EA_ERR_INVALID);
+    EXPECT_EQ(ea_movable_free(m, a), EA_OK);
+    EXPECT_EQ(ea_movable_unlock(m, a), EA_ERR_NOT_FOUND);
+    EXPECT_EQ(ea_movable_read(m, make(8, 'x'), 0, NULL, 0), EA_OK);
+}
+
 /* --- compaction ------------------------------------------------------------------------------- */
 
 TEST(movable_a_step_copies_no_more_than_its_budget_and_ends, RAM)
@@ -762,6 +793,8 @@ TEST(movable_a_fixed_block_is_refused_for_a_reason, RAM)
     EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
     EXPECT(ea_movable_alloc_fixed(m, RAM, 0, EA_MOVABLE_UNLIMITED) == NULL);
     EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
+    EXPECT(ea_movable_alloc_fixed(m, 8, 3, EA_MOVABLE_UNLIMITED) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_INVALID);
     size_t all = stats().largest_bytes;
     char *first = make_fixed(200, '1'), *second = make_fixed(all - 600, '2');
     EXPECT(ea_movable_alloc_fixed(m, 500, 0, EA_MOVABLE_UNLIMITED) == NULL);
@@ -946,6 +979,7 @@ TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
           &movable_a_block_hops_out_of_the_way_where_sliding_would_not_do,
           &movable_a_scope_unlocks_by_whatever_way_it_is_left,
           &movable_read_and_write_know_the_blocks_end,
+          &movable_a_made_up_handle_names_the_block_or_none,
           &movable_a_step_copies_no_more_than_its_budget_and_ends,
           &movable_a_step_moves_as_many_blocks_as_it_is_charged_for,
           &movable_a_step_is_charged_what_it_looks_at,
