@@ -231,8 +231,8 @@ EA_NODISCARD ea_status_t ea_movable_try_lock(ea_movable_t *m, ea_movable_handle_
                                              void **address);
 
 /* Undo one lock.
- * Returns  EA_OK; EA_ERR_INVALID: it is not locked; EA_ERR_NOT_FOUND: the handle names no live
- *          block (level >= 1).
+ * Returns  EA_OK; EA_ERR_INVALID: the handle names no locked block; EA_ERR_NOT_FOUND: not even an
+ *          entry of the table. At level 0 it must name a live block.
  * Context  any. Cost: O(1). */
 ea_status_t ea_movable_unlock(ea_movable_t *m, ea_movable_handle_t handle);
 

@@ -103,15 +103,9 @@ ea_status_t ea_movable_try_lock(ea_movable_t *m, ea_movable_handle_t handle, voi
 }
 
 /* A call, so that the other way needs no condition. */
-static EA_NOINLINE ea_status_t not_locked(const ea_movable_t *m, uint32_t handle)
+static EA_NOINLINE ea_status_t not_locked(void)
 {
-    uint32_t index = handle >> EAI_HANDLE_SHIFT;
-    if (index < EAI_PEEK(&m->first_entry)) return EA_ERR_NOT_FOUND;
-    EAI_MASK_BEGIN(irq);
-    state_t state = EAI_STATE(entry(m, index));
-    bool is_live = !is_free_entry(state) && gen_of(m, index, state) == gen_in_handle(handle);
-    EAI_MASK_END(irq);
-    return is_live ? EA_ERR_INVALID : EA_ERR_NOT_FOUND;
+    return EA_ERR_INVALID;
 }
 
 ea_status_t ea_movable_unlock(ea_movable_t *m, ea_movable_handle_t handle)
@@ -125,7 +119,7 @@ ea_status_t ea_movable_unlock(ea_movable_t *m, ea_movable_handle_t handle)
         bool is_locked = can_unlock(m, handle.eai_word, state);
         done = is_locked && EAI_COND(word, state, state - 1u);
         EAI_LEAVE(irq);
-        if (EA_UNLIKELY(!is_locked)) return not_locked(m, handle.eai_word);
+        if (EA_UNLIKELY(!is_locked)) return not_locked(); /* level >= 1: or stale */
     } while (EA_UNLIKELY(!done));
     return EA_OK;
 }
