@@ -461,9 +461,11 @@ TEST(stray_threads_are_found_and_registered_ones_are_none, 0)
     pthread_t thread, stray;
     REQUIRE(begin());
     pthread_mutex_lock(&gate);
+    last_tid = 0;
     EXPECT_EQ(
         ea_posix_thread_create(&posix, owners[EA_POSIX_THREAD], &thread, NULL, wait_at_gate, NULL),
         0);
+    wait_for_tid(); /* a busy machine may let it begin late */
     ea_posix_report_t report = look(0);
     EXPECT_EQ(n_wrong(&report), 0);
     last_tid = 0;
