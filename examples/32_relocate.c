@@ -12,7 +12,8 @@
 
 #define N_PARSERS 8
 
-typedef struct {
+/* Blocks are aligned to EA_MOVABLE_ALIGN, which may be less than a pointer's own. */
+typedef struct __attribute__((packed, aligned(EA_MOVABLE_ALIGN))) {
     const char *at; /* into text */
     char text[];
 } parser_t;

@@ -374,7 +374,7 @@ ea_status_t ea_movable_free(ea_movable_t *m, ea_movable_handle_t handle)
             done = retire(m, index, gen, state);
             if (done) {
                 m->free_units -= m->move.from - m->move.to;
-                m->move.n = 0;
+                m->move.n = m->move.k = 0;
             }
             EAI_MASK_END(irq);
         } else {

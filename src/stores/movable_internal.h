@@ -127,9 +127,9 @@ EAI_QUICK uint32_t bin_of(units_t units)
 /* --- the store -------------------------------------------------------------------------------- */
 
 /* The one move under way. Bytes that are copied are at their new place, the rest at the old one,
- * whenever nobody is inside a masked section; n and k change only there. n 0: none is under way. k
- * == n: the entry names the new place, and the owner has yet to settle what is around it. Only a
- * slide outlives a call: its header counts the hole that it moves into. */
+ * whenever nobody is inside a masked section; n and k change only there. n 0: none is under way,
+ * and k is 0. k == n: the entry names the new place, and the owner has yet to settle what is around
+ * it. Only a slide outlives a call: its header counts the hole that it moves into. */
 typedef struct {
     units_t from, to; /* the payload's first unit */
     units_t n, k;     /* units to copy, and copied */

@@ -95,8 +95,8 @@ static EA_NOINLINE void relocate(ea_movable_t *m)
 COPY void copy(ea_movable_t *m, units_t most)
 {
     eai_move_t *move = &m->move;
-    units_t i = copied(m), n = move->n - i;
-    if (i >= move->n) return; /* complete, or given up since the caller saw it */
+    units_t n = move->n - move->k, i = move->k;
+    if (move->k >= move->n) return; /* complete, or given up since the caller saw it */
     if (n > most) n = most;
     if (move->to > move->from) { /* from the end, in pieces that do not overlap */
         if (n > move->to - move->from) n = move->to - move->from;
@@ -159,7 +159,6 @@ static bool begin(ea_movable_t *m, units_t place, units_t to, head_t head, units
     m->move.from = place + 1u;
     m->move.to = to + 1u;
     m->move.head = head;
-    EAI_POKE(&m->move.k, 0); /* but who comes too late to help, in a masked section */
     if (to < place) put_head(m, to, n > most ? resized(head, units_of(head) + gap) : head);
     EAI_MASK_BEGIN(irq);
     do { /* again if another core changed it at this moment */
@@ -221,7 +220,7 @@ bool eai_movable_give_up_move(ea_movable_t *m)
     bool is_there = m->move.k == m->move.n, is_intact = !is_there && m->move.k < distance;
     if (is_intact) { /* the block where it was */
         set_place(m, m->move.from);
-        m->move.n = 0;
+        m->move.n = m->move.k = 0;
     }
     EAI_MASK_END(irq);
     if (is_there) settle(m);
