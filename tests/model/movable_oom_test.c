@@ -239,7 +239,7 @@ static void run(void)
     memset(blocks, 0, sizeof blocks);
     random_state = seed;
     n_asked = n_fillers = numbers = 0;
-    m = ea_movable_init(memory, EA_CFG_MOVABLE_LAYOUT == 2 ? 3100 : 2100, &options);
+    m = ea_movable_init(memory, EA_CFG_MOVABLE_LAYOUT == 2 ? 2800 : 2100, &options);
     MUST(m != NULL);
     if (m == NULL) return;
     for (unsigned i = 0; i < N_OPERATIONS; i++) {
