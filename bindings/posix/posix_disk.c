@@ -164,15 +164,6 @@ static void count_file(ea_posix_disk_t *disk, int at, const char *name)
     disk->eai_sum_bytes += size < blocks ? size : blocks;
 }
 
-/* One entry of a folder, as the kernel writes them. */
-typedef struct {
-    uint64_t inode;
-    int64_t next;
-    uint16_t n_bytes;
-    uint8_t type;
-    char name[];
-} dirent64_t;
-
 /* A folder that is entered interrupts its parent, which goes on behind it later: the descriptor
  * remembers where. */
 bool eai_disk_measure(ea_posix_disk_t *disk, size_t *budget)

@@ -41,6 +41,15 @@ typedef struct eai_call {
 
 #define EAI_CALLER __builtin_return_address(0)
 
+/* One entry of a folder, as the kernel writes them. */
+typedef struct {
+    uint64_t inode;
+    int64_t next;
+    uint16_t n_bytes;
+    uint8_t type;
+    char name[];
+} dirent64_t;
+
 static inline void eai_lock(ea_posix_t *posix)
 {
     (void)pthread_mutex_lock(&posix->eai_lock);

@@ -17,15 +17,6 @@ typedef struct {
     void *context;
 } look_t;
 
-/* One entry of a folder, as the kernel writes them. */
-typedef struct {
-    uint64_t inode;
-    int64_t next;
-    uint16_t n_bytes;
-    uint8_t type;
-    char name[];
-} dirent64_t;
-
 /* --- posix_reconcile.c ------------------------------------------------------------------------ */
 
 /* To the caller's function and as an event, with who made it. */
