@@ -110,14 +110,6 @@ static uint64_t parse_count(struct argp_state *state, const char *option, const 
     return value;
 }
 
-static const eai_movable_ops_t *parse_layout(struct argp_state *state, const char *name)
-{
-    for (int i = 0; i < MOVABLE_LAYOUTS; i++)
-        if (strcmp(movable_layouts[i]->name, name) == 0) return movable_layouts[i];
-    argp_error(state, "--layout takes small, medium or large, not '%s'", printable(name));
-    return NULL;
-}
-
 static void check_wishes(struct argp_state *state, wishes_t *wishes)
 {
     bool given = wishes->live_bytes != 0 || wishes->largest_bytes != 0 ||
@@ -149,11 +141,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case 's': wishes->smallest_bytes = parse_size(state, "smallest", arg); break;
     case 'b': wishes->n_blocks = parse_count(state, "blocks", arg, 1, BOUND_MAX_LIVE_BYTES); break;
     case KEY_ALIGN:
-        if (strcmp(arg, "8") != 0 && strcmp(arg, "16") != 0)
-            argp_error(state, "--align takes 8 or 16, not '%s'", printable(arg));
-        wishes->align_bytes = arg[0] == '8' ? 8 : 16;
+        wishes->align_bytes = usage_choose(state, "align", arg, "8", "16") ? 16 : 8;
         break;
-    case KEY_LAYOUT: wishes->layout = parse_layout(state, arg); break;
+    case KEY_LAYOUT: wishes->layout = usage_layout(state, arg); break;
     case KEY_PINS:
         wishes->n_pinned = parse_count(state, "pins", arg, 0, BOUND_MAX_LIVE_BYTES);
         break;

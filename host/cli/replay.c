@@ -92,17 +92,6 @@ static const struct argp_option option_list[] = {
     {"idle-every", KEY_IDLE_EVERY, "N", 0, "operations between steps (default 16)", 4},
     {0}};
 
-/* Which of two words text is: 0 or 1; anything else is wrong usage. */
-static int choose(struct argp_state *state, const char *option, const char *text, const char *zero,
-                  const char *one)
-{
-    if (strcmp(text, zero) == 0) return 0;
-    if (strcmp(text, one) != 0) {
-        argp_error(state, "--%s takes %s or %s, not '%s'", option, zero, one, printable(text));
-    }
-    return 1;
-}
-
 static void check_wishes(struct argp_state *state, const wishes_t *wishes)
 {
     if (wishes->file == NULL) argp_error(state, "a recording is needed");
@@ -140,14 +129,6 @@ static size_t parse_budget(struct argp_state *state, const char *option, const c
     return (size_t)value;
 }
 
-static const eai_movable_ops_t *find_layout(struct argp_state *state, const char *name)
-{
-    for (int i = 0; i < MOVABLE_LAYOUTS; i++)
-        if (strcmp(movable_layouts[i]->name, name) == 0) return movable_layouts[i];
-    argp_error(state, "--layout takes small, medium or large, not '%s'", printable(name));
-    return NULL;
-}
-
 static void add_site(struct argp_state *state, wishes_t *wishes, const char *site)
 {
     wishes->movable = true;
@@ -168,7 +149,7 @@ static error_t parse_movable_option(int key, char *arg, struct argp_state *state
     case KEY_MOVABLE: add_site(state, wishes, arg); return 0;
     case KEY_LAYOUT:
         option = "layout";
-        wishes->layout = find_layout(state, arg);
+        wishes->layout = usage_layout(state, arg);
         break;
     case KEY_DEMAND:
         option = "demand";
@@ -207,10 +188,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         break;
     }
     case KEY_FIT:
-        wishes->fit = choose(state, "fit", arg, "good", "half") ? EA_FIT_HALF : EA_FIT_GOOD;
+        wishes->fit = usage_choose(state, "fit", arg, "good", "half") ? EA_FIT_HALF : EA_FIT_GOOD;
         break;
-    case KEY_ALIGN: wishes->align = choose(state, "align", arg, "8", "16") ? 16 : 8; break;
-    case KEY_LINKS: wishes->link_bits = choose(state, "links", arg, "16", "32") ? 32 : 16; break;
+    case KEY_ALIGN: wishes->align = usage_choose(state, "align", arg, "8", "16") ? 16 : 8; break;
+    case KEY_LINKS:
+        wishes->link_bits = usage_choose(state, "links", arg, "16", "32") ? 32 : 16;
+        break;
     case KEY_PROFILE: wishes->profile = arg; break;
     case KEY_QUICK: wishes->profile = "throughput"; break;
     case KEY_NO_CHECK: wishes->no_check = true; break;

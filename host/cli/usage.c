@@ -17,6 +17,23 @@ uint32_t usage_count(struct argp_state *state, const char *option, const char *a
     return (uint32_t)n;
 }
 
+int usage_choose(struct argp_state *state, const char *option, const char *text, const char *zero,
+                 const char *one)
+{
+    if (strcmp(text, zero) == 0) return 0;
+    if (strcmp(text, one) != 0)
+        argp_error(state, "--%s takes %s or %s, not '%s'", option, zero, one, printable(text));
+    return 1;
+}
+
+const eai_movable_ops_t *usage_layout(struct argp_state *state, const char *name)
+{
+    for (int i = 0; i < MOVABLE_LAYOUTS; i++)
+        if (strcmp(movable_layouts[i]->name, name) == 0) return movable_layouts[i];
+    argp_error(state, "--layout takes small, medium or large, not '%s'", printable(name));
+    return NULL;
+}
+
 uint64_t usage_bytes(const char *text)
 {
     static const char suffixes[] = "KMG";

@@ -53,15 +53,9 @@ static void note_damage(run_t *run, const checked_slot_t *slot, const char *what
 {
     replay_result_t *result = run->result;
     if (result->n_damaged++ > 0) return;
-    uint64_t event = trace_event_of(run->trace, run->cursor.op);
-    if (run->cursor.op >= run->trace->n_ops) event = run->trace->n_events;
-    int n = snprintf(result->damage, sizeof result->damage, "event %llu: %s",
-                     (unsigned long long)event, what);
-    if (slot != NULL && n > 0 && (size_t)n < sizeof result->damage) {
-        snprintf(result->damage + n, sizeof result->damage - (size_t)n,
-                 " (block of %zu bytes from event %llu)", slot->size_bytes,
-                 (unsigned long long)trace_event_of(run->trace, slot->id));
-    }
+    trace_block_t block = {slot != NULL ? slot->id : 0, slot != NULL ? slot->size_bytes : 0};
+    trace_describe(run->trace, run->cursor.op, what, slot != NULL ? &block : NULL, result->damage,
+                   sizeof result->damage);
 }
 
 static void verify_block(run_t *run, const checked_slot_t *slot, size_t size_bytes)

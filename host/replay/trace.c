@@ -357,6 +357,17 @@ uint64_t trace_time_us(const trace_t *t, size_t i)
     return to <= from ? from : from + (to - from) * (i % MARK_EVERY) / span;
 }
 
+void trace_describe(const trace_t *t, size_t i, const char *what, const trace_block_t *block,
+                    char *text, size_t text_bytes)
+{
+    uint64_t event = i < t->n_ops ? trace_event_of(t, i) : t->n_events;
+    int n = snprintf(text, text_bytes, "event %llu: %s", (unsigned long long)event, what);
+    if (block != NULL && n > 0 && (size_t)n < text_bytes) {
+        snprintf(text + n, text_bytes - (size_t)n, " (block of %zu bytes from event %llu)",
+                 block->size_bytes, (unsigned long long)trace_event_of(t, block->id));
+    }
+}
+
 bool trace_live_bytes_at(const trace_t *t, const size_t *at, size_t n, uint64_t *live)
 {
     bigmem_array_t memory = {0};

@@ -103,6 +103,17 @@ bool trace_finish(trace_t *trace);
 uint64_t trace_event_of(const trace_t *trace, size_t i);
 uint64_t trace_time_us(const trace_t *trace, size_t i);
 
+/* Of a block that operation id made. */
+typedef struct {
+    uint64_t id;
+    size_t size_bytes;
+} trace_block_t;
+
+/* What operation i met, as text: "event N: what (block of S bytes from event M)"; the rest only
+ * where there is a block. */
+void trace_describe(const trace_t *trace, size_t i, const char *what, const trace_block_t *block,
+                    char *text, size_t text_bytes);
+
 /* live[k] = bytes the program had requested and not freed after operation at[k]; at[] ascends.
  * Returns false when there is no memory. Cost O(operations). */
 bool trace_live_bytes_at(const trace_t *trace, const size_t *at, size_t n, uint64_t *live);
