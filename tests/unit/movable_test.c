@@ -786,6 +786,36 @@ TEST(movable_a_fixed_block_is_aligned_as_asked, RAM)
     EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_TOO_LARGE);
 }
 
+/* A place below a locked block is the last resort, be it higher or cheaper. */
+TEST(movable_a_fixed_block_prefers_a_fixed_one_to_a_locked_one, RAM)
+{
+    start(8, 8);
+    char *top = make_fixed(100, 't'), *fixed = make_fixed(40, 'f');
+    EXPECT_EQ(ea_movable_free_fixed(m, top), EA_OK);
+    a = make(40, 'a');
+    c = make(52, 'c');
+    EXPECT(address_of(a) > (uintptr_t)fixed && address_of(c) > address_of(a));
+    EXPECT(ea_movable_lock(m, c) != NULL);
+    EXPECT_EQ(ea_movable_free(m, a), EA_OK);
+    char *next = ea_movable_alloc_fixed(m, 36, 0, 0);
+    EXPECT(next != NULL && next < fixed);
+
+    start(8, 8);
+    ea_movable_handle_t low = make(60, 'l'), locked = make(8, '.'), below = make(28, 'b');
+    a = make(8, 'a');
+    ea_movable_handle_t above = make(28, '.');
+    fixed = make_fixed(stats().largest_bytes, 'f');
+    EXPECT(ea_movable_lock(m, locked) != NULL);
+    EXPECT_EQ(ea_movable_free(m, low), EA_OK);
+    EXPECT_EQ(ea_movable_free(m, below), EA_OK);
+    EXPECT_EQ(ea_movable_free(m, above), EA_OK);
+    EXPECT(ea_movable_alloc_fixed(m, 40, 0, 0) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_AGAIN);
+    next = ea_movable_alloc_fixed(m, 40, 0, EA_MOVABLE_UNLIMITED);
+    EXPECT(next != NULL && next + 40 + EA_MOVABLE_HEADER_BYTES == fixed);
+    expect_sound();
+}
+
 TEST(movable_a_fixed_block_is_refused_for_a_reason, RAM)
 {
     start(8, 8);
@@ -868,6 +898,7 @@ TEST(movable_walk_and_pins_tell_fixed_blocks_from_holes, RAM)
         &movable_a_fixed_block_takes_the_highest_gap_that_its_budget_reaches,                      \
         &movable_a_fixed_block_goes_below_what_is_locked_if_it_must,                               \
         &movable_locked_blocks_are_no_better_place_for_want_of_budget,                             \
+        &movable_a_fixed_block_prefers_a_fixed_one_to_a_locked_one,                                \
         &movable_a_fixed_block_is_aligned_as_asked,                                                \
         &movable_a_fixed_block_is_refused_for_a_reason,                                            \
         &movable_free_fixed_tells_what_is_no_fixed_block,                                          \
