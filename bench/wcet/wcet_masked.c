@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
  * For how many instructions at a stretch pools mask interrupts: the longest section of every
- * operation, beyond an empty section. Two functions of this program stand in for the port's (see
- * --wrap in CMakeLists.txt) and read the counter as a section begins and ends. Prints what
- * scripts/wcet reads; an operation that masks nothing counts 0.
+ * operation, beyond an empty section. Prints what scripts/wcet reads; an operation that masks
+ * nothing counts 0.
  */
-#include "board.h"
-#include "count.h"
 #include "ealloc/pool_wait.h"
-#include "ealloc/port.h"
+#include "sections.h"
 
 #define N 40u
 #define N_WAITERS (EA_CFG_WAIT_LEVELS * 3u)
@@ -16,40 +13,6 @@
 EA_POOL_DEFINE_STATIC(pool, 64, N);
 static ea_waiter_t waiters[N_WAITERS], *ends_next[N_WAITERS];
 static void *blocks[N];
-
-/* --- sections --------------------------------------------------------------------------------- */
-
-ea_port_irq_t __real_ea_port_irq_mask(void);
-void __real_ea_port_irq_restore(ea_port_irq_t state);
-ea_port_irq_t __wrap_ea_port_irq_mask(void);
-void __wrap_ea_port_irq_restore(ea_port_irq_t state);
-
-static unsigned depth;
-static uint32_t begin, longest, empty_section;
-
-ea_port_irq_t __wrap_ea_port_irq_mask(void)
-{
-    ea_port_irq_t state = __real_ea_port_irq_mask();
-    if (depth++ == 0) begin = board_counter();
-    return state;
-}
-
-void __wrap_ea_port_irq_restore(ea_port_irq_t state)
-{
-    uint32_t end = board_counter();
-    if (--depth == 0) {
-        uint32_t n = board_instructions_between(begin, end);
-        if (n > longest) longest = n;
-    }
-    __real_ea_port_irq_restore(state);
-}
-
-/* Note the longest section since the last call as one of op. */
-static void note(op_t op)
-{
-    count_note(op, longest > empty_section ? longest - empty_section : 0);
-    longest = 0;
-}
 
 /* --- operations ------------------------------------------------------------------------------- */
 

@@ -4,10 +4,8 @@
  * section of every operation, beyond an empty section, as wcet_masked.c measures it. Blocks slide
  * down in steps, hop and slide for requests, slide up for a resize, are locked and freed in flight.
  */
-#include "board.h"
-#include "count.h"
 #include "ealloc/movable.h"
-#include "ealloc/port.h"
+#include "sections.h"
 
 #define MEMORY_BYTES 8192u
 #define N_SLOTS 150u
@@ -16,40 +14,6 @@
 static _Alignas(16) unsigned char memory[MEMORY_BYTES];
 static ea_movable_handle_t slots[N_SLOTS];
 static uint32_t random_state = 1;
-
-/* --- sections --------------------------------------------------------------------------------- */
-
-ea_port_irq_t __real_ea_port_irq_mask(void);
-void __real_ea_port_irq_restore(ea_port_irq_t state);
-ea_port_irq_t __wrap_ea_port_irq_mask(void);
-void __wrap_ea_port_irq_restore(ea_port_irq_t state);
-
-static unsigned depth;
-static uint32_t begin, longest, empty_section;
-
-ea_port_irq_t __wrap_ea_port_irq_mask(void)
-{
-    ea_port_irq_t state = __real_ea_port_irq_mask();
-    if (depth++ == 0) begin = board_counter();
-    return state;
-}
-
-void __wrap_ea_port_irq_restore(ea_port_irq_t state)
-{
-    uint32_t end = board_counter();
-    if (--depth == 0) {
-        uint32_t n = board_instructions_between(begin, end);
-        if (n > longest) longest = n;
-    }
-    __real_ea_port_irq_restore(state);
-}
-
-/* Note the longest section since the last call as one of op. */
-static void note(op_t op)
-{
-    count_note(op, longest > empty_section ? longest - empty_section : 0);
-    longest = 0;
-}
 
 /* --- operations ------------------------------------------------------------------------------- */
 
