@@ -542,7 +542,7 @@ EA_NODISCARD size_t ea_usable_size_bytes(const ea_allocator_t *allocator, const 
 
 /* The store of the region at mem (as given to add), to lock, unlock, read and write with: from any
  * context, as ealloc/movable.h says; the allocator is its owner. NULL: it has none. Context:
- * any. */
+ * any. Cost O(regions). */
 EA_NODISCARD ea_movable_t *ea_allocator_store(const ea_allocator_t *allocator, const void *mem);
 
 /* A movable block of at least size_bytes (0 counts as 1) of a store of the allocator's, by way of
@@ -563,12 +563,15 @@ ea_status_t ea_free_movable(ea_allocator_t *allocator, ea_movable_t *store,
                             ea_movable_handle_t handle);
 
 /* As ea_movable_resize() within the region's move_bytes; its owner pays. It does not go through the
- * chain. Returns also EA_ERR_LIMIT: the owner's budget refuses. Context: task. */
+ * chain. Returns also EA_ERR_LIMIT: the owner's budget refuses; EA_ERR_NOT_FOUND: no store of the
+ * allocator's. Nothing changed then. Context: task. Cost as ea_movable_resize(), with the region's
+ * lock held. */
 ea_status_t ea_resize_movable(ea_allocator_t *allocator, ea_movable_t *store,
                               ea_movable_handle_t handle, size_t size_bytes);
 
 /* ea_movable_step() in every such region, for idle time.
- * Returns EA_OK: there is nothing left to move; EA_ERR_AGAIN. Context: task. */
+ * Returns EA_OK: there is nothing left to move; EA_ERR_AGAIN. Context: task. Cost as
+ * ea_movable_step() for each, with the region's lock held. */
 ea_status_t ea_allocator_step(ea_allocator_t *allocator, size_t budget_bytes);
 #endif
 
