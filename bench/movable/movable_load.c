@@ -6,9 +6,11 @@
  *     movable_load SUBJECT LOAD SEED HOURS
  *
  * Gross: a block counts with its rounding and what the allocator itself needs for it, so that every
- * subject has the same free memory at the same LOAD; LOAD is the peak in percent. Prints one line
- * of JSON. Exit status 2: no such subject.
+ * subject has the same free memory at the same LOAD; LOAD is the peak in percent. A SUBJECT with a
+ * slash is a shared object that brings one (movable_load.h). Prints one line of JSON. Exit status
+ * 2: no such subject.
  */
+#include <dlfcn.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +117,12 @@ static const load_subject_t *find(const char *name)
     for (size_t i = 0; i < n_load_peers; i++)
         if (!strcmp(load_peers[i].name, name)) return &load_peers[i];
 #endif
+    if (strchr(name, '/')) {
+        void *object = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+        const load_subject_t *peer = object ? dlsym(object, "load_peer") : NULL;
+        if (peer == NULL) fprintf(stderr, "movable_load: %s\n", dlerror());
+        return peer;
+    }
     return NULL;
 }
 
