@@ -149,8 +149,9 @@ static size_t id_in_memory(const image_t *m, uint64_t address, uint8_t *id, size
             if (note.n_type != NT_GNU_BUILD_ID || note.n_namesz != 4 || note.n_descsz > size ||
                 memcmp((const char *)data->d_buf + name, "GNU", 4) != 0)
                 continue;
-            memcpy(id, (const char *)data->d_buf + desc, note.n_descsz);
-            n_found = note.n_descsz;
+            /* What the image does not have is 0 in head: half an id tells nothing. */
+            if (image_copy(m, address + segment.p_offset + desc, id, note.n_descsz))
+                n_found = note.n_descsz;
         }
     }
     if (elf != NULL) elf_end(elf);
