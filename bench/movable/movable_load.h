@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What runs the controller: ours in movable_load.c, peers of Debian's packages in movable_peers.cpp, any
- * other from a shared object that defines
+ * What runs the controller: ours in movable_load.c, peers of Debian's packages in
+ * movable_peers.cpp, any other from a shared object that defines
  *
  *     const load_subject_t load_peer = {"its name", "", ...};
  */
