@@ -42,7 +42,7 @@ check:
 
 bench:
 	$(DEPS)
-	$(BUILD) release
+	$(BUILD) release all allocator_bench
 	@scripts/bench
 
 wcet size:
