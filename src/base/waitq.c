@@ -13,8 +13,7 @@
  *     are not empty; an empty level's pointer means nothing.
  * I2  A waiter is in a queue exactly while its status is EA_ERR_AGAIN, from enter on.
  * I3  Queue, table and waiters' links, status and result change in masked sections only. The
- *     queue's pointer is also read outside of them: whether it is NULL, and by a keeper whether it
- *     still is one.
+ *     queue's pointer is also read outside of them: whether it is NULL.
  * I4  ea_port_wake() is called once per waiter at most, in the section that takes it out of its
  *     queue. ea_waitq_sleep() passes through a masked section of its own before it returns: only
  *     when the one that woke it has left its section does the waiter's memory end.
@@ -174,9 +173,10 @@ void ea_waitq_cancel_locked(ea_waiter_t *waiter)
     ea_port_wake(&waiter->eai_port);
 }
 
+/* In a masked section: who put an end to the table has then left the one in which it read it. */
 EA_INLINE bool is_keeper(const ea_waiter_t *waiter)
 {
-    return EAI_LOAD(&waiter->eai_queue->eai_table, EAI_RELAXED) == &waiter->eai_table;
+    return waiter->eai_queue->eai_table == &waiter->eai_table;
 }
 
 /* Give the table to the most urgent waiter, if it is still kept here. */
@@ -200,8 +200,9 @@ ea_status_t ea_waitq_sleep(ea_waiter_t *waiter, uint64_t timeout_us)
 
     ea_port_irq_t irq = ea_port_irq_mask();
     if (waiter->eai_status == EA_ERR_AGAIN) end_wait(waiter, EA_ERR_TIMEOUT);
+    bool keeps = is_keeper(waiter);
     ea_port_irq_restore(irq);
-    if (is_keeper(waiter)) hand_table_on(waiter);
+    if (keeps) hand_table_on(waiter);
     ea_port_waiter_deinit(&waiter->eai_port);
     return waiter->eai_status;
 }
