@@ -572,8 +572,8 @@ ea_status_t ea_free_movable(ea_allocator_t *allocator, ea_movable_t *store,
 ea_status_t ea_resize_movable(ea_allocator_t *allocator, ea_movable_t *store,
                               ea_movable_handle_t handle, size_t size_bytes);
 
-/* ea_movable_step() in every such region that has not said EA_OK since they all have, for idle time.
- * Who waits is served if that made room.
+/* ea_movable_step() in every such region that has not said EA_OK since they all have, for idle
+ * time. Who waits is served if that made room.
  * Returns EA_OK: there is nothing left to move in any; EA_ERR_AGAIN; EA_ERR_CORRUPT. Context: task.
  * Cost as ea_movable_step() for each, with the region's lock held. */
 ea_status_t ea_allocator_step(ea_allocator_t *allocator, size_t budget_bytes);
