@@ -130,11 +130,9 @@ void model_begin_store(model_t *m, area_t *area)
 #endif
 }
 
-/* With a move under way nothing is sure where nothing may be moved. */
 void model_look_at_store(area_t *area)
 {
     size_t position = 0, hole = 0, run = 0;
-    bool is_moving = false;
     ea_movable_block_t block;
     area->high_bytes = area->run_bytes = 0;
     while (ea_movable_walk(area->store, &position, &block)) {
@@ -145,10 +143,8 @@ void model_look_at_store(area_t *area)
                    : block.size_bytes + EA_MOVABLE_HEADER_BYTES;
         run = stays ? 0 : run + hole;
         if (run > area->run_bytes) area->run_bytes = run;
-        is_moving |= block.moving;
     }
     if (hole > area->high_bytes) area->high_bytes = hole;
-    if (is_moving) area->high_bytes = 0;
 }
 
 size_t model_most_fixed(const wish_t *w)
