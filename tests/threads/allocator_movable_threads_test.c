@@ -170,7 +170,8 @@ static void renew(worker_t *w, block_t *b)
     if (random_below(w, 3) == 0)
         b->fixed = ea_malloc(&a, size);
     else
-        b->handle = ea_malloc_movable(&a, store, size, NULL);
+        b->handle =
+            ea_malloc_movable(&a, store, size, &(ea_request_t){.timeout_us = random_below(w, 200)});
     if (b->fixed == NULL && ea_movable_is_none(b->handle)) {
         atomic_fetch_add(&n_refused, 1);
         return;
