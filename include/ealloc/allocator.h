@@ -23,7 +23,7 @@
  *     5  reclaimers, cheapest first, each once; those of owners who use no more than their low mark
  *        only after all others (one whose owner comes under that mark meanwhile may be asked again)
  *     6  one step of compaction, if there is a hook for it; then regions of movable blocks, where
- *        blocks are moved out of the way
+ *        blocks are moved out of the way, from here on
  *     7  a critical request: the reserve
  *     8  waiting, as long as the request says
  *     9  the application's handler, at most EA_ALLOCATOR_HANDLER_CALLS times
@@ -307,6 +307,9 @@ typedef struct {
 #if EA_CFG_CHECK_LEVEL >= 2
     uint32_t eai_seal; /* of all above */
 #endif
+#if EA_CFG_ALLOC_MOVABLE
+    bool eai_is_slid; /* nothing was left to move there, this time */
+#endif
 #if EA_CFG_ALLOC_LOCKING == 2
     ea_port_lock_t eai_lock;
 #elif EA_CFG_ALLOC_LOCKING == 3
@@ -569,9 +572,10 @@ ea_status_t ea_free_movable(ea_allocator_t *allocator, ea_movable_t *store,
 ea_status_t ea_resize_movable(ea_allocator_t *allocator, ea_movable_t *store,
                               ea_movable_handle_t handle, size_t size_bytes);
 
-/* ea_movable_step() in every such region, for idle time.
- * Returns EA_OK: there is nothing left to move; EA_ERR_AGAIN. Context: task. Cost as
- * ea_movable_step() for each, with the region's lock held. */
+/* ea_movable_step() in every such region that has not said EA_OK since they all have, for idle
+ * time. Who waits is served if that made room.
+ * Returns EA_OK: there is nothing left to move in any; EA_ERR_AGAIN; EA_ERR_CORRUPT. Context: task.
+ * Cost as ea_movable_step() for each, with the region's lock held. */
 ea_status_t ea_allocator_step(ea_allocator_t *allocator, size_t budget_bytes);
 #endif
 

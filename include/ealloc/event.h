@@ -59,6 +59,8 @@ typedef enum {
     EA_EVENT_LEAK,          /* found, or worse: caller is the site, owner, level, n blocks */
     EA_EVENT_LOST,          /* n events found no room; sequence is the first one's     */
     EA_EVENT_LEAK_CLEARED,  /* no longer: as LEAK                                      */
+    EA_EVENT_COMPACT = 20,  /* compaction was tried for a request: size_bytes were moved meanwhile,
+                               where is the block, if there is one now                   */
     EA_EVENT_SHUTDOWN = 21, /* a monitor is shut down: level is ea_shutdown_event_t     */
     EA_EVENT_STRAY = 22,    /* a system resource and the registry disagree: ealloc_posix.h     */
     EA_EVENT_USER = 24      /* the first number for applications                       */

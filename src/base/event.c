@@ -59,6 +59,7 @@ const char *ea_event_kind_name(uint16_t kind)
     case EA_EVENT_LEAK: return "LEAK";
     case EA_EVENT_LOST: return "LOST";
     case EA_EVENT_LEAK_CLEARED: return "LEAK_CLEARED";
+    case EA_EVENT_COMPACT: return "COMPACT";
     case EA_EVENT_SHUTDOWN: return "SHUTDOWN";
     case EA_EVENT_STRAY: return "STRAY";
     case EA_EVENT_USER: return "USER";

@@ -98,10 +98,10 @@ ea_movable_handle_t ea_malloc_movable(alloc_t *a, ea_movable_t *store, size_t si
     if (request) wish = *request;
     wish.alignment_bytes = wish.capabilities = 0;
     wish.policy = EA_POLICY_DEFAULT;
+    if (eai_verify_seals(a, false) != EA_OK) return none;
     slot_t *slot = lock_store(a, store);
     if (!slot) return none;
     eai_unlock_slot(a, slot);
-    if (eai_verify_seals(a, false) != EA_OK) return none;
     if (!eai_want(a, &want, size_bytes, &wish, EAI_CALLER())) return none;
     want.store = store;
     want.is_guarded = false;
@@ -140,6 +140,7 @@ static ea_status_t why_none(ea_movable_t *store, ea_movable_handle_t handle)
 
 ea_status_t ea_free_movable(alloc_t *a, ea_movable_t *store, ea_movable_handle_t handle)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     slot_t *slot = lock_store(a, store);
     if (!slot) return EA_ERR_NOT_FOUND;
     size_t size = ea_movable_size_bytes(store, handle);
@@ -165,6 +166,7 @@ ea_status_t ea_free_movable(alloc_t *a, ea_movable_t *store, ea_movable_handle_t
 ea_status_t ea_resize_movable(alloc_t *a, ea_movable_t *store, ea_movable_handle_t handle,
                               size_t size_bytes)
 {
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     slot_t *slot = lock_store(a, store);
     if (!slot) return EA_ERR_NOT_FOUND;
     size_t size = ea_movable_size_bytes(store, handle);
@@ -191,17 +193,23 @@ ea_status_t ea_resize_movable(alloc_t *a, ea_movable_t *store, ea_movable_handle
     return EA_OK;
 }
 
+/* Regions are done at different calls: each is left alone until all are. */
 ea_status_t ea_allocator_step(alloc_t *a, size_t budget_bytes)
 {
     ea_status_t status = EA_OK;
+    if (eai_verify_seals(a, false) != EA_OK) return EA_ERR_CORRUPT;
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
         slot_t *slot = &a->eai_slots[i];
         if (!EAI_PEEK(&slot->eai_store)) continue;
         (void)eai_lock_slot(a, slot, false);
-        if (slot->eai_store && ea_movable_step(slot->eai_store, budget_bytes) == EA_ERR_AGAIN)
-            status = EA_ERR_AGAIN;
+        if (slot->eai_store && !slot->eai_is_slid)
+            slot->eai_is_slid = ea_movable_step(slot->eai_store, budget_bytes) == EA_OK;
+        if (slot->eai_store && !slot->eai_is_slid) status = EA_ERR_AGAIN;
         eai_unlock_slot(a, slot);
     }
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS && status == EA_OK; i++)
+        EAI_POKE(&a->eai_slots[i].eai_is_slid, false);
+    eai_look_around(a); /* there may be room for somebody who waits */
     return status;
 }
 #endif

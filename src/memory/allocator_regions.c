@@ -322,21 +322,32 @@ static bool is_possible(const ea_region_options_t *o, size_t size_bytes)
 }
 
 #if EA_CFG_ALLOC_MOVABLE
-/* A store, behind whose blocks are numbers of their own. */
-static ea_movable_t *make_store(slot_t *slot, char *mem, size_t size_bytes,
-                                const ea_region_options_t *o)
+/* In front of the store stand the owners of its blocks. */
+static char *aligned(char *mem)
+{
+    return mem + ((size_t)(0u - (uintptr_t)mem) & 7u);
+}
+
+static ea_movable_t *make_store(char *mem, size_t size_bytes, const ea_region_options_t *o)
 {
     const ea_movable_options_t options = {o->n_handles, o->n_handles};
-    size_t skipped = (size_t)(0u - (uintptr_t)mem) & 7u;
+    size_t skipped = (size_t)(aligned(mem) - mem);
 #if EAI_ALLOC_OWNERS
     /* The table has whole chunks of entries, 32 at most. */
-    uint16_t *owners = (uint16_t *)(void *)(mem + skipped);
-    skipped += (o->n_handles + 31u) / 32u * 32u * sizeof *owners;
-    slot->eai_owners = owners;
+    skipped += (o->n_handles + 31u) / 32u * 32u * sizeof(uint16_t);
 #endif
     if (size_bytes < skipped) return NULL;
-    slot->eai_move_bytes = o->move_bytes;
     return ea_movable_init(mem + skipped, size_bytes - skipped, &options);
+}
+
+static void publish_store(slot_t *slot, ea_movable_t *store, const ea_region_options_t *o)
+{
+#if EAI_ALLOC_OWNERS
+    slot->eai_owners = (uint16_t *)(void *)aligned(slot->eai_begin);
+#endif
+    slot->eai_move_bytes = o->move_bytes;
+    EAI_POKE(&slot->eai_is_slid, false);
+    EAI_POKE(&slot->eai_store, store);
 }
 #endif
 
@@ -381,7 +392,7 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
 #if EA_CFG_ALLOC_MOVABLE
     ea_movable_t *store = NULL;
     if (options->n_handles != 0)
-        store = make_store(slot, mem, size_bytes, options);
+        store = make_store(mem, size_bytes, options);
     else
 #endif
         heap = ea_heap_init(mem, size_bytes, &heap_options);
@@ -406,7 +417,7 @@ ea_status_t ea_allocator_add_region(alloc_t *a, void *mem, size_t size_bytes,
                                              slot->eai_line_log2 == 0);
         EAI_POKE(&slot->eai_heap, heap);
 #if EA_CFG_ALLOC_MOVABLE
-        EAI_POKE(&slot->eai_store, store);
+        publish_store(slot, store, options);
 #endif
     }
     eai_seal_slot(slot);

@@ -176,6 +176,36 @@ static void end_callbacks(alloc_t *a, eai_helping_t *node)
 }
 #endif
 
+/* --- compaction, counted and told ------------------------------------------------------------- */
+
+#if EA_CFG_ALLOC_RECLAIM || EA_CFG_ALLOC_MOVABLE
+/* So far, in all regions. */
+static size_t moved_bytes(alloc_t *a)
+{
+    size_t bytes = 0;
+#if EA_CFG_ALLOC_MOVABLE && EA_CFG_ALLOC_REPORT
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++) {
+        slot_t *slot = &a->eai_slots[i];
+        ea_movable_stats_t stats = {0};
+        (void)eai_lock_slot(a, slot, false);
+        if (slot->eai_store) ea_movable_stats(slot->eai_store, &stats);
+        eai_unlock_slot(a, slot);
+        bytes += stats.moved_bytes;
+    }
+#endif
+    return (void)a, bytes;
+}
+
+static void note_compaction(alloc_t *a, const eai_want_t *want, size_t before, const void *payload)
+{
+    eai_count(a, EAI_N_COMPACTIONS);
+    if (payload) eai_count(a, EAI_N_COMPACTED);
+    eai_tell(a, false, EA_EVENT_COMPACT, EA_REASON_NONE, eai_owner_id(want),
+             moved_bytes(a) - before, payload, want->caller);
+    (void)want, (void)before;
+}
+#endif
+
 /* --- what was freed but is not there yet ------------------------------------------------------ */
 
 static void *gather(alloc_t *a, eai_want_t *want)
@@ -327,10 +357,9 @@ static void *compact(alloc_t *a, eai_want_t *want)
     void *context = a->eai_compact_context;
     eai_unlock(a);
     if (!step) return NULL;
-    eai_count(a, EAI_N_COMPACTIONS);
-    if (!step(context, want->raw_bytes)) return NULL;
-    void *payload = eai_try(a, want);
-    if (payload) eai_count(a, EAI_N_COMPACTED);
+    const size_t before = moved_bytes(a);
+    void *payload = step(context, want->raw_bytes) ? eai_try(a, want) : NULL;
+    note_compaction(a, want, before, payload);
     return payload;
 }
 #endif
@@ -338,18 +367,18 @@ static void *compact(alloc_t *a, eai_want_t *want)
 /* --- regions of movable blocks ---------------------------------------------------------------- */
 
 #if EA_CFG_ALLOC_MOVABLE
-/* As before, but blocks there may be moved out of the way. */
+/* As before, but blocks there may be moved out of the way: now, and whenever the request is tried
+ * again. */
 static void *move_others(alloc_t *a, eai_want_t *want)
 {
     bool any = false;
     for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS; i++)
         any |= eai_store_of(&a->eai_slots[i]) != NULL;
     if (!any || want->isr || want->store) return NULL; /* what is movable did so at once */
-    eai_count(a, EAI_N_COMPACTIONS);
+    const size_t before = moved_bytes(a);
     want->may_move = true;
     void *payload = eai_try(a, want);
-    want->may_move = false;
-    if (payload) eai_count(a, EAI_N_COMPACTED);
+    note_compaction(a, want, before, payload);
     return payload;
 }
 #endif

@@ -124,8 +124,24 @@ static void *resize_in_region(alloc_t *a, const eai_block_t *block, resize_t *r)
     return payload;
 }
 
-/* A new block by the whole chain, a copy, and the old one goes. NULL: refused, nothing changed. */
-static void *move_elsewhere(alloc_t *a, eai_block_t *block, resize_t *r)
+/* It is large enough as it is. */
+static void *stay(alloc_t *a, const eai_block_t *block, const resize_t *r)
+{
+    (void)a, (void)r;
+#if EAI_TAGGED
+    (void)eai_lock_place(a, block->place, false);
+    eai_guard_resize(&a->eai_guard, block->tag, block->payload, r->size_bytes, r->size_bytes,
+                     block->usable_bytes, &r->label);
+    eai_unlock_place(a, block->place);
+    if (r->label.flags & EAI_LABEL_GUARDED)
+        eai_guard_freshen(block->payload, r->request_bytes, r->size_bytes);
+#endif
+    return block->payload;
+}
+
+/* A new block, by the whole chain if need be, a copy, and the old one goes. NULL: refused, nothing
+ * changed. */
+static void *move_elsewhere(alloc_t *a, eai_block_t *block, resize_t *r, bool must)
 {
     ea_request_t request = {.alignment_bytes = r->alignment_bytes};
     eai_want_t want;
@@ -139,7 +155,7 @@ static void *move_elsewhere(alloc_t *a, eai_block_t *block, resize_t *r)
     want.owner = owner_of_resized(a, r); /* nobody's stays nobody's */
 #endif
     void *payload = eai_try(a, &want);
-    if (!payload) payload = eai_rescue(a, &want);
+    if (!payload && must) payload = eai_rescue(a, &want);
     if (!payload) return NULL;
     (void)eai_hand_out(a, &want, payload);
     r->usable_bytes = want.usable_bytes;
@@ -175,19 +191,18 @@ static void *resize(alloc_t *a, void *ptr, size_t alignment_bytes, size_t size_b
     r.label = block.label;
     r.request_bytes = eai_guard_request_bytes(&a->eai_guard, block.tag, ptr, block.usable_bytes);
 #endif
-    if (!eai_is_pool(block.place)) {
-        if (!eai_store_of(&a->eai_slots[block.place])) payload = resize_in_region(a, &block, &r);
-    } else if (size_bytes + EAI_BACK_BYTES <= block.usable_bytes && r.alignment_bytes == 0) {
-        payload = ptr;
-#if EAI_TAGGED
-        (void)eai_lock_place(a, EAI_POOL_PLACE, false);
-        eai_guard_resize(&a->eai_guard, block.tag, ptr, size_bytes, size_bytes, block.usable_bytes,
-                         &r.label);
-        eai_unlock_place(a, EAI_POOL_PLACE);
-        if (r.label.flags & EAI_LABEL_GUARDED) eai_guard_freshen(ptr, r.request_bytes, size_bytes);
-#endif
+    const bool is_pool = eai_is_pool(block.place);
+    const size_t needed = size_bytes + EAI_BACK_BYTES;
+    const size_t mask = r.alignment_bytes ? r.alignment_bytes - 1u : 0;
+    bool fits = needed <= block.usable_bytes && ((uintptr_t)ptr & mask) == 0;
+    if (!is_pool && !eai_store_of(&a->eai_slots[block.place])) {
+        payload = resize_in_region(a, &block, &r);
+        fits = false; /* or it would have */
+    } else if (fits && (is_pool || needed >= block.usable_bytes / 2u)) {
+        payload = stay(a, &block, &r);
     }
-    if (!payload) payload = move_elsewhere(a, &block, &r);
+    if (!payload) payload = move_elsewhere(a, &block, &r, !fits);
+    if (!payload && fits) payload = stay(a, &block, &r); /* much too large, but there it is */
     if (payload && eai_is_watched(a))
         show_resized(a, &r, payload, payload == ptr ? block.usable_bytes : 0);
     if (payload) eai_look_around(a);

@@ -32,6 +32,10 @@ static uint32_t seal_of_slot(const slot_t *slot)
     seal = mix(seal, (uintptr_t)EAI_PEEK(&slot->eai_heap));
 #if EA_CFG_ALLOC_MOVABLE
     seal = mix(seal, (uintptr_t)EAI_PEEK(&slot->eai_store));
+    seal = mix(seal, EAI_PEEK(&slot->eai_move_bytes));
+#if EAI_ALLOC_OWNERS
+    seal = mix(seal, (uintptr_t)EAI_PEEK(&slot->eai_owners));
+#endif
 #endif
     seal = mix(seal, (uintptr_t)EAI_PEEK(&slot->eai_moving));
     seal = mix(seal, EAI_PEEK(&slot->eai_capabilities));
@@ -149,17 +153,24 @@ static bool is_slot_sound(alloc_t *a, slot_t *slot, bool isr)
 }
 
 #if EA_CFG_CHECK_LEVEL >= 3
-/* Level 3 looks at every heap on every call; an interrupt at those that are not locked. */
-static const void *damaged_heap(alloc_t *a, bool isr)
+/* Level 3 looks at every region on every call; an interrupt at those that are not locked. */
+static const void *damaged_region(alloc_t *a, bool isr)
 {
-    ea_heap_fault_t fault = {0};
-    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS && !fault.where; i++) {
+    const void *where = NULL;
+    for (uint8_t i = 0; i < EA_CFG_ALLOC_REGIONS && !where; i++) {
         slot_t *slot = &a->eai_slots[i];
+        ea_heap_fault_t fault = {0};
         if (!eai_lock_slot(a, slot, isr)) continue;
         if (slot->eai_heap) (void)!ea_heap_check(slot->eai_heap, &fault);
+        where = fault.where;
+#if EA_CFG_ALLOC_MOVABLE
+        ea_movable_fault_t found = {0};
+        if (slot->eai_store) (void)!ea_movable_check(slot->eai_store, &found);
+        if (!where) where = found.where;
+#endif
         eai_unlock_slot(a, slot);
     }
-    return fault.where;
+    return where;
 }
 #endif
 
@@ -177,7 +188,7 @@ const void *eai_unsound(alloc_t *a, bool isr)
     if (EA_UNLIKELY(!are_pools_sound(a))) return a->eai_pools ? (const void *)a->eai_pools : a;
 #endif
 #if EA_CFG_CHECK_LEVEL >= 3
-    return damaged_heap(a, isr);
+    return damaged_region(a, isr);
 #else
     return NULL;
 #endif

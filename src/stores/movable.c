@@ -266,7 +266,7 @@ bool eai_movable_wants_entries(const ea_movable_t *m)
 
 static EA_NOINLINE ea_status_t refuse(ea_movable_t *m, ea_status_t status)
 {
-    m->refusal = (int16_t)status;
+    m->refusal = (int8_t)status;
     m->n_failures++;
     if (status == EA_ERR_AGAIN) m->n_again++;
     return status;

@@ -161,9 +161,10 @@ struct ea_movable {
 #endif
     size_t moved_units, n_moves, max_demand_bytes;
     uint32_t n_failures, n_again;
-    int16_t refusal;
+    int8_t refusal;
     bool has_moved; /* in this sweep                            */
     bool is_strict; /* it passes no hole, however small         */
+    bool is_kept;   /* the next move is not given up so easily  */
     uint32_t words[EAI_BIN_WORDS];
     link_t bins[EAI_BINS];
 };
@@ -473,8 +474,6 @@ void eai_movable_take(ea_movable_t *m, units_t hole, units_t units);
 void eai_movable_copy_chunk(ea_movable_t *m, units_t most);
 /* Finish it and settle what is around; nothing without one. */
 void eai_movable_finish_move(ea_movable_t *m);
-/* The same where that takes no copying: what was begun is given up, or settled. False: neither. */
-bool eai_movable_give_up_move(ea_movable_t *m);
 /* The block at place moves to a place whose header is to be head. False: somebody holds it. */
 bool eai_movable_move(ea_movable_t *m, units_t place, units_t to, head_t head);
 /* Make a hole of so many units within a budget. Its place; 0: *status says why not. */

@@ -142,6 +142,7 @@ static void end(ea_movable_t *m)
     EAI_MASK_BEGIN(irq);
     m->move.n = m->move.k = 0;
     EAI_MASK_END(irq);
+    m->is_kept = false;
 }
 
 /* The block's entry says that it moves, unless somebody holds it, and the first units are copied. A
@@ -210,25 +211,6 @@ void eai_movable_finish_move(ea_movable_t *m)
     if (m->move.n == 0) return;
     while (copied(m) != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
     settle(m);
-}
-
-bool eai_movable_give_up_move(ea_movable_t *m)
-{
-    units_t hole = m->move.to - 1u, distance = m->move.from - m->move.to;
-    if (m->move.n == 0) return true;
-    EAI_MASK_BEGIN(irq);
-    bool is_there = m->move.k == m->move.n, is_intact = !is_there && m->move.k < distance;
-    if (is_intact) { /* the block where it was */
-        set_place(m, m->move.from);
-        m->move.n = m->move.k = 0;
-    }
-    EAI_MASK_END(irq);
-    if (is_there) settle(m);
-    if (is_intact) {
-        *at(m, hole) &= EAI_PREV_FREE;
-        (void)eai_movable_make_hole(m, hole, distance);
-    }
-    return is_there || is_intact;
 }
 
 /* --- a hole carried upwards ------------------------------------------------------------------- */
@@ -477,15 +459,50 @@ static window_t find_window(const ea_movable_t *m, units_t units, units_t upto, 
 #define EAI_HOP_ROUNDS 3u
 #define EAI_HOP_SHIFT 3u
 
-/* The move under way, out of the budget. */
+/* The block of the move under way back where it was, or settled. False: neither can be without
+ * copying. */
+static bool give_up(ea_movable_t *m)
+{
+    units_t hole = m->move.to - 1u, distance = m->move.from - m->move.to;
+    EAI_MASK_BEGIN(irq);
+    bool is_there = m->move.k == m->move.n, is_intact = !is_there && m->move.k < distance;
+    if (is_intact) { /* the block where it was */
+        set_place(m, m->move.from);
+        m->move.n = m->move.k = 0;
+    }
+    EAI_MASK_END(irq);
+    if (is_there) settle(m);
+    if (is_intact) {
+        *at(m, hole) &= EAI_PREV_FREE;
+        (void)eai_movable_make_hole(m, hole, distance);
+    }
+    return is_there || is_intact;
+}
+
+/* It is finished, out of the budget. */
 static bool settle_within(ea_movable_t *m, size_t *budget_bytes)
 {
-    if (m->move.n == 0) return true;
     size_t cost = charge_for(m->move.n - copied(m) + 1u);
     if (cost > *budget_bytes) return false;
     *budget_bytes -= cost;
     eai_movable_finish_move(m);
     return true;
+}
+
+/* Let nothing be under way, for a request of so many units. False: its budget does not reach. What
+ * a step has begun is given up where that leaves the hole that is wanted; where it may be of use
+ * all the same, for one request, and then not before a block has moved: or else requests between
+ * steps would undo whatever these do. */
+static bool clear_way(ea_movable_t *m, units_t units, size_t *budget_bytes)
+{
+    if (m->move.n == 0) return true;
+    units_t hole = m->move.to - 1u, gain = m->move.from - m->move.to;
+    if (*at(m, hole) & EAI_PREV_FREE) gain += units_of(*at(m, hole - 1u));
+    if (gain < units && copied(m) != m->move.n) {
+        if (*budget_bytes == 0 || m->is_kept) return settle_within(m, budget_bytes);
+        m->is_kept = true;
+    }
+    return give_up(m) || settle_within(m, budget_bytes);
 }
 
 /* How large blocks shall hop: in the last round but one small ones, which find a hole more often,
@@ -499,7 +516,7 @@ units_t eai_movable_compact(ea_movable_t *m, units_t units, size_t *budget_bytes
                             ea_status_t *status)
 {
     *status = EA_ERR_AGAIN;
-    if (!eai_movable_give_up_move(m) && !settle_within(m, budget_bytes)) return 0;
+    if (!clear_way(m, eai_movable_find(m, units) ? 0 : units, budget_bytes)) return 0;
     units_t hole = eai_movable_find(m, units);
     if (hole || *budget_bytes == 0) return hole;
     for (unsigned round = EAI_HOP_ROUNDS;; round--) {
@@ -524,7 +541,12 @@ units_t eai_movable_compact_high(ea_movable_t *m, units_t units, size_t *budget_
 {
     bool is_beyond = false; /* the budget, and not what cannot move, was in the way */
     *status = EA_ERR_AGAIN;
-    if (!eai_movable_give_up_move(m) && !settle_within(m, budget_bytes)) return 0;
+    if (!clear_way(m, EAI_MAX_UNITS + 1u, budget_bytes)) {
+        /* A hole as it is; not below what moves just now, which looks as if it were locked. */
+        window_t window = find_window_or_high(m, units, 0, 0, true, 0);
+        bool is_there = window.hole && window.cost == 0 && rank_of(m, window.stop) == BELOW_FIXED;
+        return is_there ? window.hole : 0;
+    }
     for (unsigned round = EAI_HOP_ROUNDS;; round--) { /* as above, up to the window's end */
         size_t before = *budget_bytes;
         window_t window = find_window_or_high(m, units, 0, hop_units(units, round), true, before);
@@ -549,8 +571,9 @@ ea_status_t eai_movable_more_entries(ea_movable_t *m, units_t units, size_t *bud
     const units_t chunk = EAI_TABLE_CHUNK_BYTES >> EAI_UNIT_SHIFT;
     if (m->n_handles + EAI_CHUNK_ENTRIES > m->max_handles) return EA_ERR_LIMIT;
     if (units + chunk > m->free_units) return EA_ERR_NO_MEMORY;
-    if (eai_movable_give_up_move(m) && eai_movable_grow_table(m)) return EA_OK;
-    if (*budget_bytes == 0 || !settle_within(m, budget_bytes)) return EA_ERR_AGAIN;
+    bool is_clear = clear_way(m, EAI_MAX_UNITS + 1u, budget_bytes);
+    if (eai_movable_grow_table(m)) return EA_OK;
+    if (*budget_bytes == 0 || !is_clear) return EA_ERR_AGAIN;
     window_t window = find_window(m, chunk, m->end, 0);
     if (!window.hole) return EA_ERR_BUSY;
     if (window.cost > *budget_bytes) return EA_ERR_AGAIN;
@@ -604,7 +627,7 @@ ea_status_t eai_movable_gather(ea_movable_t *m, uint32_t index, units_t units, s
     units_t place, start, above, last;
     size_t cost;
     window_t window = {0, 0, 0};
-    if (!eai_movable_give_up_move(m) && !settle_within(m, budget_bytes)) return EA_ERR_AGAIN;
+    if (!clear_way(m, EAI_MAX_UNITS + 1u, budget_bytes)) return EA_ERR_AGAIN;
     for (;;) { /* twice at most: as it is, and when what is below has slid down */
         place = place_of(m, index, EAI_STATE(entry(m, index))) - 1u;
         start = place + units_of(*at(m, place));

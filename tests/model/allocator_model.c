@@ -5,90 +5,16 @@
  */
 #include "allocator_model.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "ealloc/allocator.h"
+#include "allocator_model_internal.h"
 #include "ealloc/owner.h"
-#include "memory/allocator_internal.h"
 
-#define N_BLOCKS 48u
-#define N_AREAS 6u
-#define N_OWNERS 4u
-#define N_RECLAIMERS 2u
-#define LARGEST 700u
-
-typedef struct model model_t;
-
-typedef struct {
-    unsigned char *ptr; /* NULL: no block */
-    size_t size;        /* bytes that are filled: all that may be used */
-    size_t usable;      /* to the end of the block */
-    size_t gross;       /* what its owner pays */
-    uint16_t owner;
-    uint8_t fill;
-    bool is_busy; /* in the hands of a realloc: nobody may free it */
-    bool in_pool;
-    unsigned born; /* step at which it came to where it is */
-    bool seen;     /* by the walk */
-} block_t;
-
-typedef struct {
-    unsigned char *mem; /* NULL: not in use */
-    size_t size, span;
-    ea_region_options_t options;
-    unsigned serial;
-    size_t largest; /* before the operation */
-    size_t free_bytes;
-} area_t;
-
-struct model {
-    ea_allocator_t a;
-    block_t blocks[N_BLOCKS];
-    area_t areas[N_AREAS];
-    unsigned serial, step, n_regions;
-    uint8_t next_fill;
-    size_t n_deferred; /* at most */
-#if EAI_ALLOC_OWNERS
-    ea_accounts_t book;
-    ea_account_t nodes[N_OWNERS + 1];
-    ea_account_t *owners[N_OWNERS];
-    ea_account_t *default_owner;
-    bool strict;
-#endif
-#if EA_CFG_ALLOC_POOLS
-    ea_poolset_t set;
-    bool has_pools;
-    void *set_memory;
-#endif
-#if EA_CFG_ALLOC_RECLAIM
-    ea_reclaimer_t reclaimers[N_RECLAIMERS];
-    bool is_reclaiming[N_RECLAIMERS];
-#endif
-    block_t *offered; /* by the handler */
-    bool asked;       /* a callback ran: the state from before the call is gone */
-    ea_allocator_cursor_t walk;
-    bool is_walking;
-    unsigned walk_began;
-    const char *complaint;
-    allocator_model_draw_t *draw;
-    void *context;
-};
-
-static uint32_t draw(model_t *m, uint32_t limit)
-{
-    return m->draw(m->context, limit);
-}
-
-static EA_NOINLINE void complain(model_t *m, const char *what)
+void model_complain(model_t *m, const char *what)
 {
     if (m->complaint == NULL) m->complaint = what;
 }
-#define MUST(m, cond, what)                                                                        \
-    do {                                                                                           \
-        if (!(cond)) complain((m), (what));                                                        \
-    } while (0)
 
 #if EA_CFG_ALLOC_LOCKING == 3
 static int lock_objects[N_AREAS + 1], n_held;
@@ -136,6 +62,23 @@ static area_t *area_of(model_t *m, const void *ptr)
     return NULL;
 }
 
+static const void *store_in(const area_t *area)
+{
+#if EA_CFG_ALLOC_MOVABLE
+    return area->store;
+#else
+    return (void)area, NULL;
+#endif
+}
+
+static size_t overhead_in(const area_t *area)
+{
+#if EA_CFG_ALLOC_MOVABLE
+    if (area != NULL && area->store != NULL) return EA_MOVABLE_HEADER_BYTES;
+#endif
+    return (void)area, EA_HEAP_OVERHEAD_BYTES;
+}
+
 static bool is_intact(const block_t *b, size_t n_bytes)
 {
     for (size_t i = 0; i < n_bytes; i++)
@@ -157,7 +100,7 @@ static void learn(model_t *m, block_t *b, void *ptr, size_t size)
     b->seen = false;
     b->is_busy = false;
     if (ea_block_info(&m->a, ptr, &info) != EA_OK) {
-        complain(m, "a block that is live is not known");
+        model_complain(m, "a block that is live is not known");
         b->size = size;
         return;
     }
@@ -175,7 +118,8 @@ static void learn(model_t *m, block_t *b, void *ptr, size_t size)
     if (area != NULL && !b->in_pool)
         MUST(m, b->usable <= (size_t)(area->mem + area->size - b->ptr),
              "a block leaves its region");
-    b->gross = b->in_pool ? b->usable : b->usable + EAI_FRONT_BYTES + EA_HEAP_OVERHEAD_BYTES;
+    b->gross = b->usable;
+    if (!b->in_pool) b->gross += EAI_FRONT_BYTES + overhead_in(area);
     b->owner = info.owner;
     b->fill = ++m->next_fill;
     for (uint32_t i = 0; i < N_BLOCKS; i++) {
@@ -192,6 +136,9 @@ static void learn(model_t *m, block_t *b, void *ptr, size_t size)
 #if EA_CFG_ALLOC_RECLAIM || EA_CFG_ALLOC_HANDLER
 static size_t drop_any(model_t *m)
 {
+#if EA_CFG_ALLOC_MOVABLE
+    if (draw(m, 2)) return model_drop_movable(m);
+#endif
     block_t *b = any_block(m);
     if (b == NULL) return 0;
     size_t gross = b->gross;
@@ -214,6 +161,9 @@ static size_t reclaim(void *context, size_t wanted_bytes)
         void *ptr = b ? ea_malloc(&m->a, wanted_bytes % LARGEST + 1) : NULL;
         if (ptr != NULL) learn(m, b, ptr, wanted_bytes % LARGEST + 1);
     }
+#if EA_CFG_ALLOC_MOVABLE
+    if (draw(m, 8) == 0) model_try_movable(m);
+#endif
     return draw(m, 2) ? drop_any(m) : 0;
 }
 
@@ -222,6 +172,9 @@ static bool compact(void *context, size_t wanted_bytes)
     model_t *m = context;
     (void)wanted_bytes;
     m->asked = true;
+#if EA_CFG_ALLOC_MOVABLE
+    if (draw(m, 2)) return ea_allocator_step(&m->a, draw(m, 400)) == EA_ERR_AGAIN;
+#endif
     return draw(m, 4) == 0 && drop_any(m) != 0;
 }
 #endif
@@ -234,7 +187,11 @@ static ea_handler_verdict_t handle(void *context, const ea_failure_t *failure, v
     m->asked = true;
     m->offered = NULL;
     switch (draw(m, 4)) {
-    case 0: (void)drop_any(m); return EA_HANDLER_RETRY;
+    case 0: (void)drop_any(m);
+#if EA_CFG_ALLOC_MOVABLE
+        if (draw(m, 4) == 0) model_try_movable(m);
+#endif
+        return EA_HANDLER_RETRY;
     case 1:
         m->offered = any_block(m);
         *block = m->offered ? m->offered->ptr : NULL;
@@ -246,16 +203,6 @@ static ea_handler_verdict_t handle(void *context, const ea_failure_t *failure, v
 #endif
 
 /* --- what must happen ------------------------------------------------------------------------- */
-
-typedef struct {
-    size_t size, alignment;
-    uint32_t capabilities;
-    uint8_t policy;
-    bool critical, long_lived;
-#if EAI_ALLOC_OWNERS
-    ea_account_t *owner;
-#endif
-} wish_t;
 
 static bool suits(const area_t *area, const wish_t *w)
 {
@@ -280,11 +227,26 @@ static size_t most_needed(const area_t *area, const wish_t *w)
 static bool has_room(const area_t *area, const wish_t *w)
 {
     if (!suits(area, w)) return false;
+#if EA_CFG_ALLOC_MOVABLE
+    if (area->store != NULL) return area->high_bytes >= model_most_fixed(w);
+#endif
     size_t need = most_needed(area, w);
     if (area->options.reserve_bytes != 0 && (w->capabilities & area->options.capabilities) == 0 &&
         area->free_bytes < area->options.reserve_bytes + need + 2 * EA_HEAP_MIN_BLOCK_BYTES)
         return false;
     return area->largest >= need;
+}
+
+/* Would it have, if all is moved that may be moved? */
+static bool can_make_room(const area_t *area, const wish_t *w)
+{
+#if EA_CFG_ALLOC_MOVABLE
+    return suits(area, w) && area->store != NULL &&
+           area->options.move_bytes == EA_MOVABLE_UNLIMITED &&
+           area->run_bytes >= model_most_fixed(w);
+#else
+    return (void)area, (void)w, false;
+#endif
 }
 
 static void look_at_areas(model_t *m)
@@ -296,14 +258,18 @@ static void look_at_areas(model_t *m)
         MUST(m, ea_allocator_region_stats(&m->a, area->mem, &stats) == EA_OK, "a region is gone");
         area->largest = stats.largest_free_bytes;
         area->free_bytes = stats.free_bytes;
+#if EA_CFG_ALLOC_MOVABLE
+        if (area->store != NULL) model_look_at_store(area);
+#endif
     }
 }
 
 #if EAI_ALLOC_OWNERS
 /* May a budget stand against it? Half fit makes blocks of powers of two. */
-static bool is_tight(const wish_t *w)
+bool model_is_tight(const wish_t *w)
 {
-    size_t gross = w->size + EAI_FRONT_BYTES + EAI_BACK_BYTES + 3 * EA_HEAP_MIN_BLOCK_BYTES + 128;
+    size_t gross = w->size + EAI_FRONT_BYTES + EAI_BACK_BYTES + 3 * EA_HEAP_MIN_BLOCK_BYTES + 128 +
+                   w->alignment;
     size_t whole = 1;
     while (whole < gross) whole *= 2;
     for (const ea_account_t *who = w->owner; who != NULL; who = ea_account_parent(who)) {
@@ -324,12 +290,12 @@ static void check_refusal(model_t *m, const wish_t *w)
     ea_allocator_last_failure(&m->a, &f);
     MUST(m, f.sequence != 0 && f.reason != EA_REASON_NONE, "a refusal without a reason");
     if (f.reason == EA_REASON_INVALID) {
-        complain(m, "a valid request is called invalid");
+        model_complain(m, "a valid request is called invalid");
         return;
     }
 #endif
 #if EAI_ALLOC_OWNERS
-    if (is_tight(w)) return;
+    if (model_is_tight(w)) return;
 #if EA_CFG_ALLOC_REPORT
     /* A block that the handler offers may cost more than the budget has. */
     MUST(m, f.reason != EA_REASON_OVER_LIMIT || m->offered != NULL,
@@ -337,8 +303,10 @@ static void check_refusal(model_t *m, const wish_t *w)
 #endif
 #endif
     look_at_areas(m);
-    for (uint32_t i = 0; i < N_AREAS; i++)
+    for (uint32_t i = 0; i < N_AREAS; i++) {
         MUST(m, !has_room(&m->areas[i], w), "refused though a region has room");
+        MUST(m, !can_make_room(&m->areas[i], w), "refused though moving would make room");
+    }
 }
 
 static unsigned scarcity(const area_t *area)
@@ -373,12 +341,12 @@ static void check_served(model_t *m, const block_t *b, const wish_t *w)
         MUST(m, ((uintptr_t)b->ptr & (mine->options.line_bytes - 1)) == 0, "a line is shared");
     if (w->policy != EA_POLICY_DEFAULT || w->long_lived || m->asked) return;
 #if EAI_ALLOC_OWNERS
-    if (is_tight(w)) return; /* what the first region would have charged was too much */
+    if (model_is_tight(w)) return; /* what the first region would have charged was too much */
 #endif
     for (uint32_t i = 0; i < N_AREAS; i++) {
         const area_t *other = &m->areas[i];
         if (other == mine || !has_room(other, w) || !comes_first(other, mine)) continue;
-        complain(m, "a region was taken before its turn");
+        model_complain(m, "a region was taken before its turn");
     }
 }
 
@@ -596,7 +564,7 @@ static void step_transfer(model_t *m)
     if (status == EA_OK)
         b->owner = to ? ea_account_id(to) : 0;
     else
-        MUST(m, status == EA_ERR_LIMIT && is_tight(&w), "a transfer is refused");
+        MUST(m, status == EA_ERR_LIMIT && model_is_tight(&w), "a transfer is refused");
 #else
     (void)m;
 #endif
@@ -650,6 +618,12 @@ static void step_add_region(model_t *m)
     if (draw(m, 8) == 0 && EA_CFG_HEAP_STATS && o.capabilities) o.reserve_bytes = draw(m, 2000);
     size_t size = 600 + draw(m, 5000), span = size + draw(m, 3000);
     o.span_bytes = span;
+#if EA_CFG_ALLOC_MOVABLE
+    if (draw(m, 2)) {
+        model_draw_store(m, &o);
+        span = size;
+    }
+#endif
 #if EA_CFG_ALLOC_LOCKING == 3
     if (draw(m, 2)) o.lock = &lock_objects[area - m->areas];
 #endif
@@ -658,8 +632,12 @@ static void step_add_region(model_t *m)
     ea_status_t status = ea_allocator_add_region(&m->a, mem, size, &o);
     if (status == EA_OK) {
         MUST(m, m->n_regions < EA_CFG_ALLOC_REGIONS, "too many regions");
-        *area = (area_t){mem, size, span, o, ++m->serial, 0, 0};
+        *area =
+            (area_t){.mem = mem, .size = size, .span = span, .options = o, .serial = ++m->serial};
         m->n_regions++;
+#if EA_CFG_ALLOC_MOVABLE
+        model_begin_store(m, area);
+#endif
         MUST(m, ea_allocator_add_region(&m->a, mem + 40, 500, NULL) != EA_OK, "regions overlap");
         return;
     }
@@ -684,6 +662,9 @@ static size_t blocks_in(model_t *m, const area_t *area)
     size_t n = 0;
     for (uint32_t i = 0; i < N_BLOCKS; i++)
         n += m->blocks[i].ptr != NULL && area_of(m, m->blocks[i].ptr) == area;
+#if EA_CFG_ALLOC_MOVABLE
+    n += model_movables_in(m, area);
+#endif
     return n;
 }
 
@@ -701,7 +682,7 @@ static void step_remove_region(model_t *m)
     MUST(m, status == (n == 0 ? EA_OK : EA_ERR_BUSY), "removing a region answers otherwise");
     if (status != EA_OK) return;
     free(area->mem);
-    area->mem = NULL;
+    *area = (area_t){.mem = NULL};
     m->n_regions--;
 }
 
@@ -715,9 +696,10 @@ static void step_move_end(model_t *m)
                                : ea_allocator_shrink_region(&m->a, area->mem, to);
     if (status != EA_OK) {
         if (grows && to >= area->size + EA_HEAP_MIN_BLOCK_BYTES + EA_HEAP_ALIGN && to <= area->span)
-            complain(m, "a region did not grow");
+            model_complain(m, "a region did not grow");
         return;
     }
+    MUST(m, store_in(area) == NULL, "the end of a region of movable blocks moved");
     MUST(m, grows ? to > area->size : to < area->size, "a region's end moved the wrong way");
     MUST(m, to <= area->span, "a region grew beyond its span");
     area->size = to;
@@ -752,7 +734,7 @@ static void step_pools(model_t *m)
     m->set_memory = malloc(bytes);
     if (m->set_memory == NULL ||
         ea_poolset_init(&m->set, m->set_memory, bytes, classes, n, &o) != EA_OK) {
-        complain(m, "no pools");
+        model_complain(m, "no pools");
         return;
     }
     status = ea_allocator_set_pools(&m->a, &m->set);
@@ -834,7 +816,7 @@ static void visit(void *context, const ea_block_info_t *info)
         b->seen = true;
         return;
     }
-    complain(m, "a walk visits what is no live block");
+    model_complain(m, "a walk visits what is no live block");
 }
 
 /* A few blocks further; other operations happen in between. */
@@ -869,6 +851,9 @@ static void verify(model_t *m)
         gross += b->gross;
         MUST(m, is_intact(b, b->size), "contents changed");
     }
+#if EA_CFG_ALLOC_MOVABLE
+    model_verify_movables(m, &n_live, &gross);
+#endif
     ea_allocator_stats(&m->a, &stats);
     if (EA_CFG_HEAP_STATS && (EA_CFG_POOL_STATS || !EA_CFG_ALLOC_POOLS))
         MUST(m, stats.n_live == n_live, "the number of live blocks differs");
@@ -879,7 +864,7 @@ static void verify(model_t *m)
         ea_heap_stats_t one;
         if (m->areas[i].mem == NULL) continue;
         if (ea_allocator_region_stats(&m->a, m->areas[i].mem, &one) != EA_OK)
-            complain(m, "no region");
+            model_complain(m, "no region");
         total += one.total_bytes;
         free_bytes += one.free_bytes;
     }
@@ -901,7 +886,7 @@ static void verify(model_t *m)
     if (m->has_pools) {
         ea_block_info_t info;
         MUST(m, ea_block_info(&m->a, m->a.eai_pool_tags, &info) == EA_OK, "the tags are gone");
-        gross += info.usable_bytes + EAI_FRONT_BYTES + EA_HEAP_OVERHEAD_BYTES;
+        gross += info.usable_bytes + EAI_FRONT_BYTES + overhead_in(area_of(m, m->a.eai_pool_tags));
     }
 #endif
     MUST(m, m->a.eai_used_bytes == gross, "the bytes in use differ");
@@ -914,6 +899,9 @@ static void verify(model_t *m)
         ea_account_stats(m->owners[k], &of);
         for (uint32_t i = 0; i < N_BLOCKS; i++)
             if (m->blocks[i].ptr != NULL && m->blocks[i].owner == of.id) own += m->blocks[i].gross;
+#if EA_CFG_ALLOC_MOVABLE
+        own += model_charged_for_movables(m, of.id);
+#endif
         MUST(m, of.own == own, "an owner is charged something else than its blocks");
         MUST(m, of.used <= of.limits.max, "a limit is exceeded");
     }
@@ -930,6 +918,23 @@ static void step(model_t *m)
     m->asked = false;
     look_at_areas(m);
     switch (draw(m, 32)) {
+#if EA_CFG_ALLOC_MOVABLE
+    case 12:
+    case 14:
+    case 18:
+    case 20:
+    case 23:
+    case 24:
+    case 25:
+    case 26:
+    case 27:
+    case 28: model_step_movable(m); break;
+#else
+    case 12:
+    case 14: step_realloc(m); break;
+    case 18:
+    case 20: step_free(m); break;
+#endif
     case 0: step_add_region(m); break;
     case 1: step_remove_region(m); break;
     case 2: step_move_end(m); break;
@@ -944,15 +949,11 @@ static void step(model_t *m)
     case 9: step_wrong(m); break;
     case 10: (void)ea_allocator_poll(&m->a, draw(m, 4)); break;
     case 11: step_invalid(m); break;
-    case 12:
     case 13:
-    case 14:
     case 15:
     case 16: step_realloc(m); break;
     case 17:
-    case 18:
     case 19:
-    case 20:
     case 21:
     case 22: step_free(m); break;
     default: step_alloc(m); break;
@@ -1003,6 +1004,9 @@ static void end(model_t *m)
         MUST(m, ea_free(&m->a, m->blocks[i].ptr) == EA_OK, "not freed at the end");
         m->blocks[i].ptr = NULL;
     }
+#if EA_CFG_ALLOC_MOVABLE
+    model_end_movables(m);
+#endif
     sweep(m);
     verify(m);
     MUST(m, ea_allocator_deinit(&m->a, &n) == EA_OK && n == 0, "deinit is refused");
@@ -1019,7 +1023,7 @@ const char *allocator_model_run(allocator_model_draw_t *draw_function, void *con
     if (m == NULL) return "out of memory";
     m->draw = draw_function;
     m->context = context;
-    if (!begin(m)) complain(m, "init is refused");
+    if (!begin(m)) model_complain(m, "init is refused");
     for (m->step = 1; m->complaint == NULL && m->step <= n_steps; m->step++) {
         step(m);
         if (m->complaint == NULL) verify(m);

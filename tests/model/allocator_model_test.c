@@ -5,9 +5,15 @@
  */
 #include "allocator_model.h"
 #include "board.h"
+#include "ealloc/config.h"
 #include "tap.h"
 
 #define STEPS 400u
+#if EA_CFG_CHECK_LEVEL >= 3 /* every operation checks all */
+#define RUNS 60u
+#else
+#define RUNS (EA_CFG_ALLOC_MOVABLE ? 150u : 300u)
+#endif
 
 static uint32_t random_draw(void *context, uint32_t limit)
 {
@@ -20,7 +26,7 @@ static uint32_t random_draw(void *context, uint32_t limit)
 
 TEST(allocator_agrees_with_the_model, 0)
 {
-    unsigned long seed = tap_arg("seed", 1), runs = tap_arg("runs", 300);
+    unsigned long seed = tap_arg("seed", 1), runs = tap_arg("runs", RUNS);
     tap_note("seed", (long long)seed);
     for (unsigned long i = 0; i < runs; i++) {
         uint64_t state = (seed + i) * 0x9E3779B97F4A7C15u;

@@ -2,9 +2,9 @@
  *
  * What happens when memory ends, in every path of the allocator:
  *
- *   - the Nth time that it asks a heap, a pool or an account for something it is refused, once or
- *     from then on, for every N of a program that calls everything (the linker puts our functions
- *     in front of theirs);
+ *   - the Nth time that it asks a heap, a pool, a store of movable blocks or an account for
+ *     something it is refused, once or from then on, for every N of a program that calls everything
+ *     (the linker puts our functions in front of theirs); stores also for want of budget alone;
  *   - regions of every small size are filled by every call until it fails.
  *
  * Afterwards nothing is lost: contents stand, owners are charged for what lives, the reserve fills
@@ -86,6 +86,46 @@ ea_status_t __wrap_ea_account_transfer(ea_account_t *from, ea_account_t *to, siz
     return EA_ERR_LIMIT;
 }
 
+#if EA_CFG_ALLOC_MOVABLE
+static bool refuses_budget; /* it is asked, but may move nothing */
+
+ea_movable_handle_t __real_ea_movable_alloc(ea_movable_t *m, size_t size_bytes,
+                                            size_t budget_bytes);
+ea_movable_handle_t __wrap_ea_movable_alloc(ea_movable_t *m, size_t size_bytes,
+                                            size_t budget_bytes);
+ea_movable_handle_t __wrap_ea_movable_alloc(ea_movable_t *m, size_t size_bytes, size_t budget_bytes)
+{
+    if (!is_refused()) return __real_ea_movable_alloc(m, size_bytes, budget_bytes);
+    return refuses_budget ? __real_ea_movable_alloc(m, size_bytes, 0) : (ea_movable_handle_t){0};
+}
+
+ea_status_t __real_ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_t size_bytes,
+                                     size_t budget_bytes);
+ea_status_t __wrap_ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_t size_bytes,
+                                     size_t budget_bytes);
+ea_status_t __wrap_ea_movable_resize(ea_movable_t *m, ea_movable_handle_t handle, size_t size_bytes,
+                                     size_t budget_bytes)
+{
+    if (!is_refused()) return __real_ea_movable_resize(m, handle, size_bytes, budget_bytes);
+    return refuses_budget ? __real_ea_movable_resize(m, handle, size_bytes, 0) : EA_ERR_NO_MEMORY;
+}
+
+void *__real_eai_movable_alloc_fixed_at(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
+                                        size_t offset_bytes, size_t budget_bytes);
+void *__wrap_eai_movable_alloc_fixed_at(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
+                                        size_t offset_bytes, size_t budget_bytes);
+void *__wrap_eai_movable_alloc_fixed_at(ea_movable_t *m, size_t size_bytes, size_t align_bytes,
+                                        size_t offset_bytes, size_t budget_bytes)
+{
+    if (is_refused()) {
+        if (!refuses_budget) return NULL;
+        budget_bytes = 0;
+    }
+    return __real_eai_movable_alloc_fixed_at(m, size_bytes, align_bytes, offset_bytes,
+                                             budget_bytes);
+}
+#endif
+
 /* --- an allocator with everything ------------------------------------------------------------- */
 
 #define N_BLOCKS 24u
@@ -99,7 +139,20 @@ typedef struct {
 
 static ea_allocator_t a;
 static block_t blocks[N_BLOCKS];
-static unsigned char *memory[2];
+static unsigned char *memory[3];
+
+#if EA_CFG_ALLOC_MOVABLE
+#define N_MOVABLES 12u
+#define STORE_BYTES 2400u
+static ea_movable_t *store; /* in memory[2], if there is one */
+static struct {
+    ea_movable_handle_t handle;
+    size_t size, gross;
+    uint16_t owner;
+} movables[N_MOVABLES];
+static unsigned pinned;      /* the one that is locked; N_MOVABLES: none */
+static unsigned n_callbacks; /* that changed something */
+#endif
 
 #if EA_CFG_ALLOC_REPORT
 static ea_event_t ring[8];
@@ -135,9 +188,31 @@ static void verify_contents(void)
                 EXPECT(!"contents changed");
                 return;
             }
+#if EA_CFG_ALLOC_MOVABLE
+    for (unsigned i = 0; i < N_MOVABLES; i++) {
+        if (ea_movable_is_none(movables[i].handle)) continue;
+        unsigned char *bytes = ea_movable_lock(store, movables[i].handle);
+        EXPECT(bytes != NULL);
+        for (size_t k = 0; bytes != NULL && k < movables[i].size; k++)
+            if (bytes[k] != (uint8_t)(i * 16 + k)) {
+                EXPECT(!"contents of a movable block changed");
+                return;
+            }
+        EXPECT_EQ(ea_movable_unlock(store, movables[i].handle), EA_OK);
+    }
+    if (store) EXPECT_EQ(ea_movable_check(store, NULL), EA_OK);
+#endif
 }
 
 #if EAI_ALLOC_OWNERS
+static size_t overhead_in(const void *region)
+{
+#if EA_CFG_ALLOC_MOVABLE
+    if (region == memory[2]) return EA_MOVABLE_HEADER_BYTES;
+#endif
+    return (void)region, EA_HEAP_OVERHEAD_BYTES;
+}
+
 static void verify_charges(void)
 {
     size_t own[2] = {0, 0};
@@ -146,10 +221,17 @@ static void verify_charges(void)
         if (blocks[i].ptr == NULL) continue;
         EXPECT_EQ(ea_block_info(&a, blocks[i].ptr, &info), EA_OK);
         size_t gross = info.usable_bytes;
-        if (info.region != NULL) gross += EAI_FRONT_BYTES + EA_HEAP_OVERHEAD_BYTES;
+        if (info.region != NULL) gross += EAI_FRONT_BYTES + overhead_in(info.region);
         if (info.owner == ea_account_id(radio)) own[0] += gross;
         if (info.owner == ea_account_id(log_owner)) own[1] += gross;
     }
+#if EA_CFG_ALLOC_MOVABLE
+    for (unsigned i = 0; i < N_MOVABLES; i++) {
+        if (ea_movable_is_none(movables[i].handle)) continue;
+        if (movables[i].owner == ea_account_id(radio)) own[0] += movables[i].gross;
+        if (movables[i].owner == ea_account_id(log_owner)) own[1] += movables[i].gross;
+    }
+#endif
     ea_account_stats_t stats;
     ea_account_stats(radio, &stats);
     EXPECT_EQ(stats.own, own[0]);
@@ -209,15 +291,107 @@ static void drop(unsigned i)
     verify();
 }
 
+#if EA_CFG_ALLOC_MOVABLE
+/* What the store says, if nobody frees and nothing comes out of quarantine. */
+typedef struct {
+    unsigned n_callbacks;
+    ea_movable_stats_t stats;
+} snapshot_t;
+
+static snapshot_t look_at_store(void)
+{
+    snapshot_t now = {n_callbacks, {0}};
+    ea_movable_stats(store, &now.stats);
+    return now;
+}
+
+static void expect_unchanged(const snapshot_t *before)
+{
+    snapshot_t now = look_at_store();
+    if (now.n_callbacks != before->n_callbacks) return;
+    EXPECT_EQ(now.stats.n_live, before->stats.n_live);
+    if (EA_CFG_GUARD >= 3) return;
+    EXPECT_EQ(now.stats.n_fixed, before->stats.n_fixed);
+    EXPECT_EQ(now.stats.free_bytes, before->stats.free_bytes);
+}
+
+static void note_movable(unsigned i, size_t size, size_t from)
+{
+    movables[i].size = size;
+    movables[i].gross = ea_movable_size_bytes(store, movables[i].handle) + EA_MOVABLE_HEADER_BYTES;
+    EA_MOVABLE_LOCKED(store, movables[i].handle, unsigned char, bytes)
+    {
+        for (size_t k = from; bytes != NULL && k < size; k++) bytes[k] = (uint8_t)(i * 16 + k);
+    }
+}
+
+/* Is it there? */
+static bool make_movable(size_t size, const ea_request_t *request)
+{
+    unsigned i = 0;
+    while (i < N_MOVABLES && !ea_movable_is_none(movables[i].handle)) i++;
+    if (i == N_MOVABLES) return false;
+    snapshot_t before = look_at_store();
+    ea_movable_handle_t handle = ea_malloc_movable(&a, store, size, request);
+    if (ea_movable_is_none(handle)) {
+        expect_unchanged(&before);
+        return false;
+    }
+    while (i < N_MOVABLES && !ea_movable_is_none(movables[i].handle)) i++; /* a handler's */
+    if (i == N_MOVABLES) return ea_free_movable(&a, store, handle) != EA_OK;
+    movables[i].handle = handle;
+#if EAI_ALLOC_OWNERS
+    movables[i].owner = ea_account_id(request && request->owner ? request->owner : log_owner);
+#endif
+    note_movable(i, size, 0);
+    return true;
+}
+
+static void resize_movable(unsigned i, size_t size)
+{
+    if (ea_movable_is_none(movables[i].handle)) return;
+    snapshot_t before = look_at_store();
+    size_t had = movables[i].size;
+    ea_status_t status = ea_resize_movable(&a, store, movables[i].handle, size);
+    if (status != EA_OK) {
+        EXPECT(status != EA_ERR_NOT_FOUND && status != EA_ERR_CORRUPT && status != EA_ERR_INVALID);
+        expect_unchanged(&before);
+    } else {
+        if (had > size) movables[i].size = had = size;
+        verify_contents();
+        note_movable(i, size, had);
+    }
+    verify();
+}
+
+static void drop_movable(unsigned i)
+{
+    if (ea_movable_is_none(movables[i].handle)) return;
+    ea_status_t status = ea_free_movable(&a, store, movables[i].handle);
+    EXPECT_EQ(status, i == pinned ? EA_ERR_BUSY : EA_OK);
+    if (status != EA_OK) return;
+    movables[i].handle = (ea_movable_handle_t){0};
+}
+#endif
+
 #if EA_CFG_ALLOC_RECLAIM
 static unsigned next_given;
 static size_t give_one(void *context, size_t wanted_bytes)
 {
     (void)context, (void)wanted_bytes;
+#if EA_CFG_ALLOC_MOVABLE
+    if (store && next_given % 3 == 1) {
+        n_callbacks++;
+        drop_movable(next_given % N_MOVABLES);
+    }
+#endif
     if (next_given++ % 3 != 0 || blocks[N_BLOCKS - 1].ptr == NULL) return 0;
     size_t size = blocks[N_BLOCKS - 1].size;
     EXPECT_EQ(ea_free(&a, blocks[N_BLOCKS - 1].ptr), EA_OK);
     blocks[N_BLOCKS - 1].ptr = NULL;
+#if EA_CFG_ALLOC_MOVABLE
+    n_callbacks++;
+#endif
     return size;
 }
 static ea_reclaimer_t reclaimer;
@@ -227,6 +401,13 @@ static ea_reclaimer_t reclaimer;
 static ea_handler_verdict_t handle(void *context, const ea_failure_t *failure, void **block)
 {
     (void)context, (void)block;
+#if EA_CFG_ALLOC_MOVABLE
+    if (store && failure->sequence == 1) {
+        n_callbacks++;
+        drop_movable(0);
+        (void)make_movable(10, NULL);
+    }
+#endif
     return failure->sequence < 2 ? EA_HANDLER_RETRY : EA_HANDLER_FAIL;
 }
 #endif
@@ -248,6 +429,12 @@ static bool begin(size_t region_bytes)
 {
     ea_allocator_options_t o = {.secret = 77};
     memset(blocks, 0, sizeof blocks);
+    memset(memory, 0, sizeof memory);
+#if EA_CFG_ALLOC_MOVABLE
+    memset(movables, 0, sizeof movables);
+    store = NULL;
+    pinned = N_MOVABLES;
+#endif
 #if EA_CFG_ALLOC_REPORT
     memset(&listener, 0, sizeof listener);
     n_refusals = n_others = 0;
@@ -283,6 +470,22 @@ static bool begin(size_t region_bytes)
             ea_allocator_add_region(&a, memory[1], region_bytes - 500, &dma) == EA_OK);
 }
 
+#if EA_CFG_ALLOC_MOVABLE
+/* Beside the heaps, and asked before them. */
+static bool add_store(size_t move_bytes)
+{
+    const ea_region_options_t movable = {.n_handles = N_MOVABLES,
+                                         .move_bytes = move_bytes,
+                                         .priority = 1,
+                                         .capabilities = EA_CAP_EXTERNAL};
+    memory[2] = malloc(STORE_BYTES);
+    if (memory[2] == NULL || ea_allocator_add_region(&a, memory[2], STORE_BYTES, &movable) != EA_OK)
+        return false;
+    store = ea_allocator_store(&a, memory[2]);
+    return store != NULL;
+}
+#endif
+
 static void end(void)
 {
     size_t n = 0;
@@ -290,6 +493,10 @@ static void end(void)
     ea_status_t status;
     refuse_at = 0;
     for (unsigned i = 0; i < N_BLOCKS; i++) drop(i);
+#if EA_CFG_ALLOC_MOVABLE
+    for (unsigned i = 0; i < N_MOVABLES; i++) drop_movable(i);
+    verify();
+#endif
 #if EA_CFG_ALLOC_RESERVE
     ea_allocator_stats_t stats;
     (void)ea_allocator_set_reserve(&a, 0);
@@ -305,7 +512,7 @@ static void end(void)
     EXPECT_EQ(ea_account_delete(radio), EA_OK);
     EXPECT_EQ(ea_account_delete(log_owner), EA_OK);
 #endif
-    for (unsigned i = 0; i < 2; i++) free(memory[i]);
+    for (unsigned i = 0; i < 3; i++) free(memory[i]);
 }
 
 /* --- a program that calls everything ---------------------------------------------------------- */
@@ -352,6 +559,48 @@ static void use_critical(void)
     keep(ea_malloc_ex(&a, 60, &critical), 60);
 }
 
+#if EA_CFG_ALLOC_MOVABLE
+/* Movable blocks and such with an address, from the two ends of one region until it is full: then
+ * blocks come only where others are moved. */
+static void use_movables(void)
+{
+    const ea_request_t external = {.capabilities = EA_CAP_EXTERNAL};
+    ea_request_t of_radio = {.timeout_us = 1};
+#if EAI_ALLOC_OWNERS
+    of_radio.owner = radio;
+#endif
+    for (unsigned i = 0; i < 8; i++) {
+        (void)make_movable(100 + 40 * i, i % 3 == 1 ? &of_radio : NULL);
+        verify();
+        if (i % 3 == 0) keep(ea_malloc_ex(&a, 60, &external), 60);
+    }
+    for (unsigned i = 1; i < 8; i += 2) drop_movable(i);
+    verify();
+    (void)ea_allocator_step(&a, 150); /* perhaps in the middle of a move */
+    keep(ea_malloc_ex(&a, 350, &external), 350);
+    resize_movable(0, 400);
+    (void)make_movable(500, &of_radio);
+    verify();
+    if (ea_movable_lock(store, movables[4].handle) != NULL) pinned = 4;
+    keep(ea_malloc_ex(&a, 200, &external), 200);
+    resize_movable(2, 700);
+    resize_movable(2, 30);
+    (void)make_movable(3000, NULL);
+    (void)make_movable(300, &(ea_request_t){.priority = 255});
+    verify();
+    if (pinned == 4) EXPECT_EQ(ea_movable_unlock(store, movables[4].handle), EA_OK);
+    pinned = N_MOVABLES;
+    resize_movable(4, 600);
+    while (ea_allocator_step(&a, 100) == EA_ERR_AGAIN) continue;
+    verify();
+    keep(ea_malloc_ex(&a, 300,
+                      &(ea_request_t){.alignment_bytes = 64, .capabilities = EA_CAP_EXTERNAL}),
+         300);
+    for (unsigned i = 0; i < N_MOVABLES; i += 2) drop_movable(i);
+    verify();
+}
+#endif
+
 static void run_program(void)
 {
 #if EA_CFG_ALLOC_RECLAIM
@@ -361,6 +610,12 @@ static void run_program(void)
 #endif
 #if EA_CFG_ALLOC_HANDLER
     ea_allocator_set_handler(&a, handle, NULL);
+#endif
+#if EA_CFG_ALLOC_MOVABLE
+    if (store) {
+        use_movables();
+        return;
+    }
 #endif
     use_pools();
     keep(ea_malloc(&a, 24), 24);
@@ -433,6 +688,44 @@ TEST(allocator_loses_nothing_when_all_is_refused_from_some_request_on, 0)
     refuse_every(true);
 }
 
+#if EA_CFG_ALLOC_MOVABLE
+static void refuse_every_in_a_store(size_t move_bytes)
+{
+    unsigned n = 0;
+    for (unsigned way = 0; way < 4; way += EA_CFG_CHECK_LEVEL >= 3 ? 3 : 1) { /* that is slow */
+        for_ever = way & 1;
+        refuses_budget = way & 2;
+        n = 0;
+        for (bool any = true; any && n < 2000;) {
+            n_asked = 0;
+            refuse_at = ++n;
+            REQUIRE(begin(600) && add_store(move_bytes));
+            run_program();
+            any = n_asked >= n;
+            end();
+        }
+        EXPECT(n > 20 && n < 2000);
+    }
+    tap_note("refusals", n - 1);
+}
+
+TEST(allocator_loses_no_movable_block_whichever_request_is_refused, 0)
+{
+    refuse_every_in_a_store(EA_MOVABLE_UNLIMITED);
+}
+
+TEST(allocator_loses_no_movable_block_where_little_may_be_moved, 0)
+{
+    refuse_every_in_a_store(250);
+    refuse_every_in_a_store(0);
+}
+#define MOVABLE_TESTS                                                                              \
+    , &allocator_loses_no_movable_block_whichever_request_is_refused,                              \
+        &allocator_loses_no_movable_block_where_little_may_be_moved
+#else
+#define MOVABLE_TESTS
+#endif
+
 /* --- small regions ---------------------------------------------------------------------------- */
 
 static size_t free_bytes(void)
@@ -478,7 +771,7 @@ TEST(allocator_fills_small_regions_to_the_last_byte_and_empties_them, 0)
     for (size_t bytes = 512; bytes <= 4096; bytes += step) {
         if (!begin(bytes)) { /* too small for a heap */
             EXPECT(bytes < 1500);
-            for (unsigned i = 0; i < 2; i++) free(memory[i]);
+            for (unsigned i = 0; i < 3; i++) free(memory[i]);
             continue;
         }
         size_t before = free_bytes();
@@ -500,4 +793,4 @@ TEST(allocator_fills_small_regions_to_the_last_byte_and_empties_them, 0)
 
 TEST_MAIN(&allocator_loses_nothing_whichever_request_is_refused,
           &allocator_loses_nothing_when_all_is_refused_from_some_request_on,
-          &allocator_fills_small_regions_to_the_last_byte_and_empties_them)
+          &allocator_fills_small_regions_to_the_last_byte_and_empties_them MOVABLE_TESTS)

@@ -67,9 +67,9 @@ static void fill_from_the_end(void)
     ea_movable_stats_t stats;
     ea_movable_stats(store, &stats);
     high_bytes = 1800;
-    size_t above = 1500 + high_bytes + 3 * EA_MOVABLE_HEADER_BYTES;
+    size_t above = 1504 + high_bytes + 3 * EA_MOVABLE_HEADER_BYTES;
     EXPECT(!ea_movable_is_none(make(stats.free_bytes - above, 'r')));
-    ea_movable_handle_t low = make(1500, 'l');
+    ea_movable_handle_t low = make(1504, 'l');
     high = make(high_bytes, 'h');
     EXPECT(!ea_movable_is_none(high));
     EXPECT_EQ(ea_free_movable(&a, store, low), EA_OK);
@@ -177,6 +177,32 @@ TEST(allocator_realloc_in_a_movable_region_keeps_contents, RAM)
     EXPECT(is_filled_with(smaller, 20, 5));
     EXPECT(ea_realloc(&a, smaller, RAM) == NULL);
     EXPECT_EQ(ea_free(&a, smaller), EA_OK);
+    expect_whole();
+}
+
+TEST(allocator_realloc_to_less_succeeds_in_a_movable_region_that_is_full, RAM)
+{
+    REQUIRE(begin(MOVE_BYTES));
+    char *block = ea_malloc(&a, 1000);
+    REQUIRE(block != NULL);
+    fill_with(block, 1000, 6);
+    while (ea_malloc(&a, 1) != NULL) continue;
+    ea_allocator_stats_t before = stats_of(&a);
+    EXPECT(ea_realloc(&a, block, 999) == block);
+    EXPECT(ea_realloc(&a, block, 600) == block);
+    EXPECT(ea_realloc(&a, block, 100) == block); /* there is no smaller place */
+    EXPECT(ea_aligned_realloc(&a, block, 2048, 80) == NULL);
+    EXPECT(is_filled_with(block, 100, 6));
+    if (EA_CFG_GUARD >= 1) EXPECT_EQ(ea_usable_size_bytes(&a, block), 100);
+    EXPECT_EQ(stats_of(&a).n_live, before.n_live);
+    EXPECT_EQ(stats_of(&a).free_bytes, before.free_bytes);
+    expect_whole();
+    EXPECT_EQ(ea_free(&a, block), EA_OK);
+    block = ea_malloc(&a, 600);
+    REQUIRE(block != NULL);
+    char *less = ea_realloc(&a, block, 100); /* now there is */
+    EXPECT(less != NULL && less != block);
+    EXPECT(stats_of(&a).free_bytes > 700);
     expect_whole();
 }
 
@@ -423,6 +449,7 @@ TEST_MAIN(&allocator_movable_and_fixed_blocks_come_from_the_two_ends,
           &allocator_moves_no_more_than_the_region_allows,
           &allocator_movable_regions_align_what_is_asked_for,
           &allocator_realloc_in_a_movable_region_keeps_contents,
+          &allocator_realloc_to_less_succeeds_in_a_movable_region_that_is_full,
           &allocator_movable_blocks_are_resized, &allocator_movable_regions_refuse_what_is_no_block,
           &allocator_movable_regions_refuse_options_they_cannot_have,
           &allocator_movable_regions_are_removed_when_nothing_lives_in_them,

@@ -446,6 +446,85 @@ TEST(movable_a_request_moves_within_its_budget_or_says_again, RAM)
     expect_sound();
 }
 
+/* Below a large block is a hole, above it too little: a request for both together is refused until
+ * steps have moved that block, however often it comes in between. */
+static unsigned steps_until(bool (*is_served)(size_t budget_bytes), size_t budget_bytes)
+{
+    unsigned n = 0;
+    start(8, 8);
+    ea_movable_handle_t low = make(400, 'l');
+    a = make(600, 'a');
+    rest = make(40, 'r');
+    while (!ea_movable_is_none(make(100, 'x'))) continue; /* and at the end a hole of less */
+    EXPECT_EQ(ea_movable_free(m, low), EA_OK);
+    while (!is_served(budget_bytes) && n < 100) {
+        expect_sound();
+        (void)ea_movable_step(m, 40);
+        n++;
+    }
+    EXPECT(is_full_of(a, 600, 'a'));
+    expect_sound();
+    return n;
+}
+
+static bool is_allocated(size_t budget_bytes)
+{
+    return !ea_movable_is_none(ea_movable_alloc(m, 420, budget_bytes));
+}
+
+static bool is_grown(size_t budget_bytes)
+{
+    return ea_movable_resize(m, rest, 420, budget_bytes) == EA_OK;
+}
+
+TEST(movable_requests_between_steps_do_not_undo_them, RAM)
+{
+    for (size_t budget = 0; budget <= 60; budget += 20) {
+        unsigned n = steps_until(is_allocated, budget);
+        EXPECT(n > 10 && n < 60);
+        n = steps_until(is_grown, budget);
+        EXPECT(n > 10 && n < 60);
+    }
+}
+
+#if EA_CFG_MOVABLE_FIXED
+static bool is_fixed_allocated(size_t budget_bytes)
+{
+    return ea_movable_alloc_fixed(m, 420, 0, budget_bytes) != NULL;
+}
+
+TEST(movable_requests_for_fixed_blocks_do_not_undo_steps_either, RAM)
+{
+    for (size_t budget = 0; budget <= 60; budget += 20) {
+        unsigned n = steps_until(is_fixed_allocated, budget);
+        EXPECT(n > 10 && n < 60);
+    }
+}
+
+TEST(movable_a_fixed_block_is_served_while_another_moves, RAM)
+{
+    start(8, 8);
+    ea_movable_handle_t low = make(40, 'l');
+    a = make(600, 'a');
+    EXPECT_EQ(ea_movable_free(m, low), EA_OK);
+    void *address;
+    for (unsigned i = 0; i < 9 && ea_movable_try_lock(m, a, &address) == EA_OK; i++) {
+        EXPECT_EQ(ea_movable_unlock(m, a), EA_OK);
+        (void)ea_movable_step(m, 100);
+    }
+    EXPECT_EQ(ea_movable_try_lock(m, a, &address), EA_ERR_BUSY); /* too far to be given up */
+    char *high = ea_movable_alloc_fixed(m, 80, 0, 0);
+    EXPECT(high != NULL);
+    while (ea_movable_alloc_fixed(m, 30, 0, 0) != NULL) continue;
+    expect_sound();
+    EXPECT_EQ(ea_movable_try_lock(m, a, &address), EA_ERR_BUSY);
+    step_until_done(100);
+    EXPECT(is_full_of(a, 600, 'a'));
+    EXPECT_EQ(ea_movable_free_fixed(m, high), EA_OK);
+    expect_sound();
+}
+#endif
+
 TEST(movable_resize_grows_in_a_full_store_by_moving_its_neighbours, RAM)
 {
     for (int which = 0; which < 3; which++) {
@@ -903,7 +982,9 @@ TEST(movable_walk_and_pins_tell_fixed_blocks_from_holes, RAM)
         &movable_a_fixed_block_is_refused_for_a_reason,                                            \
         &movable_free_fixed_tells_what_is_no_fixed_block,                                          \
         &movable_the_table_does_not_grow_past_a_fixed_block,                                       \
-        &movable_walk_and_pins_tell_fixed_blocks_from_holes
+        &movable_walk_and_pins_tell_fixed_blocks_from_holes,                                       \
+        &movable_requests_for_fixed_blocks_do_not_undo_steps_either,                               \
+        &movable_a_fixed_block_is_served_while_another_moves
 #else
 #define FIXED_TESTS
 #endif
@@ -1024,4 +1105,5 @@ TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
           &movable_a_table_grows_without_a_budget_when_a_lock_has_finished_the_move,
           &movable_idle_time_makes_entries_before_a_request_wants_them,
           &movable_walk_shows_every_block_and_hole_in_order,
-          &movable_pins_are_reported_costliest_first FIXED_TESTS RELOCATE_TESTS)
+          &movable_pins_are_reported_costliest_first,
+          &movable_requests_between_steps_do_not_undo_them FIXED_TESTS RELOCATE_TESTS)
