@@ -563,8 +563,17 @@ void ea_movable_set_relocate(ea_movable_t *m, ea_movable_relocate_t relocate, vo
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* What `ealloc inspect` needs beside the types' debug information to make sense of a core. It
+ * stands in the debug information alone. */
+enum eai_movable_layout {
+    EAI_LAYOUT_MOVABLE = EA_CFG_MOVABLE_LAYOUT,
+    EAI_LAYOUT_MOVABLE_FEATURES =
+        EA_CFG_MOVABLE_ISR | EA_CFG_MOVABLE_FIXED << 1 | EA_CFG_MOVABLE_RELOCATE << 2
+};
+
 ea_movable_t *ea_movable_init(void *mem, size_t size_bytes, const ea_movable_options_t *options)
 {
+    (void)(enum eai_movable_layout)0; /* or the compiler would leave it out */
     ea_movable_options_t o = {0, 0};
     size_t skipped = (size_t)(0u - (uintptr_t)mem) & (EAI_STORE_ALIGN - 1u);
     if (options) o = *options;
