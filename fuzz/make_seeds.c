@@ -149,7 +149,7 @@ static void write_dump(const char *folder, int number)
     static ea_dump_t dump;
     const ea_dump_range_t store = {movable, sizeof movable, "seed"};
     const ea_dump_options_t options = {
-        .write = keep, .cause = "a seed", .stores = &store, .n_stores = number % 2 != 0};
+        .write = keep, .cause = "a seed", .stores = EA_DUMP_STORES(&store, number % 2 != 0)};
     if (ea_allocator_init(&memory, NULL) != EA_OK ||
         ea_allocator_add_region(&memory, ram, sizeof ram, NULL) != EA_OK)
         fail("ea_allocator_init");

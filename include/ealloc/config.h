@@ -297,12 +297,6 @@
 #define EA_CFG_ALLOC_MOVABLE 0
 #endif
 
-/* Dumps know stores of movable blocks: 0 or 1. Costs about 1500 bytes of code where dumps are
- * taken. */
-#ifndef EA_CFG_DUMP_MOVABLE
-#define EA_CFG_DUMP_MOVABLE 1
-#endif
-
 /* Hooks that are told of every block of an allocator, which the history of allocations (trace.h)
  * needs: 0 or 1. Costs a pointer an allocator, about 500 bytes of code and, while nobody listens, 3
  * instructions an operation (Cortex-M0 5); while somebody does, the general way instead of the
@@ -475,9 +469,6 @@
 #endif
 #if EA_CFG_ALLOC_PRESSURE != 0 && EA_CFG_ALLOC_PRESSURE != 1
 #error "EA_CFG_ALLOC_PRESSURE is 0 or 1"
-#endif
-#if EA_CFG_DUMP_MOVABLE != 0 && EA_CFG_DUMP_MOVABLE != 1
-#error "EA_CFG_DUMP_MOVABLE is 0 or 1"
 #endif
 #if EA_CFG_ALLOC_MOVABLE != 0 && EA_CFG_ALLOC_MOVABLE != 1
 #error "EA_CFG_ALLOC_MOVABLE is 0 or 1"

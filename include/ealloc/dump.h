@@ -69,6 +69,20 @@ typedef struct {
     const char *name; /* of extra ranges; NULL: none */
 } ea_dump_range_t;
 
+/* Stores of movable blocks that are no allocator's: EA_DUMP_STORES(). */
+typedef struct {
+    const ea_dump_range_t *eai_list;
+    size_t eai_n;
+    const struct eai_dump_stores *eai_how; /* what is not named is not linked */
+} ea_dump_stores_t;
+
+/* To initialise that with: n memories as ea_movable_init() was given them; a name may be NULL. */
+#define EA_DUMP_STORES(list, n)                                                                    \
+    {                                                                                              \
+        (list), (n), &eai_dump_stores                                                              \
+    }
+extern const struct eai_dump_stores eai_dump_stores;
+
 /* All but write may be 0 or NULL. */
 typedef struct {
     /* Takes the next n_bytes (1 or more) of the dump. false: the dump ends here. Called with no
@@ -85,9 +99,7 @@ typedef struct {
     size_t n_readable;
     const ea_dump_range_t *extra; /* memory to dump as it is, e.g. a trace's ring */
     size_t n_extra;
-    const ea_dump_range_t *stores; /* memory of stores of movable blocks that are no allocator's, as
-                                      ea_movable_init() was given it; a name may be NULL */
-    size_t n_stores;
+    ea_dump_stores_t stores;
     bool is_live; /* other contexts may use the allocator meanwhile: take its locks. Task only */
 } ea_dump_options_t;
 
@@ -143,8 +155,8 @@ typedef struct {
 } ea_dump_t;
 
 /* Begin a dump: nothing is written yet. allocator NULL: of the stores of the options alone.
- * Returns  EA_OK; EA_ERR_INVALID: dump, options or options->write is NULL, or allocator and no
- *          stores are given; stores are given and EA_CFG_DUMP_MOVABLE is 0.
+ * Returns  EA_OK; EA_ERR_INVALID: dump, options or options->write is NULL, or allocator is and no
+ *          stores are given.
  * Owns     the dump uses *allocator and *options, and what they point to, until it ends.
  * Context  any. Cost O(1). */
 EA_NODISCARD ea_status_t ea_dump_begin(ea_dump_t *dump, const ea_allocator_t *allocator,

@@ -271,7 +271,6 @@ static void put_sight_trouble(dump_t *d, const sight_t *sight)
 /* That of its store. */
 static uint8_t dump_store_of(dump_t *d, const slot_t *slot, const slot_t *seen)
 {
-#if EA_CFG_DUMP_MOVABLE
     const char *begin = (const char *)seen->eai_store;
     bool is_inside = is_slot_readable(d, seen) && (uintptr_t)begin >= (uintptr_t)seen->eai_begin &&
                      (uintptr_t)begin <= (uintptr_t)seen->eai_end;
@@ -279,8 +278,6 @@ static uint8_t dump_store_of(dump_t *d, const slot_t *slot, const slot_t *seen)
     if (is_inside)
         return eai_dump_store(d, slot, begin, seen->eai_end, NULL) ? AT_STORE_BLOCKS : AT_REGION;
     eai_dump_put_trouble(d, EA_DUMP_RANGE, slot, "region");
-#endif
-    (void)d, (void)slot, (void)seen;
     return AT_REGION;
 }
 #endif
@@ -498,32 +495,29 @@ static bool dump_blocks(dump_t *d)
 
 static uint8_t dump_store(dump_t *d)
 {
-#if EA_CFG_DUMP_MOVABLE
-    const ea_dump_options_t *o = d->eai_options;
-    if (d->eai_index >= o->n_stores || o->stores == NULL) return AT_RANGES;
-    const ea_dump_range_t *range = &o->stores[d->eai_index++];
+    const ea_dump_stores_t *stores = &d->eai_options->stores;
+    if (stores->eai_how == NULL || d->eai_index >= stores->eai_n) return AT_RANGES;
+    const ea_dump_range_t *range = &stores->eai_list[d->eai_index++];
     const char *begin = range->begin;
     d->eai_in_region = false;
     if (!eai_dump_is_readable(d, begin, range->size_bytes)) {
         eai_dump_put_trouble(d, EA_DUMP_RANGE, begin, "store");
         return AT_STORES;
     }
-    return eai_dump_store(d, NULL, begin, begin + range->size_bytes, range->name) ? AT_STORE_BLOCKS
-                                                                                  : AT_STORES;
-#else
-    (void)d;
-    return AT_RANGES;
-#endif
+    bool possible = stores->eai_how->begin(d, NULL, begin, begin + range->size_bytes, range->name);
+    return possible ? AT_STORE_BLOCKS : AT_STORES;
 }
 
-#if EA_CFG_DUMP_MOVABLE
 static uint8_t dump_store_block(dump_t *d)
 {
-    const slot_t *slot = d->eai_in_region ? &d->eai_allocator->eai_slots[d->eai_index - 1u] : NULL;
-    if (eai_dump_store_block(d, slot)) return AT_STORE_BLOCKS;
-    return slot != NULL ? AT_REGION : AT_STORES;
-}
+#if EA_CFG_ALLOC_MOVABLE
+    if (d->eai_in_region) {
+        const slot_t *slot = &d->eai_allocator->eai_slots[d->eai_index - 1u];
+        return eai_dump_store_block(d, slot) ? AT_STORE_BLOCKS : AT_REGION;
+    }
 #endif
+    return d->eai_options->stores.eai_how->next(d, NULL) ? AT_STORE_BLOCKS : AT_STORES;
+}
 
 /* --- ranges and end --------------------------------------------------------------------------- */
 
@@ -617,9 +611,7 @@ static void step(dump_t *d)
     case AT_POOLS: next = AT_STORES; break;
 #endif
     case AT_STORES: next = dump_store(d); break;
-#if EA_CFG_DUMP_MOVABLE
     case AT_STORE_BLOCKS: next = dump_store_block(d); break;
-#endif
     case AT_RANGES: next = dump_range(d); break;
     case AT_RANGE_BYTES:
         if (!dump_range_bytes(d)) next = AT_RANGES;
@@ -636,7 +628,7 @@ static void step(dump_t *d)
 ea_status_t ea_dump_begin(dump_t *dump, const alloc_t *allocator, const ea_dump_options_t *options)
 {
     if (dump == NULL || options == NULL || options->write == NULL) return EA_ERR_INVALID;
-    if (options->n_stores == 0 ? allocator == NULL : !EA_CFG_DUMP_MOVABLE) return EA_ERR_INVALID;
+    if (allocator == NULL && options->stores.eai_how == NULL) return EA_ERR_INVALID;
     memset(dump, 0, sizeof *dump);
     dump->eai_allocator = allocator;
     dump->eai_options = options;

@@ -83,13 +83,17 @@ void eai_dump_put_wounds(ea_dump_t *d, const eai_dump_sight_t *sight, const char
 
 /* --- stores of movable blocks (dump_movable.c) ------------------------------------------------ */
 
-#if EA_CFG_DUMP_MOVABLE
 /* The record of the store in this memory. false: no block can be looked at. */
 bool eai_dump_store(ea_dump_t *d, const eai_region_slot_t *slot, const char *mem, const char *end,
                     const char *name);
 /* Look at its next block; slot NULL: it is no allocator's. false: that was all. */
 bool eai_dump_store_block(ea_dump_t *d, const eai_region_slot_t *slot);
-#endif
+/* The two, as EA_DUMP_STORES() brings them. */
+struct eai_dump_stores {
+    bool (*begin)(ea_dump_t *d, const eai_region_slot_t *slot, const char *mem, const char *end,
+                  const char *name);
+    bool (*next)(ea_dump_t *d, const eai_region_slot_t *slot);
+};
 
 /* --- a heap (dump_heap.c) --------------------------------------------------------------------- */
 

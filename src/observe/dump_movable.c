@@ -7,8 +7,6 @@
  */
 #include "memory/allocator_internal.h"
 #include "observe/dump_internal.h"
-
-#if EA_CFG_DUMP_MOVABLE
 #include "stores/movable_look.h"
 
 typedef ea_dump_t dump_t;
@@ -148,4 +146,5 @@ bool eai_dump_store_block(dump_t *d, const slot_t *slot)
                             ((size_t)look->eai_end * look->eai_unit_bytes));
     return more;
 }
-#endif
+
+const struct eai_dump_stores eai_dump_stores = {eai_dump_store, eai_dump_store_block};

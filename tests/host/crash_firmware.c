@@ -74,8 +74,7 @@ static __attribute__((used)) void dump_after_fault(const uint32_t *frame)
     options.fault_at = (const void *)(uintptr_t)frame[6];
     options.extra = &history;
     options.n_extra = 1;
-    options.stores = &store;
-    options.n_stores = 1;
+    options.stores = (ea_dump_stores_t)EA_DUMP_STORES(&store, 1);
     for (stays = CRASH_STAYS; stays;) continue;
     ea_status_t status = dump_on_paint(&options);
     board_exit(status == EA_OK ? 42 : status == EA_ERR_RANGE ? 43 : 1);

@@ -141,8 +141,7 @@ int main(int argc, char **argv)
     if (file == NULL) return 1;
     const ea_dump_range_t extra = {ring, sizeof ring, "trace"};
     const ea_dump_range_t of_store = {store_memory, sizeof store_memory, "letters"};
-    const ea_dump_options_t to_file = {.stores = &of_store,
-                                       .n_stores = letters != NULL,
+    const ea_dump_options_t to_file = {.stores = EA_DUMP_STORES(&of_store, letters != NULL),
                                        .extra = &extra,
                                        .n_extra = trace != NULL,
                                        .write = write_file,

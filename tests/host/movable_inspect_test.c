@@ -78,7 +78,7 @@ static snapshot_t *dump(bool is_live)
     static ea_dump_t under_way;
     const ea_dump_range_t range = {alone, sizeof alone, "spare"};
     const ea_dump_options_t options = {
-        .write = keep, .stores = &range, .n_stores = 1, .is_live = is_live};
+        .write = keep, .stores = EA_DUMP_STORES(&range, 1), .is_live = is_live};
     n_bytes = 0;
     EXPECT_EQ(ea_dump(&under_way, &memory, &options), EA_OK);
     return read_dump();

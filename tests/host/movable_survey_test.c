@@ -49,7 +49,7 @@ static snapshot_t *dump(void)
     static ea_dump_t under_way;
     char error[200];
     const ea_dump_range_t range = {ram, RAM, "letters"};
-    const ea_dump_options_t options = {.write = keep, .stores = &range, .n_stores = 1};
+    const ea_dump_options_t options = {.write = keep, .stores = EA_DUMP_STORES(&range, 1)};
     n_bytes = 0;
     EXPECT_EQ(ea_dump(&under_way, NULL, &options), EA_OK);
     return snapshot_read(bytes, n_bytes, error, sizeof error);

@@ -426,7 +426,7 @@ static snapshot_t *dump(void)
     static ea_dump_t under_way;
     static const ea_dump_range_t range = {memory, sizeof memory, "store"};
     static const ea_dump_options_t options = {
-        .write = keep, .stores = &range, .n_stores = 1, .extra = &range, .n_extra = 1};
+        .write = keep, .stores = EA_DUMP_STORES(&range, 1), .extra = &range, .n_extra = 1};
     char error[200];
     n_dumped = 0;
     if (ea_dump(&under_way, NULL, &options) != EA_OK) return NULL;

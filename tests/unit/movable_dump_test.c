@@ -52,8 +52,7 @@ static void start(uint32_t n_handles)
     bed.memory = (ea_dump_range_t){bed.ram, RAM, "messages"};
     bed.readable = bed.memory;
     bed.options = (ea_dump_options_t){.write = keep,
-                                      .stores = &bed.memory,
-                                      .n_stores = 1,
+                                      .stores = EA_DUMP_STORES(&bed.memory, 1),
                                       .readable = &bed.readable,
                                       .n_readable = 1};
 }
@@ -392,7 +391,7 @@ TEST(movable_dump_follows_no_memory_that_may_not_be_read, BED_BYTES)
     REQUIRE(dump());
     EXPECT_EQ(bed.n_stores, 0);
     EXPECT_EQ(bed.n_troubles, 1);
-    bed.options.n_stores = 0;
+    bed.options.stores = (ea_dump_stores_t){0};
     EXPECT_EQ(take(), EA_ERR_INVALID);
     EXPECT_EQ(ea_dump_step(&bed.dump, 1), EA_OK); /* the one before has ended */
 }
