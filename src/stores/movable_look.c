@@ -60,7 +60,7 @@ static bool find_table(look_t *l, size_t size_bytes)
     /* A table that grows has its end moved first, and becomes known last. */
     uint32_t n = from && (from == counted || from == below || counted != below) ? from : counted;
     l->eai_first_entry = l->eai_entry = EAI_INDEXES - n;
-    l->eai_end = !n ? 0 : below == n + EAI_CHUNK_ENTRIES ? m->end : end_with(n, size_bytes);
+    l->eai_end = n ? end_with(n, size_bytes) : 0;
     return n && n == counted && n == below && n == from;
 }
 
@@ -242,8 +242,10 @@ static units_t units_of_move(const look_t *l, units_t place)
     if (move.n == 0) return 0;
     bool up = move.to > move.from, is_from = place + 1u == move.from;
     if (!is_from && place + 1u != move.to) return 0;
-    if (is_from && up && move.to - 1u <= move.from + move.n) return move.to + move.n - place;
-    if (is_from || up) return move.n + 1u;
+    if (is_from != up) return move.n + 1u; /* the upper of the two */
+    units_t low = up ? move.from : move.to, high = up ? move.to : move.from;
+    if (high - low <= move.n + 1u) return high + move.n - place; /* they touch */
+    if (up) return move.n + 1u;
     units_t slide = move.n + 1u + (move.from - move.to);
     return units_of(*at(l->eai_store, place)) == slide ? slide : move.n + 1u;
 }
@@ -270,13 +272,23 @@ static bool agree(head_t head, head_t above)
     return is_hole == ((above & EAI_PREV_FREE) != 0) && !(is_hole && (above & EAI_HOLE));
 }
 
+/* May a hole end where this header says so? */
+static bool is_hole_below(const look_t *l, units_t place)
+{
+    head_t below = *at(l->eai_store, place - 1u);
+    units_t units = units_of(below);
+    return (below & EAI_HOLE) && units != 0 && units <= place - EAI_CONTROL_UNITS;
+}
+
 /* Does what begins here look like holes and blocks? Bound: CHAIN. */
 static bool is_believable(const look_t *l, units_t place)
 {
+    bool fits_below = !(*at(l->eai_store, place) & EAI_PREV_FREE) || is_hole_below(l, place);
     for (uint32_t n = 0; n < CHAIN; n++) {
         head_t head = *at(l->eai_store, place);
         if (place == l->eai_end) return units_of(head) == 0 && !(head & EAI_HOLE);
         if (units_of_known(l, place, head) || units_of_move(l, place)) return true; /* proven */
+        if (!fits_below) return false;
         units_t units = units_of_other(l, place, head);
         if (!units || !agree(head, *at(l->eai_store, place + units))) return false;
         if ((head & EAI_HOLE) && !has_tail(l, place, head)) return false;

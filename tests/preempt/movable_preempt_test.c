@@ -467,6 +467,23 @@ static bool is_right_in_dump(const snapshot_t *s, unsigned block, bool may_be_fr
     return n == 1 ? good : n == 0 && may_be_free;
 }
 
+/* Does something else than a block lie where the bytes of the move come from or go to? */
+static bool is_torn(const snapshot_t *s)
+{
+    const snap_store_t *st = &s->stores[0];
+    uint64_t low[] = {st->from - EAI_UNIT_BYTES, st->to - EAI_UNIT_BYTES};
+    if (st->from == 0) return false;
+    for (size_t i = 0; i < s->n_blocks; i++) {
+        const snap_block_t *b = &s->blocks[i];
+        bool is_nobodys = b->state == SNAP_FREE || b->state == SNAP_DAMAGED;
+        for (unsigned k = 0; k < 2; k++)
+            if (is_nobodys && b->begin < low[k] + EAI_UNIT_BYTES + st->move_bytes &&
+                b->begin + b->bytes > low[k])
+                return true;
+    }
+    return false;
+}
+
 /* All bytes from the first block to the end belong to one thing each. */
 static bool is_tiled(const snapshot_t *s)
 {
@@ -480,7 +497,7 @@ static bool is_tiled(const snapshot_t *s)
 #endif
 
 /* What a dump does not hold of the blocks that live, or holds wrong. */
-static unsigned n_lost_in_dump, n_without_tiles, n_dumps_with_move;
+static unsigned n_lost_in_dump, n_without_tiles, n_dumps_with_move, n_moves_up, n_torn_moves;
 static void look_at_dump(unsigned program)
 {
     (void)program;
@@ -494,6 +511,8 @@ static void look_at_dump(unsigned program)
         n_lost_in_dump += is_live[i] && !is_right_in_dump(s, i, may_be_freed(program, i));
     n_without_tiles += !is_tiled(s);
     n_dumps_with_move += s->stores[0].from != 0;
+    n_moves_up += s->stores[0].to > s->stores[0].from;
+    n_torn_moves += is_torn(s);
     snapshot_free(s);
 #endif
 }
@@ -536,6 +555,8 @@ TEST(movable_memory_is_readable_after_a_reset_before_any_access, 0)
     tap_note("dumps with a move under way", n_dumps_with_move);
     EXPECT_EQ(n_lost_in_dump, 0);
     EXPECT_EQ(n_without_tiles, 0);
+    EXPECT_EQ(n_torn_moves, 0);
+    EXPECT(!HAS_INSPECT || n_moves_up > 10);
     EXPECT(!HAS_INSPECT || n_dumps_with_move > 50);
 }
 

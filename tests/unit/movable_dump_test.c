@@ -281,6 +281,20 @@ static unsigned count_found(void)
     return n;
 }
 
+/* Nothing in the dump leads out of the store. */
+static bool is_inside(void)
+{
+    const uint64_t *f = bed.store.field;
+    if (f[19] != 0 &&
+        (f[19] < f[6] || f[20] < f[6] || f[19] + f[21] > f[7] || f[20] + f[21] > f[7]))
+        return false;
+    for (unsigned i = 0; i < bed.n_blocks; i++) {
+        const uint64_t *b = bed.blocks[i].field;
+        if (b[0] < f[6] || b[0] >= f[7] || b[1] > f[7] - b[0]) return false;
+    }
+    return f[22] <= f[21];
+}
+
 TEST(movable_dump_survives_any_damaged_word_of_the_control_structure, BED_BYTES)
 {
     ea_movable_stats_t stats;
@@ -293,7 +307,7 @@ TEST(movable_dump_survives_any_damaged_word_of_the_control_structure, BED_BYTES)
     for (size_t at = skipped; at < skipped + stats.control_bytes; at++) {
         for (unsigned i = 0; i < sizeof masks; i++) {
             bed.ram[at] ^= masks[i];
-            if (!dump() || count_found() != 4) {
+            if (!dump() || count_found() != 4 || !is_inside()) {
                 tap_note("damaged byte", (long long)(at - skipped));
                 EXPECT_EQ(count_found(), 4);
                 return;
@@ -304,6 +318,110 @@ TEST(movable_dump_survives_any_damaged_word_of_the_control_structure, BED_BYTES)
     }
     tap_note("damages told of", n_told);
     EXPECT(n_told > stats.control_bytes);
+}
+
+/* The same in the middle of a move, and of the table: what is not damaged itself is found. */
+TEST(movable_dump_stays_inside_whatever_byte_of_move_or_table_is_damaged, BED_BYTES)
+{
+    ea_movable_stats_t stats;
+    fill();
+    (void)ea_movable_step(bed.m, 36);
+    ea_movable_stats(bed.m, &stats);
+    size_t skipped = (size_t)((unsigned char *)bed.m - bed.ram);
+    memcpy(bed.saved, bed.ram, RAM);
+    for (size_t at = skipped; at < RAM; at++) {
+        if (at == skipped + stats.control_bytes) at = RAM - stats.table_bytes;
+        for (unsigned i = 0; i < 2; i++) {
+            bed.ram[at] ^= i == 0 ? 0xFF : 0x11;
+            if (!dump() || count_found() < 2 || !is_inside()) {
+                tap_note("damaged byte", (long long)at);
+                EXPECT(!"the others are found, inside of the store");
+                return;
+            }
+            memcpy(bed.ram, bed.saved, RAM);
+        }
+    }
+}
+
+/* A header as the layout has it. */
+#if EA_CFG_MOVABLE_LAYOUT == 2
+typedef uint64_t head_t;
+#define UNITS_SHIFT 32
+#else
+typedef uint32_t head_t;
+#define UNITS_SHIFT (EA_CFG_MOVABLE_LAYOUT == 0 ? 18 : 16)
+#endif
+#define IS_HOLE 1u
+#define PREV_FREE 2u
+
+/* The header of the last hole. */
+static unsigned char *find_last_hole(void)
+{
+    ea_movable_block_t b;
+    size_t position = 0, last = 0;
+    while (ea_movable_walk(bed.m, &position, &b))
+        if (ea_movable_is_none(b.handle) && !is_fixed_block(&b)) last = b.offset_bytes;
+    return (unsigned char *)bed.m + last - EA_MOVABLE_HEADER_BYTES;
+}
+
+#if EA_CFG_MOVABLE_FIXED
+TEST(movable_dump_finds_a_fixed_block_behind_a_hole_of_a_wrong_size, BED_BYTES)
+{
+    fill();
+    unsigned char *hole = find_last_hole();
+    head_t head;
+    memcpy(&head, hole, sizeof head);
+    unsigned char *fixed = hole + (size_t)(head >> UNITS_SHIFT) * EA_MOVABLE_ALIGN;
+    head += (head_t)3 << UNITS_SHIFT; /* into the fixed block */
+    memcpy(hole, &head, sizeof head);
+    REQUIRE(dump());
+    const record_t *r = find(0, (uintptr_t)fixed);
+    REQUIRE(r != NULL);
+    EXPECT_EQ(r->field[2], EA_DUMP_USED);
+    EXPECT(r->field[1] >= 48 + EA_MOVABLE_HEADER_BYTES && r->field[1] < 64);
+}
+#endif
+
+/* A block whose header is damaged is full of what looks like headers of holes and fixed blocks, but
+ * for the holes' ends. */
+TEST(movable_dump_takes_bytes_of_a_block_for_no_headers, BED_BYTES)
+{
+    fill();
+    ea_movable_handle_t h = make(40 * EA_MOVABLE_ALIGN, 0);
+    unsigned char *bytes = ea_movable_lock(bed.m, h);
+    REQUIRE(bytes != NULL);
+    for (unsigned i = 0; i < 40; i++) {
+        static const head_t flags[] = {IS_HOLE, 0, PREV_FREE, 0};
+        head_t head = i % 2 ? 0 : (head_t)2 << UNITS_SHIFT | flags[i % 4];
+        memcpy(bytes + i * sizeof head, &head, sizeof head);
+    }
+    memset(bytes - sizeof(head_t), 0xFF, sizeof(head_t));
+    REQUIRE(dump());
+    for (unsigned i = 0; i < bed.n_blocks; i++) {
+        uint64_t begin = bed.blocks[i].field[0];
+        bool is_within =
+            begin >= (uintptr_t)bytes && begin < (uintptr_t)bytes + 40 * sizeof(head_t);
+        EXPECT(!is_within);
+    }
+}
+
+/* What is damaged and what has changed since the last look cannot be told apart. */
+TEST(movable_dump_of_a_running_system_tells_of_no_damage, BED_BYTES)
+{
+    fill();
+    unsigned char *hole = find_last_hole();
+    head_t head;
+    memcpy(&head, hole, sizeof head);
+    size_t bytes = (size_t)(head >> UNITS_SHIFT) * EA_MOVABLE_ALIGN;
+    memset(hole + bytes - EA_MOVABLE_ALIGN, 0, EA_MOVABLE_ALIGN);
+    bed.options.is_live = true;
+    for (unsigned i = 0; i < 2; i++) {
+        REQUIRE(dump());
+        EXPECT_EQ(bed.n_troubles, 0);
+        for (unsigned k = 0; k < bed.n_blocks; k++)
+            EXPECT(bed.blocks[k].field[2] != EA_DUMP_DAMAGED);
+        memset(hole, 0, EA_MOVABLE_ALIGN); /* not even a size */
+    }
 }
 
 TEST(movable_dump_names_a_damaged_header_and_goes_on, BED_BYTES)
@@ -393,6 +511,10 @@ TEST(movable_dump_follows_no_memory_that_may_not_be_read, BED_BYTES)
     REQUIRE(dump());
     EXPECT_EQ(bed.n_stores, 0);
     EXPECT_EQ(bed.n_troubles, 1);
+    bed.memory.size_bytes = bed.readable.size_bytes = RAM / 2; /* less than the store says */
+    REQUIRE(dump());
+    EXPECT(bed.n_troubles > 0);
+    if (bed.n_stores != 0) EXPECT(bed.store.field[8] <= (uintptr_t)bed.ram + RAM / 2);
     bed.options.stores = (ea_dump_stores_t){0};
     EXPECT_EQ(take(), EA_ERR_INVALID);
     EXPECT_EQ(ea_dump_step(&bed.dump, 1), EA_OK); /* the one before has ended */
@@ -404,6 +526,12 @@ TEST_MAIN(&movable_dump_shows_what_a_walk_shows,
 #endif
           &movable_dump_of_a_running_system_shows_each_block_once,
           &movable_dump_survives_any_damaged_word_of_the_control_structure,
+          &movable_dump_stays_inside_whatever_byte_of_move_or_table_is_damaged,
+#if EA_CFG_MOVABLE_FIXED
+          &movable_dump_finds_a_fixed_block_behind_a_hole_of_a_wrong_size,
+#endif
+          &movable_dump_takes_bytes_of_a_block_for_no_headers,
+          &movable_dump_of_a_running_system_tells_of_no_damage,
           &movable_dump_names_a_damaged_header_and_goes_on,
           &movable_dump_names_a_hole_whose_end_was_written_to, &movable_dump_survives_wild_writes,
           &movable_dump_follows_no_memory_that_may_not_be_read)
