@@ -24,12 +24,14 @@ static struct {
     ea_accounts_t book;
     ea_account_t nodes[4];
     ea_poolset_t set;
-    _Alignas(16) unsigned char pools[2048], ring[EA_TRACE_BYTES(32)], ram[4096];
+    _Alignas(16) unsigned char pools[2048], ring[EA_TRACE_BYTES(32)], ram[4096], movable[2048];
 } life;
+static ea_movable_t *letters;
 static ea_allocator_t *const fuzzed = &life.memory; /* its debug information names the type */
 
 static firmware_t *self;
 static layout_t *layout;
+static uint64_t loaded; /* where its address 0 is */
 
 static void live(void)
 {
@@ -44,6 +46,17 @@ static void live(void)
         ea_allocator_add_region(fuzzed, life.ram, sizeof life.ram, NULL) != EA_OK ||
         ea_allocator_set_pools(fuzzed, &life.set) != EA_OK ||
         ea_trace_attach(trace, fuzzed) != EA_OK)
+        abort();
+    ea_movable_handle_t gone = {0};
+    letters = ea_movable_init(life.movable, sizeof life.movable, NULL);
+    for (size_t i = 0; i < 8; i++) {
+        ea_movable_handle_t handle = ea_movable_alloc(letters, 40 + 20 * i, 0);
+        if (i == 1) gone = handle;
+        if (i == 6 && ea_movable_lock(letters, handle) == NULL) abort();
+    }
+    if (ea_movable_free(letters, gone) != EA_OK ||
+        ea_movable_alloc_fixed(letters, 64, 8, 0) == NULL ||
+        ea_movable_step(letters, 40) != EA_ERR_AGAIN)
         abort();
     for (size_t i = 0; i < 60; i++) {
         void *block = ea_malloc(fuzzed, 8 + i * 37 % 150);
@@ -89,8 +102,9 @@ static void read_memory(const uint8_t *data, size_t size)
         copy[(data[0] | (size_t)data[1] << 8 | (size_t)data[2] << 16) % sizeof life] = data[3];
     image_t *m = image_new();
     image_add_constant(m, (uintptr_t)&life, copy, sizeof life);
+    image_add_constant(m, (uintptr_t)&letters, (const uint8_t *)&letters, sizeof letters);
     snprintf(which, sizeof which, "0x%llx", (unsigned long long)(uintptr_t)fuzzed);
-    const survey_options_t how = {m, layout, 0, which};
+    const survey_options_t how = {m, layout, loaded, which};
     snapshot_t *s = survey(&how, error, sizeof error);
     if (s == NULL && (error[0] == '\0' || strchr(error, '\n') != NULL)) abort();
     if (s != NULL) {
@@ -114,6 +128,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         self = firmware_open("/proc/self/exe", error, sizeof error);
         layout = self != NULL ? firmware_layout(self) : NULL;
         if (layout == NULL) abort();
+        const snapshot_t here = {.head = {.anchor = (uintptr_t)ea_dump}};
+        firmware_place(self, &here);
+        loaded = firmware_loaded(self);
     }
     if (size == 0 || size > 1 << 16) return 0;
     if (data[0] <= 1)

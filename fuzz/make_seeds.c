@@ -124,19 +124,39 @@ static bool keep(void *context, const void *bytes, size_t n_bytes)
     return true;
 }
 
+static _Alignas(8) unsigned char movable[2048];
+
+/* A store with holes, a lock and a move under way, for every second dump. */
+static void fill_store(int number)
+{
+    ea_movable_t *store = ea_movable_init(movable, sizeof movable, NULL);
+    ea_movable_handle_t handles[6];
+    if (store == NULL) fail("ea_movable_init");
+    for (unsigned i = 0; i < 6; i++) handles[i] = ea_movable_alloc(store, 30u + 20u * i, 0);
+    (void)ea_movable_free(store, handles[0]);
+    (void)ea_movable_free(store, handles[3]);
+    if (number > 2) (void)!ea_movable_lock(store, handles[4]);
+    (void)!ea_movable_alloc_fixed(store, 50, 8, 0);
+    (void)ea_movable_step(store, 40);
+    if (number > 4) memset(movable + 600, 0xA5, 40);
+}
+
 /* An allocator with a few blocks, of which damage is done to one but the first time. */
 static void write_dump(const char *folder, int number)
 {
     static unsigned char ram[4096];
     static ea_allocator_t memory;
     static ea_dump_t dump;
-    const ea_dump_options_t options = {.write = keep, .cause = "a seed"};
+    const ea_dump_range_t store = {movable, sizeof movable, "seed"};
+    const ea_dump_options_t options = {
+        .write = keep, .cause = "a seed", .stores = EA_DUMP_STORES(&store, number % 2 != 0)};
     if (ea_allocator_init(&memory, NULL) != EA_OK ||
         ea_allocator_add_region(&memory, ram, sizeof ram, NULL) != EA_OK)
         fail("ea_allocator_init");
     char *block = NULL;
     for (int i = 0; i <= number; i++) block = ea_malloc(&memory, 20u + 30u * (unsigned)i);
     if (block != NULL && number > 0) memset(block, 0, 60u + 30u * (unsigned)number);
+    fill_store(number);
     n_dumped = 0;
     (void)ea_dump(&dump, &memory, &options);
     write_file(folder, "dump", number, dumped, n_dumped);

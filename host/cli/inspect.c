@@ -333,7 +333,8 @@ static bool load_memory(loaded_t *l, const options_t *options, const char *path,
     firmware_lend(l->firmware, l->image);
     l->layout = firmware_layout(l->firmware);
     if (l->layout != NULL && !layout_has(l->layout, "ea_heap")) add_library(l);
-    if (l->layout == NULL || !layout_has(l->layout, "ea_heap")) {
+    if (l->layout == NULL ||
+        (!layout_has(l->layout, "ea_heap") && !layout_has(l->layout, "ea_movable"))) {
         complain(elf, "no debug information of ealloc is in it: built without -g, stripped, or a "
                       "program without ealloc");
         return false;

@@ -10,9 +10,10 @@
 #include "ealloc/trace.h"
 #include "inspect.h"
 #include "json_text.h"
+#include "store.h"
 
 static const char *const state_names[SNAP_STATES] = {"free",   "used",   "waiting", "internal",
-                                                     "cached", "moving", "unknown"};
+                                                     "cached", "moving", "unknown", "room"};
 
 static json_t *address(uint64_t value)
 {
@@ -33,6 +34,33 @@ static json_t *site(const snapshot_t *s, firmware_t *f, uint64_t value)
     return json_text(firmware_name(f, s, value, false, text, sizeof text));
 }
 
+/* What a block of a store is known by. */
+static void add_handle(json_t *o, const snap_block_t *b)
+{
+    if (b->handle != 0)
+        json_object_set_new(o, "handle", address(b->handle));
+    else
+        json_object_set_new(o, "fixed", json_true());
+    json_object_set_new(o, "locks", json_u64(b->n_locks));
+}
+
+/* Where the bytes of a block are that is being moved. */
+static json_t *pieces(const snapshot_t *s, const snap_block_t *b)
+{
+    json_t *list = json_array();
+    piece_t of[2];
+    for (size_t i = 0; i < s->n_stores; i++) {
+        const snap_store_t *store = &s->stores[i];
+        if (b->begin < store->first || b->begin >= store->end) continue;
+        store_pieces(store, b, of);
+        for (unsigned k = 0; k < 2; k++)
+            json_array_append_new(list, json_pack("{s:o, s:o}", "address", address(of[k].address),
+                                                  "bytes", json_u64(of[k].bytes)));
+        break;
+    }
+    return list;
+}
+
 static json_t *block(const snapshot_t *s, firmware_t *f, const snap_block_t *b)
 {
     json_t *o = json_pack("{s:o, s:o, s:s}", "begin", address(b->begin), "bytes",
@@ -43,6 +71,8 @@ static json_t *block(const snapshot_t *s, firmware_t *f, const snap_block_t *b)
     json_object_set_new(o, "owner", owner(s, b->owner));
     json_object_set_new(o, "site", site(s, f, b->site));
     json_object_set_new(o, "birth", json_u64(b->birth));
+    if (b->in_store) add_handle(o, b);
+    if (b->in_store && b->state == SNAP_MOVING) json_object_set_new(o, "pieces", pieces(s, b));
     if (b->finding != 0) json_object_set_new(o, "finding", json_u64(b->finding));
     return o;
 }
@@ -87,6 +117,80 @@ static json_t *regions(const judgement_t *j, firmware_t *f)
         }
         json_array_append_new(list, o);
     }
+    return list;
+}
+
+static json_t *pins(const judgement_t *j, firmware_t *f, const store_sums_t *sums)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < sums->n_pins; i++) {
+        const pin_t *pin = &sums->pins[i];
+        json_array_append_new(list,
+                              json_pack("{s:o, s:o, s:o}", "block", block(j->s, f, pin->block),
+                                        "free_below_bytes", json_u64(pin->below),
+                                        "free_above_bytes", json_u64(pin->above)));
+    }
+    return list;
+}
+
+static json_t *move(const snap_store_t *store)
+{
+    if (store->from == 0) return json_null();
+    return json_pack("{s:o, s:o, s:o, s:o}", "from", address(store->from), "to", address(store->to),
+                     "bytes", json_u64(store->move_bytes), "copied_bytes",
+                     json_u64(store->copied_bytes));
+}
+
+/* The blocks of a region's stand with the region. */
+static json_t *store(const judgement_t *j, firmware_t *f, const snap_store_t *s)
+{
+    store_sums_t sums;
+    store_sums(j->s, s, &sums);
+    json_t *o =
+        json_pack("{s:o, s:o, s:o, s:s, s:b, s:b, s:b}", "name", json_text(s->name), "begin",
+                  address(s->address), "end", address(s->table_end), "layout", store_layout_name(s),
+                  "interrupts_lock", (int)(s->features & 1u), "has_fixed",
+                  (int)(s->features >> 1 & 1u), "relocates", (int)(s->features >> 2 & 1u));
+    json_object_set_new(o, "region",
+                        s->in_region ? json_u64(j->s->regions[s->region].number) : json_null());
+    const struct {
+        const char *name;
+        uint64_t value;
+    } numbers[] = {{"total_bytes", sums.total},
+                   {"used_blocks", sums.n_used},
+                   {"used_bytes", sums.used_bytes},
+                   {"fixed_blocks", sums.n_fixed},
+                   {"fixed_bytes", sums.fixed_bytes},
+                   {"free_holes", sums.n_free},
+                   {"free_bytes", sums.free_bytes},
+                   {"other_bytes", sums.rest_bytes},
+                   {"largest_free_bytes", sums.largest_free},
+                   {"fragmentation_permille", store_frag_permille(&sums)},
+                   {"locked_blocks", sums.n_locked},
+                   {"locked_bytes", sums.locked_bytes},
+                   {"compactable_bytes", sums.compactable},
+                   {"compactable_unlocked_bytes", sums.compactable_unlocked},
+                   {"handles", s->n_handles},
+                   {"max_handles", s->max_handles},
+                   {"moved_bytes", s->moved_bytes},
+                   {"moves", s->n_moves},
+                   {"max_demand_bytes", s->max_demand_bytes},
+                   {"refusals", s->n_failures},
+                   {"refusals_for_budget", s->n_again}};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
+        json_object_set_new(o, numbers[i].name, json_u64(numbers[i].value));
+    json_object_set_new(o, "move", move(s));
+    json_object_set_new(o, "pins", pins(j, f, &sums));
+    if (!s->in_region) json_object_set_new(o, "blocks", blocks(j, f, s->first_block, s->n_blocks));
+    store_sums_release(&sums);
+    return o;
+}
+
+static json_t *stores(const judgement_t *j, firmware_t *f)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < j->s->n_stores; i++)
+        json_array_append_new(list, store(j, f, &j->s->stores[i]));
     return list;
 }
 
@@ -219,6 +323,7 @@ void inspect_json(const judgement_t *j, firmware_t *f, const uint64_t *of)
     json_object_set_new(root, "damage", wounds(j, f));
     json_object_set_new(root, "regions", regions(j, f));
     json_object_set_new(root, "pools", pools(j, f));
+    json_object_set_new(root, "stores", stores(j, f));
     json_object_set_new(root, "accounts", accounts(j->s));
     json_object_set_new(root, "owners", sums(j, f, j->owners, j->n_owners, true));
     json_object_set_new(root, "sites", sums(j, f, j->sites, j->n_sites, false));

@@ -15,6 +15,7 @@
 #include "ealloc/trace.h"
 #include "inspect.h"
 #include "printable.h"
+#include "store.h"
 
 enum { NAME_BYTES = 512, MAP_ROWS = 8, MAX_WOUNDS = 50 };
 
@@ -66,8 +67,11 @@ static bool is_colourful(void)
 /* What a cell shows if several blocks fall into it: damage before all, then what is mixed. */
 static char cell_of(char before, const snap_block_t *b)
 {
-    static const char signs[SNAP_STATES] = {'.', '#', 'w', 'i', '.', '#', '!'};
-    char sign = b->finding != 0 ? '!' : signs[b->state];
+    static const char signs[SNAP_STATES] = {'.', '#', 'w', 'i', '.', '#', '!', '~'};
+    static const char of_store[SNAP_STATES] = {'.', '#', 'w', 'i', '.', 'm', '!', '~'};
+    char sign = b->finding != 0 ? '!' : b->in_store ? of_store[b->state] : signs[b->state];
+    if (sign == '#' && b->n_locks != 0) sign = 'L';
+    if (sign == '#' && b->in_store && b->handle == 0) sign = 'x';
     if (before == ' ' || before == sign) return sign;
     if (before == '!' || sign == '!') return '!';
     return '+';
@@ -78,6 +82,7 @@ static void print_cell(char cell, bool colour)
     const char *on = cell == '!'                  ? "\033[1;31m"
                      : cell == '#'                ? "\033[34m"
                      : cell == '+'                ? "\033[36m"
+                     : cell == 'L' || cell == 'x' ? "\033[35m"
                      : cell == 'w' || cell == 'i' ? "\033[33m"
                                                   : "";
     if (colour && on[0] != '\0')
@@ -86,7 +91,8 @@ static void print_cell(char cell, bool colour)
         putchar(cell);
 }
 
-static void print_map(const snapshot_t *s, const snap_region_t *r)
+/* of: a region, or what stands for a store that is in none. */
+static void print_map(const snapshot_t *s, const snap_region_t *r, bool is_store)
 {
     uint64_t bytes = r->end - r->begin, width = columns() - 20u;
     if (r->end <= r->begin || r->n_blocks == 0) return;
@@ -114,6 +120,8 @@ static void print_map(const snapshot_t *s, const snap_region_t *r)
     printf("  a sign is %" PRIu64 " bytes: # used, . free, + both, w freed but waiting, i the "
            "allocator's own, ! damaged\n",
            per_cell);
+    if (is_store)
+        printf("  # with a handle, L locked, x fixed, m being moved, ~ where to, or not told of\n");
     free(cells);
 }
 
@@ -164,6 +172,9 @@ static void print_totals(const judgement_t *j)
     if (t->n_waiting > 0)
         printf("waiting      %" PRIu64 " bytes in %" PRIu64 " freed block%s\n", t->waiting_bytes,
                t->n_waiting, plural(t->n_waiting));
+    if (t->room_bytes > 0)
+        printf("room         %" PRIu64 " bytes that blocks move to, or that are not told of\n",
+               t->room_bytes);
     if (t->unknown_bytes > 0)
         printf("unknown      %" PRIu64 " bytes behind damaged headers\n", t->unknown_bytes);
 }
@@ -194,13 +205,33 @@ static void print_whose(const judgement_t *j, firmware_t *f, uint64_t size, uint
            firmware_name(f, j->s, site, false, text, sizeof text));
 }
 
+/* What a block of a store is known by. */
+static void print_handle(const snap_block_t *b)
+{
+    if (!b->in_store) return;
+    if (b->handle == 0)
+        printf(", fixed");
+    else
+        printf(", handle 0x%" PRIx32, b->handle);
+    if (b->n_locks != 0) printf(", %" PRIu32 " lock%s", b->n_locks, plural(b->n_locks));
+}
+
+static void print_size_and_whose(const judgement_t *j, firmware_t *f, const snap_block_t *b)
+{
+    uint64_t usable = b->begin + b->bytes - b->user;
+    if (b->requested == 0) printf("up to ");
+    if (b->in_store && b->site == 0 && b->owner == 0)
+        printf("%" PRIu64 " bytes", b->requested != 0 ? b->requested : usable);
+    else
+        print_whose(j, f, b->requested != 0 ? b->requested : usable, b->owner, b->site);
+    print_handle(b);
+}
+
 static void print_block(const judgement_t *j, firmware_t *f, const char *label,
                         const snap_block_t *b)
 {
     printf("    %-10s0x%" PRIx64 ": ", label, b->user);
-    if (b->requested == 0) printf("up to ");
-    print_whose(j, f, b->requested != 0 ? b->requested : b->begin + b->bytes - b->user, b->owner,
-                b->site);
+    print_size_and_whose(j, f, b);
     putchar('\n');
 }
 
@@ -259,16 +290,97 @@ static void print_report(const judgement_t *j, firmware_t *f)
     }
 }
 
-static void print_regions(const judgement_t *j)
+/* --- stores of movable blocks ----------------------------------------------------------------- */
+
+static void print_move(const snap_store_t *store)
+{
+    if (store->from == 0) return;
+    printf("  move         %" PRIu64 " bytes from 0x%" PRIx64 " to 0x%" PRIx64 ", %" PRIu64
+           " of them are there\n",
+           store->move_bytes, store->from, store->to, store->copied_bytes);
+}
+
+static void print_pins(const judgement_t *j, firmware_t *f, const store_sums_t *sums,
+                       uint32_t n_rows)
+{
+    if (sums->n_pins == 0) return;
+    printf("  locked       %" PRIu64 " block%s, %" PRIu64 " bytes; without locks a hole of %" PRIu64
+           " could be made\n",
+           sums->n_locked, plural(sums->n_locked), sums->locked_bytes, sums->compactable_unlocked);
+    for (size_t i = 0; i < sums->n_pins && i < n_rows; i++) {
+        const pin_t *pin = &sums->pins[i];
+        printf("    0x%" PRIx64 ": ", pin->block->user);
+        print_size_and_whose(j, f, pin->block);
+        printf("; free below %" PRIu64 ", above %" PRIu64 "\n", pin->below, pin->above);
+    }
+    if (sums->n_pins > n_rows) printf("    and %zu more\n", sums->n_pins - n_rows);
+}
+
+static void print_store(const judgement_t *j, firmware_t *f, const snap_store_t *store,
+                        uint32_t n_rows)
+{
+    store_sums_t sums;
+    store_sums(j->s, store, &sums);
+    unsigned frag = store_frag_permille(&sums);
+    printf("  blocks       %" PRIu64 " bytes in %" PRIu64 " with a handle, %" PRIu64
+           " bytes in %" PRIu64 " fixed\n",
+           sums.used_bytes, sums.n_used, sums.fixed_bytes, sums.n_fixed);
+    printf("  free         %" PRIu64 " bytes in %" PRIu64 " hole%s, the largest %" PRIu64
+           "; fragmentation %u.%u %%\n",
+           sums.free_bytes, sums.n_free, plural(sums.n_free), sums.largest_free, frag / 10u,
+           frag % 10u);
+    if (sums.rest_bytes > 0) printf("  other        %" PRIu64 " bytes\n", sums.rest_bytes);
+    printf("  compaction   can make a hole of %" PRIu64 " bytes; moved %" PRIu64
+           " bytes in %" PRIu64 " moves until now\n",
+           sums.compactable, store->moved_bytes, store->n_moves);
+    printf("  handles      %" PRIu64 " of at most %" PRIu64 ", %s layout; refusals: %" PRIu64
+           ", for want of budget %" PRIu64 "\n",
+           store->n_handles, store->max_handles, store_layout_name(store), store->n_failures,
+           store->n_again);
+    print_move(store);
+    print_pins(j, f, &sums, n_rows);
+    store_sums_release(&sums);
+}
+
+/* The store of a region; NULL: it has a heap. */
+static const snap_store_t *store_of(const snapshot_t *s, size_t region)
+{
+    for (size_t i = 0; i < s->n_stores; i++)
+        if (s->stores[i].in_region && s->stores[i].region == region) return &s->stores[i];
+    return NULL;
+}
+
+/* Those that are no allocator's. */
+static void print_stores(const judgement_t *j, firmware_t *f, uint32_t n_rows)
+{
+    for (size_t i = 0; i < j->s->n_stores; i++) {
+        const snap_store_t *store = &j->s->stores[i];
+        const snap_region_t stands = {.begin = store->first,
+                                      .end = store->end,
+                                      .first_block = store->first_block,
+                                      .n_blocks = store->n_blocks};
+        if (store->in_region) continue;
+        printf("\nstore%s%s: 0x%" PRIx64 " to 0x%" PRIx64 "\n", store->name[0] != '\0' ? " " : "",
+               store->name, store->address, store->table_end);
+        print_map(j->s, &stands, true);
+        print_store(j, f, store, n_rows);
+    }
+}
+
+static void print_regions(const judgement_t *j, firmware_t *f, uint32_t n_rows)
 {
     for (size_t i = 0; i < j->s->n_regions; i++) {
         const snap_region_t *r = &j->s->regions[i];
+        const snap_store_t *store = store_of(j->s, i);
         printf("\nregion %" PRIu64 ": 0x%" PRIx64 " to 0x%" PRIx64, r->number, r->begin, r->end);
+        if (store != NULL) printf(", movable blocks");
         if (r->has_heap) printf(", %" PRIu64 " of %" PRIu64 " bytes free", r->free_bytes, r->total);
-        if (r->has_heap && (r->largest != 0 || r->free_bytes == 0)) /* else the heap is damaged */
+        if (r->has_heap && store == NULL &&
+            (r->largest != 0 || r->free_bytes == 0)) /* else the heap is damaged */
             printf(", least ever %" PRIu64 ", largest request %" PRIu64, r->min_free, r->largest);
         putchar('\n');
-        print_map(j->s, r);
+        print_map(j->s, r, store != NULL);
+        if (store != NULL) print_store(j, f, store, n_rows);
     }
     if (j->s->n_pools > 0) printf("\npools\n");
     for (size_t i = 0; i < j->s->n_pools; i++) {
@@ -277,6 +389,7 @@ static void print_regions(const judgement_t *j)
                p->block_bytes, p->n_live, p->n_blocks, p->n_fresh, p->name[0] != '\0' ? "  " : "",
                p->name);
     }
+    print_stores(j, f, n_rows);
 }
 
 static void print_owners(const judgement_t *j, uint32_t n_rows)
@@ -349,11 +462,11 @@ static void print_free(const judgement_t *j)
 void inspect_text(const judgement_t *j, firmware_t *firmware, const char *file, uint32_t n_rows)
 {
     print_head(j, firmware, file);
-    print_totals(j);
+    if (j->s->head.allocator != 0 || j->s->n_regions > 0) print_totals(j);
     print_failure(j, firmware);
     print_report(j, firmware);
     print_wounds(j, firmware);
-    print_regions(j);
+    print_regions(j, firmware, n_rows);
     print_owners(j, n_rows);
     print_sites(j, firmware, n_rows);
     print_suspects(j, firmware, n_rows);
@@ -383,14 +496,16 @@ static void print_any_block(const judgement_t *j, firmware_t *f, const char *lab
                                                     "the allocator's own",
                                                     "free, cached",
                                                     "in the middle of a realloc",
-                                                    "behind a damaged header"};
+                                                    "behind a damaged header",
+                                                    "where a block moves to, or not told of"};
+    bool is_moving = b->in_store && b->state == SNAP_MOVING;
     printf("%-12s 0x%" PRIx64 " to 0x%" PRIx64 ", %s\n", label, b->begin, b->begin + b->bytes,
-           states[b->state]);
+           is_moving ? "being moved" : states[b->state]);
     if (b->user == 0) return;
-    printf("             %s", b->requested == 0 ? "up to " : "");
-    print_whose(j, f, b->requested != 0 ? b->requested : b->begin + b->bytes - b->user, b->owner,
-                b->site);
-    if (j->s->head.tags != 0) printf(", %" PRIu64 " s ago", judge_age(j->s, b));
+    printf("             ");
+    print_size_and_whose(j, f, b);
+    if (j->s->head.tags != 0 && b->handle == 0 && !b->is_alone)
+        printf(", %" PRIu64 " s ago", judge_age(j->s, b));
     printf(b->finding != 0 ? "; damaged\n" : "\n");
 }
 

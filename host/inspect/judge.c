@@ -92,6 +92,7 @@ static void count_block(judgement_t *j, const snap_block_t *b)
         t->internal_bytes += b->bytes;
         return;
     case SNAP_DAMAGED: t->unknown_bytes += b->bytes; return;
+    case SNAP_ROOM: t->room_bytes += b->bytes; return;
     default: break;
     }
     uint64_t bytes = b->requested != 0 ? b->requested : b->bytes, age = judge_age(j->s, b);
@@ -174,6 +175,14 @@ static bool is_told(const judgement_t *j, const snap_trouble_t *t)
     return false;
 }
 
+static bool is_of_a_store(const snapshot_t *s, uint64_t where)
+{
+    for (size_t i = 0; i < s->n_stores; i++)
+        if (where - s->stores[i].address < s->stores[i].table_end - s->stores[i].address)
+            return true;
+    return false;
+}
+
 static void judge_trouble(judgement_t *j, const snap_trouble_t *t)
 {
     static const char *const names[] = {
@@ -188,6 +197,8 @@ static void judge_trouble(judgement_t *j, const snap_trouble_t *t)
     };
     const char *what = names[t->reason < sizeof names / sizeof names[0] ? t->reason : 0];
     const snap_block_t *block = find_block(j->s, t->where), *culprit = NULL;
+    if (t->reason == EA_DUMP_INVARIANT && is_of_a_store(j->s, t->where))
+        what = "the store is damaged";
     if (is_told(j, t)) return;
     if (block != NULL && t->reason == EA_DUMP_FLAGS) culprit = below(j->s, block);
     if (block != NULL && t->reason == EA_DUMP_TAIL && block->begin != t->where)
@@ -226,7 +237,7 @@ static suspect_t *candidate(judgement_t *j, uint64_t site)
 
 static bool is_live(const snap_block_t *b)
 {
-    return b->state == SNAP_USED || b->state == SNAP_MOVING;
+    return !b->is_alone && (b->state == SNAP_USED || b->state == SNAP_MOVING);
 }
 
 static void count_quarters(judgement_t *j)
@@ -340,7 +351,7 @@ void judge(judgement_t *j, const snapshot_t *s)
     j->sites = calloc(s->n_blocks + 1, sizeof *j->sites);
     if (j->owners == NULL || j->sites == NULL) abort();
     for (size_t i = 0; i < s->n_blocks; i++) {
-        count_block(j, &s->blocks[i]);
+        if (!s->blocks[i].is_alone) count_block(j, &s->blocks[i]);
         judge_block(j, &s->blocks[i]);
     }
     for (size_t i = 0; i < s->n_troubles && i < MOST_TROUBLES; i++)

@@ -17,7 +17,7 @@ typedef struct {
 
 typedef struct {
     uint64_t n_used, used_bytes, requested_bytes, n_free, free_bytes, largest_free, n_waiting,
-        waiting_bytes, n_internal, internal_bytes, unknown_bytes;
+        waiting_bytes, n_internal, internal_bytes, unknown_bytes, room_bytes;
 } totals_t;
 
 /* A place that is damaged. */

@@ -32,7 +32,7 @@ struct layout {
 
 static const char *const wanted[] = {"ea_allocator",  "ea_heap",    "ea_account",    "ea_accounts",
                                      "ea_pool",       "ea_poolset", "eai_pool_slab", "ea_trace",
-                                     "ea_alloc_hook", "eai_moving"};
+                                     "ea_alloc_hook", "eai_moving", "ea_movable"};
 
 /* --- types ------------------------------------------------------------------------------------ */
 
@@ -75,10 +75,11 @@ static void note_constants(layout_t *l, Dwarf_Die *die)
 {
     const char *name = dwarf_diename(die);
     Dwarf_Die child;
-    if (name == NULL || strcmp(name, "eai_layout") != 0 || l->n_constants > 0 ||
-        dwarf_child(die, &child) != 0)
-        return;
+    bool is_wanted = name != NULL &&
+                     (strcmp(name, "eai_layout") == 0 || strcmp(name, "eai_movable_layout") == 0);
+    if (!is_wanted || dwarf_child(die, &child) != 0) return;
     do {
+        if (l->n_constants == MAX_CONSTANTS) return;
         Dwarf_Attribute attribute;
         Dwarf_Word value;
         const char *of = dwarf_diename(&child);
@@ -86,8 +87,10 @@ static void note_constants(layout_t *l, Dwarf_Die *die)
             dwarf_attr(&child, DW_AT_const_value, &attribute) == NULL ||
             dwarf_formudata(&attribute, &value) != 0)
             continue;
+        uint64_t known;
+        if (layout_constant(l, of, &known)) continue; /* of another unit */
         l->constants[l->n_constants++] = (constant_t){of, value};
-    } while (l->n_constants < MAX_CONSTANTS && dwarf_siblingof(&child, &child) == 0);
+    } while (dwarf_siblingof(&child, &child) == 0);
 }
 
 /* --- variables -------------------------------------------------------------------------------- */
@@ -100,6 +103,7 @@ static bool kind_of(Dwarf_Die *type, object_kind_t *kind)
     if (strcmp(name, "ea_heap") == 0) return *kind = OF_HEAP, true;
     if (strcmp(name, "ea_pool") == 0) return *kind = OF_POOL, true;
     if (strcmp(name, "ea_trace") == 0) return *kind = OF_TRACE, true;
+    if (strcmp(name, "ea_movable") == 0) return *kind = OF_STORE, true;
     return false;
 }
 

@@ -14,7 +14,7 @@
 typedef struct layout layout_t;
 
 /* A global or static variable that is, or points to, an object of ealloc. */
-typedef enum { OF_ALLOCATOR, OF_HEAP, OF_POOL, OF_TRACE } object_kind_t;
+typedef enum { OF_ALLOCATOR, OF_HEAP, OF_POOL, OF_TRACE, OF_STORE } object_kind_t;
 typedef struct {
     object_kind_t kind;
     bool is_pointer;  /* else the variable is the object */
@@ -30,7 +30,7 @@ void layout_extend(layout_t *l, Dwfl_Module *module);
 bool layout_has(const layout_t *l, const char *tag);
 void layout_close(layout_t *l);
 const object_t *layout_objects(const layout_t *l, size_t *n);
-/* A constant of enum eai_layout. false: the program has none of this name. */
+/* A constant of enum eai_layout or eai_movable_layout. false: the program has none of this name. */
 bool layout_constant(const layout_t *l, const char *name, uint64_t *value);
 unsigned layout_pointer_bytes(const layout_t *l);
 

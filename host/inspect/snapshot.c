@@ -13,6 +13,7 @@
 #include <zlib.h>
 
 #include "history.h"
+#include "store.h"
 
 enum { MAX_FIELDS = 64, MAX_INNER = 32 };
 
@@ -296,7 +297,7 @@ static void read_label(reader_t *r, snap_block_t *block, size_t from)
 static void read_block(reader_t *r, size_t offset)
 {
     if (r->s->n_regions == 0) return set_flaw(r, "a block stands before its region", offset);
-    if (number(r, 2) >= SNAP_STATES) return set_flaw(r, "a block of an unknown state", offset);
+    if (number(r, 2) >= SNAP_ROOM) return set_flaw(r, "a block of an unknown state", offset);
     snap_block_t *block = SNAP_ADD(r->s, blocks, n_blocks);
     *block = (snap_block_t){
         .begin = number(r, 0), .bytes = number(r, 1), .state = (uint8_t)number(r, 2)};
@@ -330,10 +331,60 @@ static void read_pool_block(reader_t *r, size_t offset)
     *block = (snap_block_t){.begin = number(r, 0),
                             .bytes = pool->block_bytes,
                             .user = number(r, 0),
-                            .state = number(r, 1) < SNAP_STATES ? (uint8_t)number(r, 1) : 0,
+                            .state = number(r, 1) < SNAP_ROOM ? (uint8_t)number(r, 1) : 0,
                             .in_pool = true};
     pool->n_live++;
     read_label(r, block, 2);
+}
+
+/* Behind a region whose heap is none it is the region's. */
+static void read_store(reader_t *r)
+{
+    snapshot_t *s = r->s;
+    snap_region_t *region =
+        s->n_regions > 0 && s->n_pools == 0 ? &s->regions[s->n_regions - 1] : NULL;
+    snap_store_t *store = SNAP_ADD(s, stores, n_stores);
+    *store = (snap_store_t){.address = number(r, 1),
+                            .layout = number(r, 2),
+                            .features = number(r, 3),
+                            .unit_bytes = number(r, 4),
+                            .header_bytes = number(r, 5),
+                            .first = number(r, 6),
+                            .end = number(r, 7),
+                            .table_end = number(r, 8),
+                            .n_handles = number(r, 9),
+                            .max_handles = number(r, 10),
+                            .free_bytes = number(r, 11),
+                            .n_live = number(r, 12),
+                            .n_fixed = number(r, 13),
+                            .moved_bytes = number(r, 14),
+                            .n_moves = number(r, 15),
+                            .max_demand_bytes = number(r, 16),
+                            .n_failures = number(r, 17),
+                            .n_again = number(r, 18),
+                            .from = number(r, 19),
+                            .to = number(r, 20),
+                            .move_bytes = number(r, 21),
+                            .copied_bytes = number(r, 22),
+                            .first_block = s->n_blocks};
+    text(r, 0, store->name, sizeof store->name);
+    store->in_region = region != NULL && region->heap == 0 && region->n_blocks == 0 &&
+                       store->address - region->begin < region->end - region->begin;
+    if (store->in_region) store->region = s->n_regions - 1;
+    s->store_is_open = true;
+}
+
+static void read_store_block(reader_t *r, size_t offset)
+{
+    snapshot_t *s = r->s;
+    if (!s->store_is_open) return set_flaw(r, "a block stands before its store", offset);
+    if (number(r, 2) >= SNAP_ROOM) return set_flaw(r, "a block of an unknown state", offset);
+    snap_block_t *block = SNAP_ADD(s, blocks, n_blocks);
+    *block = (snap_block_t){
+        .begin = number(r, 0), .bytes = number(r, 1), .state = (uint8_t)number(r, 2)};
+    block->handle = (uint32_t)number(r, 3);
+    block->n_locks = (uint32_t)number(r, 4);
+    read_label(r, block, 5);
 }
 
 static void read_range(reader_t *r)
@@ -368,7 +419,9 @@ static void read_end(reader_t *r, size_t offset)
 
 static void read_record(reader_t *r, size_t offset)
 {
-    switch (r->fields[0].value) {
+    uint64_t kind = r->fields[0].value;
+    if (kind != 11 && kind != 12 && kind != 15) store_close(r->s);
+    switch (kind) {
     case 0: read_head(r); break;
     case 1: read_failure(r); break;
     case 2: read_report(r); break;
@@ -383,6 +436,8 @@ static void read_record(reader_t *r, size_t offset)
     case 11: read_raw(r); break;
     case 12: read_trouble(r); break;
     case 13: read_end(r, offset); break;
+    case 14: read_store(r); break;
+    case 15: read_store_block(r, offset); break;
     default: break; /* of a later version */
     }
 }
@@ -432,6 +487,7 @@ snapshot_t *snapshot_read(const uint8_t *data, size_t size, char *error, size_t 
         s->n_records++;
         read_record(r, offset);
     }
+    store_close(s);
     if (!r->ended) set_flaw(r, "the dump has no end", r->at);
     bool is_cut;
     if (r->ended && (!next_token(r, &is_cut) || r->token.kind != BREAK))
@@ -449,6 +505,7 @@ void snapshot_free(snapshot_t *s)
     free(s->accounts);
     free(s->regions);
     free(s->pools);
+    free(s->stores);
     free(s->blocks);
     free(s->raws);
     free(s->ranges);

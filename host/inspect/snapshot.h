@@ -21,6 +21,7 @@ enum {
     SNAP_CACHED,
     SNAP_MOVING,
     SNAP_DAMAGED,
+    SNAP_ROOM, /* of a store: where a block moves to, or what the dump does not tell of */
     SNAP_STATES
 };
 
@@ -78,9 +79,23 @@ typedef struct {
     uint64_t user;         /* the address the user knows; of a free one 0           */
     uint64_t requested, site, birth, first_bad;
     uint32_t owner;
+    uint32_t handle, n_locks; /* of a store's; handle 0: it has none */
     uint8_t state, finding;
-    bool in_pool;
+    bool in_pool, in_store;
+    bool is_alone; /* of a store that is no allocator's */
 } snap_block_t;
+
+/* A store of movable blocks, of a region or alone. Blocks leave no gap from first to end. */
+typedef struct {
+    char name[40]; /* "": a region's, or none */
+    uint64_t address, layout, features, unit_bytes, header_bytes, first, end, table_end, n_handles,
+        max_handles, free_bytes, n_live, n_fixed, moved_bytes, n_moves, max_demand_bytes,
+        n_failures, n_again;
+    uint64_t from, to, move_bytes, copied_bytes; /* of a move under way; from 0: there is none */
+    bool in_region;
+    size_t region; /* its index */
+    size_t first_block, n_blocks;
+} snap_store_t;
 
 typedef struct {
     uint64_t address;
@@ -117,16 +132,18 @@ typedef struct {
     snap_account_t *accounts;
     snap_region_t *regions;
     snap_pool_t *pools;
+    snap_store_t *stores;
     snap_block_t *blocks;
     snap_raw_t *raws;
     snap_range_t *ranges;
     snap_trouble_t *troubles;
     snap_event_t *events; /* in order */
     uint8_t **copies;     /* memory that raws lie in */
-    size_t n_accounts, n_regions, n_pools, n_blocks, n_raws, n_ranges, n_troubles, n_events,
-        n_copies;
+    size_t n_accounts, n_regions, n_pools, n_stores, n_blocks, n_raws, n_ranges, n_troubles,
+        n_events, n_copies;
     size_t n_bytes, n_records;
-    char flaw[160]; /* why the dump is not all there, or not to be trusted; "": it is sound */
+    bool store_is_open; /* blocks of the last store are still being added */
+    char flaw[160];     /* why the dump is not all there, or not to be trusted; "": it is sound */
 } snapshot_t;
 
 /* Read a dump of size bytes, which must stay as long as the snapshot.

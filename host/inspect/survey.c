@@ -237,10 +237,22 @@ static void read_slot(survey_t *v, view_t slot, uint64_t number)
                          .line_bytes = line < 32 ? (uint64_t)1 << line : 0,
                          .reserve_bytes = view_number(slot, "eai_reserve_bytes"),
                          .first_block = v->s->n_blocks};
-    if (begin > end || r->heap < begin || r->heap >= end)
+    uint64_t store = view_number(slot, "eai_store");
+    if (begin < end && store >= begin && store < end)
+        survey_store(v, store, end, view_number(slot, "eai_owners"), "");
+    else if (begin > end || r->heap < begin || r->heap >= end)
         survey_trouble(v, EA_DUMP_RANGE, slot.address, "region");
     else
         survey_heap(v, r->heap, end, view_number(slot, "eai_moving"));
+}
+
+/* Where the object of a variable is; 0: nowhere. */
+static uint64_t place_of(const survey_options_t *o, const object_t *object)
+{
+    uint64_t address = object->address + o->loaded;
+    if (object->is_pointer)
+        (void)image_number(o->image, address, layout_pointer_bytes(o->layout), &address);
+    return address;
 }
 
 /* --- pools ------------------------------------------------------------------------------------ */
@@ -361,6 +373,21 @@ static void read_own_pools(survey_t *v, uint64_t loaded)
     }
 }
 
+/* Stores that variables of the program lead to and that are no allocator's. */
+static void read_own_stores(survey_t *v, const survey_options_t *o)
+{
+    size_t n;
+    const object_t *objects = layout_objects(v->layout, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (objects[i].kind != OF_STORE || !objects[i].is_pointer) continue;
+        uint64_t address = place_of(o, &objects[i]);
+        bool is_known = false;
+        for (size_t k = 0; k < v->s->n_stores; k++) is_known |= v->s->stores[k].address == address;
+        if (is_known || !survey_is_store(v, address)) continue;
+        survey_store(v, address, UINT64_MAX, 0, objects[i].name);
+    }
+}
+
 /* --- the history ------------------------------------------------------------------------------ */
 
 static bool read_history(survey_t *v, uint64_t address)
@@ -395,15 +422,6 @@ static void find_history(survey_t *v, view_t allocator, uint64_t loaded)
 
 /* --- which one -------------------------------------------------------------------------------- */
 
-/* Where the object of a variable is; 0: nowhere. */
-static uint64_t place_of(const survey_options_t *o, const object_t *object)
-{
-    uint64_t address = object->address + o->loaded;
-    if (object->is_pointer)
-        (void)image_number(o->image, address, layout_pointer_bytes(o->layout), &address);
-    return address;
-}
-
 static bool is_allocator(const survey_t *v, uint64_t address)
 {
     view_t a = view_struct(v->layout, v->image, "ea_allocator", address);
@@ -419,9 +437,9 @@ static bool is_allocator(const survey_t *v, uint64_t address)
 static bool is_sound(const survey_t *v, object_kind_t kind, uint64_t address)
 {
     uint64_t end;
-    return kind == OF_ALLOCATOR
-               ? is_allocator(v, address)
-               : kind == OF_HEAP && address != 0 && survey_is_heap(v, address, &end);
+    if (kind == OF_ALLOCATOR) return is_allocator(v, address);
+    if (kind == OF_STORE) return survey_is_store(v, address);
+    return kind == OF_HEAP && address != 0 && survey_is_heap(v, address, &end);
 }
 
 /* Sets kind and address. false: there is none, and error says so. */
@@ -439,10 +457,11 @@ static bool choose(survey_t *v, const survey_options_t *o, object_kind_t *kind, 
         snprintf(error, size, "no allocator or heap of ealloc is at 0x%" PRIx64, *address);
         return false;
     }
-    for (unsigned pass = 0; pass < 2; pass++) { /* allocators come first */
+    static const object_kind_t order[] = {OF_ALLOCATOR, OF_HEAP, OF_STORE};
+    for (unsigned pass = 0; pass < sizeof order / sizeof order[0]; pass++) {
         for (size_t i = 0; i < n; i++) {
             object_kind_t is = objects[i].kind;
-            if (is != (pass == 0 ? OF_ALLOCATOR : OF_HEAP)) continue;
+            if (is != order[pass]) continue;
             if (o->which != NULL && strcmp(o->which, objects[i].name) != 0) continue;
             uint64_t at = place_of(o, &objects[i]);
             if (!is_sound(v, is, at)) continue;
@@ -525,10 +544,14 @@ snapshot_t *survey(const survey_options_t *o, char *error, size_t error_size)
         for (uint64_t i = 0; i < view_length(slots); i++) read_slot(&v, view_element(slots, i), i);
         read_pools(&v, allocator);
         find_history(&v, allocator, o->loaded);
-    } else {
+    } else if (kind == OF_HEAP) {
         survey_bare_heap(&v, address);
+    } else {
+        v.s->head.allocator = 0; /* the stores below are all there is */
+        v.s->head.tags = 0;
     }
     read_own_pools(&v, o->loaded);
+    read_own_stores(&v, o);
     read_time(&v);
     if (v.s->flaw[0] == '\0' && image_flaw(o->image)[0] != '\0')
         snprintf(v.s->flaw, sizeof v.s->flaw, "%s", image_flaw(o->image));

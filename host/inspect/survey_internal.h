@@ -36,6 +36,13 @@ void survey_heap(survey_t *v, uint64_t address, uint64_t end, uint64_t moving);
 /* Could a heap begin there? Then where its last region's blocks end. */
 bool survey_is_heap(const survey_t *v, uint64_t address, uint64_t *end);
 
+/* The store at address, whose memory ends at end at most: that of the region that was added last,
+ * whose owners of blocks stand at owners (0: nowhere); or one of this name that is no allocator's,
+ * end being UINT64_MAX. */
+void survey_store(survey_t *v, uint64_t address, uint64_t end, uint64_t owners, const char *name);
+/* Could a store begin there? */
+bool survey_is_store(const survey_t *v, uint64_t address);
+
 /* The pool that this view is of: a set's class number, name ""; or a variable of this name, which
  * is no allocator's, so that its blocks are counted alone. tags_before: how many tags of the
  * allocator's array are those of classes before it; UINT64_MAX: it has none. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * A dump of everything an allocator knows (row B2): its regions block by block, pools, owners, the
- * last refusal and the last damage, as CBOR through a callback; `ealloc inspect` reads it on the
- * host. docs/formats/dump.md describes the format, docs/dump.md how to take one.
+ * last refusal and the last damage, and of stores of movable blocks that belong to no allocator, as
+ * CBOR through a callback; `ealloc inspect` reads it on the host. docs/formats/dump.md describes
+ * the format, docs/dump.md how to take one.
  *
  *     static ea_dump_t dump; // not on a fault handler's stack
  *     static const ea_dump_options_t options = {.write = write_to_uart};
@@ -30,6 +31,7 @@
 #include "ealloc/allocator.h"
 #include "ealloc/compiler.h"
 #include "ealloc/heap.h"
+#include "ealloc/movable.h"
 #include "ealloc/status.h"
 
 #ifdef __cplusplus
@@ -45,7 +47,7 @@ typedef enum {
     EA_DUMP_WAITING = 2,  /* freed, and not in its heap yet: in quarantine, or by an interrupt */
     EA_DUMP_INTERNAL = 3, /* the allocator's own                                               */
     EA_DUMP_CACHED = 4,   /* free, in a quick list                                             */
-    EA_DUMP_MOVING = 5,   /* in the middle of a realloc                                        */
+    EA_DUMP_MOVING = 5,   /* in the middle of a realloc; a movable block: of a move            */
     EA_DUMP_DAMAGED = 6   /* from a damaged header to the next block that makes sense          */
 } ea_dump_state_t;
 
@@ -56,7 +58,7 @@ typedef enum {
     EA_DUMP_HEADER = 3,    /* a block's header is impossible                               */
     EA_DUMP_FLAGS = 4,     /* a header disagrees with the block below about its being free */
     EA_DUMP_TAIL = 5,      /* a free block's size does not stand at its end                */
-    EA_DUMP_INVARIANT = 6, /* what ea_heap_check() found                                   */
+    EA_DUMP_INVARIANT = 6, /* what ea_heap_check() or ea_movable_check() found             */
     EA_DUMP_BUSY = 7       /* another walk of this heap is under way                       */
 } ea_dump_trouble_t;
 
@@ -66,6 +68,20 @@ typedef struct {
     size_t size_bytes;
     const char *name; /* of extra ranges; NULL: none */
 } ea_dump_range_t;
+
+/* Stores of movable blocks that are no allocator's: EA_DUMP_STORES(). */
+typedef struct {
+    const ea_dump_range_t *eai_list;
+    size_t eai_n;
+    const struct eai_dump_stores *eai_how; /* what is not named is not linked */
+} ea_dump_stores_t;
+
+/* To initialise that with: n memories as ea_movable_init() was given them; a name may be NULL. */
+#define EA_DUMP_STORES(list, n)                                                                    \
+    {                                                                                              \
+        (list), (n), &eai_dump_stores                                                              \
+    }
+extern const struct eai_dump_stores eai_dump_stores;
 
 /* All but write may be 0 or NULL. */
 typedef struct {
@@ -83,6 +99,7 @@ typedef struct {
     size_t n_readable;
     const ea_dump_range_t *extra; /* memory to dump as it is, e.g. a trace's ring */
     size_t n_extra;
+    ea_dump_stores_t stores;
     bool is_live; /* other contexts may use the allocator meanwhile: take its locks. Task only */
 } ea_dump_options_t;
 
@@ -96,6 +113,7 @@ typedef struct {
     const void *eai_where;     /* of trouble */
     const char *eai_text;      /* of trouble */
     uint32_t eai_birth;
+    uint32_t eai_handle, eai_n_locks; /* of a movable block */
     uint16_t eai_owner;
     uint8_t eai_state;
     uint8_t eai_finding; /* ea_guard_kind_t */
@@ -124,7 +142,11 @@ typedef struct {
     uint8_t eai_n_buffered;
     uint8_t eai_n_sights;
     bool eai_failed;
-    eai_dump_heap_t eai_heap;
+    bool eai_in_region; /* the store that is looked at */
+    union {
+        eai_dump_heap_t eai_heap;
+        eai_movable_look_t eai_look;
+    };
     ea_heap_cursor_t eai_cursor;
     const char *eai_raw;
     size_t eai_raw_bytes;
@@ -132,8 +154,9 @@ typedef struct {
     unsigned char eai_buffer[EAI_DUMP_BUFFER_BYTES];
 } ea_dump_t;
 
-/* Begin a dump: nothing is written yet.
- * Returns  EA_OK; EA_ERR_INVALID: an argument or options->write is NULL.
+/* Begin a dump: nothing is written yet. allocator NULL: of the stores of the options alone.
+ * Returns  EA_OK; EA_ERR_INVALID: dump, options or options->write is NULL, or allocator is and no
+ *          stores are given.
  * Owns     the dump uses *allocator and *options, and what they point to, until it ends.
  * Context  any. Cost O(1). */
 EA_NODISCARD ea_status_t ea_dump_begin(ea_dump_t *dump, const ea_allocator_t *allocator,
@@ -142,8 +165,9 @@ EA_NODISCARD ea_status_t ea_dump_begin(ea_dump_t *dump, const ea_allocator_t *al
 /* Go on, for about max_steps blocks or other records.
  * Returns  EA_ERR_AGAIN: call again; EA_OK: all is written; EA_ERR_CANCELLED: write returned false,
  *          and the dump is over; EA_ERR_INVALID: dump is NULL or was not begun.
- * Context  as the options say: any, alone; or a task. Cost O(max_steps); where the system is not
- *          live one step a region checks its whole heap. */
+ * Context  as the options say: any, alone; or a task, which has to be the owner of the stores given
+ *          for as long as the call lasts. Cost O(max_steps); where the system is not live one step
+ *          a region and a store checks all of it. */
 EA_NODISCARD ea_status_t ea_dump_step(ea_dump_t *dump, size_t max_steps);
 
 /* A whole dump at once. Returns as ea_dump_step(), never EA_ERR_AGAIN, and as ea_dump_begin(). A

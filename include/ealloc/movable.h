@@ -341,6 +341,18 @@ EA_INLINE uint32_t eai_movable_number(ea_movable_handle_t handle)
 #endif
 }
 
+/* A look at a store that may be damaged, for dumps. Places count units from the store. */
+typedef struct {
+    const ea_movable_t *eai_store;
+    uintptr_t eai_table;                 /* where the entry of index 0 would stand            */
+    uint32_t eai_end;                    /* of its blocks and holes                           */
+    uint32_t eai_first_entry, eai_entry; /* of the table, and which comes next                */
+    uint32_t eai_at;                     /* the header that comes next                        */
+    uint32_t eai_lost; /* where headers ended to make sense and one that does is looked for; 0 */
+    bool eai_is_live;  /* other contexts lock blocks meanwhile                                */
+    uint8_t eai_unit_bytes;
+} eai_movable_look_t;
+
 typedef struct {
     ea_movable_t *eai_store;
     ea_movable_handle_t eai_handle;

@@ -3,14 +3,15 @@
  * The dump: one record after the other, each of them made of what one look at the allocator found.
  *
  *     head -> last failure -> last damage -> counters -> accounts -> regions and their blocks
- *          -> pools and their blocks -> ranges of the application -> end with a checksum
+ *          -> pools and their blocks -> stores that are no allocator's and their blocks
+ *          -> ranges of the application -> end with a checksum
  *
  * First what is short and dear, in case the power goes before the end. A record is written after
  * the look, without a lock, through a buffer of a few bytes.
  *
  * Rule of every look: a pointer is followed if what it leads to lies in memory that may be read, a
  * number bounds a loop if a seal or the memory's size bounds it. Steps are bounded by the bytes of
- * the regions, the accounts of the book and the blocks of the pools.
+ * the regions and stores, the accounts of the book and the blocks of the pools.
  *
  * Rejected: a copy of all memory for the host to make sense of (the formats of tags and heaps would
  * be the host's to know, for every configuration; and UARTs are slow).
@@ -36,6 +37,8 @@ enum {
     AT_BLOCKS,
     AT_POOLS,
     AT_POOL_BLOCKS,
+    AT_STORES,
+    AT_STORE_BLOCKS,
     AT_RANGES,
     AT_RANGE_BYTES,
     AT_END,
@@ -239,14 +242,15 @@ static alloc_t *locks_of(const dump_t *d)
     return (alloc_t *)d->eai_allocator;
 }
 
-static void lock_slot(const dump_t *d, const slot_t *slot)
+void eai_dump_lock(const dump_t *d, const slot_t *slot)
 {
-    if (d->eai_options->is_live) (void)eai_lock_slot(locks_of(d), (slot_t *)slot, false);
+    if (d->eai_options->is_live && slot != NULL)
+        (void)eai_lock_slot(locks_of(d), (slot_t *)slot, false);
 }
 
-static void unlock_slot(const dump_t *d, const slot_t *slot)
+void eai_dump_unlock(const dump_t *d, const slot_t *slot)
 {
-    if (d->eai_options->is_live) eai_unlock_slot(locks_of(d), (slot_t *)slot);
+    if (d->eai_options->is_live && slot != NULL) eai_unlock_slot(locks_of(d), (slot_t *)slot);
 }
 
 /* May the slot's memory be read, all of it? */
@@ -263,6 +267,21 @@ static void put_sight_trouble(dump_t *d, const sight_t *sight)
                              sight->eai_text);
 }
 
+#if EA_CFG_ALLOC_MOVABLE
+/* That of its store. */
+static uint8_t dump_store_of(dump_t *d, const slot_t *slot, const slot_t *seen)
+{
+    const char *begin = (const char *)seen->eai_store;
+    bool is_inside = is_slot_readable(d, seen) && (uintptr_t)begin >= (uintptr_t)seen->eai_begin &&
+                     (uintptr_t)begin <= (uintptr_t)seen->eai_end;
+    d->eai_in_region = true;
+    if (is_inside)
+        return eai_dump_store(d, slot, begin, seen->eai_end, NULL) ? AT_STORE_BLOCKS : AT_REGION;
+    eai_dump_put_trouble(d, EA_DUMP_RANGE, slot, "region");
+    return AT_REGION;
+}
+#endif
+
 /* The region's own record. Returns the phase to go on with. */
 static uint8_t dump_region(dump_t *d)
 {
@@ -271,9 +290,9 @@ static uint8_t dump_region(dump_t *d)
         return AT_POOLS;
     }
     const slot_t *slot = &d->eai_allocator->eai_slots[d->eai_index];
-    lock_slot(d, slot);
+    eai_dump_lock(d, slot);
     slot_t seen = *slot;
-    unlock_slot(d, slot);
+    eai_dump_unlock(d, slot);
     d->eai_index++;
     if (seen.eai_begin == seen.eai_end) return AT_REGION;
     eai_dump_open(d, EAI_RECORD_REGION, 9);
@@ -286,6 +305,9 @@ static uint8_t dump_region(dump_t *d)
     eai_dump_put_u(d, seen.eai_policy);
     eai_dump_put_u(d, seen.eai_line_log2 < 32u ? (uint32_t)1 << seen.eai_line_log2 : 0u);
     eai_dump_put_u(d, seen.eai_reserve_bytes);
+#if EA_CFG_ALLOC_MOVABLE
+    if (seen.eai_store != NULL) return dump_store_of(d, slot, &seen);
+#endif
     if (is_slot_readable(d, &seen)) return AT_HEAP;
     eai_dump_put_trouble(d, EA_DUMP_RANGE, slot, "region");
     return AT_REGION;
@@ -300,12 +322,12 @@ static uint8_t dump_heap(dump_t *d)
     bool possible = false;
     const ea_heap_t *heap;
     d->eai_cursor = (ea_heap_cursor_t){0};
-    lock_slot(d, slot);
+    eai_dump_lock(d, slot);
     heap = slot->eai_heap;
     possible = is_slot_readable(d, slot) &&
                eai_dump_heap_begin(&d->eai_heap, heap, slot->eai_begin, slot->eai_end, &sight);
     if (possible) eai_dump_heap_stats(&d->eai_heap, !d->eai_options->is_live, &stats, &sight);
-    unlock_slot(d, slot);
+    eai_dump_unlock(d, slot);
     put_sight_trouble(d, &sight);
     if (!possible) return AT_REGION;
     eai_dump_open(d, EAI_RECORD_HEAP, 10);
@@ -338,12 +360,10 @@ static bool is_moving(const dump_t *d, const slot_t *slot, const char *raw)
     return false;
 }
 
-/* Fill in what the allocator knows of a used block of its region. */
-static void look_closer(const dump_t *d, const slot_t *slot, sight_t *sight)
+void eai_dump_look_closer(const dump_t *d, const slot_t *slot, const char *raw, size_t usable,
+                          sight_t *sight)
 {
     const alloc_t *a = d->eai_allocator;
-    const char *raw = sight->eai_begin + EA_HEAP_OVERHEAD_BYTES;
-    size_t usable = sight->eai_bytes - EA_HEAP_OVERHEAD_BYTES;
     (void)a;
     sight->eai_requested = usable;
     if (is_moving(d, slot, raw)) {
@@ -365,16 +385,15 @@ static void look_closer(const dump_t *d, const slot_t *slot, sight_t *sight)
 #endif
 }
 
-static void put_block(dump_t *d, const sight_t *s)
+/* Of a block of a heap. */
+static void look_closer(const dump_t *d, const slot_t *slot, sight_t *sight)
 {
-    if (s->eai_state == EAI_DUMP_NOTHING) return;
-    bool brief = s->eai_state == EA_DUMP_FREE || s->eai_state == EA_DUMP_CACHED ||
-                 s->eai_state == EA_DUMP_DAMAGED;
-    eai_dump_open(d, EAI_RECORD_BLOCK, brief ? 3 : s->eai_finding != 0 ? 9 : 7);
-    eai_dump_put_address(d, s->eai_begin);
-    eai_dump_put_u(d, s->eai_bytes);
-    eai_dump_put_u(d, s->eai_state);
-    if (brief) return;
+    eai_dump_look_closer(d, slot, sight->eai_begin + EA_HEAP_OVERHEAD_BYTES,
+                         sight->eai_bytes - EA_HEAP_OVERHEAD_BYTES, sight);
+}
+
+void eai_dump_put_whose(dump_t *d, const sight_t *s)
+{
     eai_dump_put_u(d, s->eai_requested);
     eai_dump_put_u(d, s->eai_owner);
     eai_dump_put_address(d, s->eai_site);
@@ -384,15 +403,33 @@ static void put_block(dump_t *d, const sight_t *s)
     eai_dump_put_address(d, s->eai_first_bad);
 }
 
-/* The bytes around a damaged place, as far as they are the region's. */
-static void put_around(dump_t *d, const slot_t *slot, const void *where)
+static void put_block(dump_t *d, const sight_t *s)
 {
-    uintptr_t begin = (uintptr_t)slot->eai_begin, end = (uintptr_t)slot->eai_end;
-    uintptr_t at = (uintptr_t)where;
-    if (at < begin || at >= end || !is_slot_readable(d, slot)) return;
+    if (s->eai_state == EAI_DUMP_NOTHING) return;
+    bool brief = s->eai_state == EA_DUMP_FREE || s->eai_state == EA_DUMP_CACHED ||
+                 s->eai_state == EA_DUMP_DAMAGED;
+    eai_dump_open(d, EAI_RECORD_BLOCK, brief ? 3 : s->eai_finding != 0 ? 9 : 7);
+    eai_dump_put_address(d, s->eai_begin);
+    eai_dump_put_u(d, s->eai_bytes);
+    eai_dump_put_u(d, s->eai_state);
+    if (!brief) eai_dump_put_whose(d, s);
+}
+
+/* The bytes around a damaged place, as far as they are of this memory. */
+static void put_around(dump_t *d, const char *first, const char *behind, const void *where)
+{
+    uintptr_t begin = (uintptr_t)first, end = (uintptr_t)behind, at = (uintptr_t)where;
+    if (at < begin || at >= end || !eai_dump_is_readable(d, first, end - begin)) return;
     if (at - begin > RAW_BEFORE) begin = at - RAW_BEFORE;
     if (end - at > RAW_BEHIND) end = at + RAW_BEHIND;
     eai_dump_put_raw(d, (const char *)begin, end - begin);
+}
+
+void eai_dump_put_wounds(dump_t *d, const sight_t *sight, const char *begin, const char *end)
+{
+    put_sight_trouble(d, sight);
+    if (sight->eai_finding != 0) put_around(d, begin, end, sight->eai_first_bad);
+    if (sight->eai_trouble != 0) put_around(d, begin, end, sight->eai_where);
 }
 
 /* Called by the walk of a live heap, its lock held. Where a run of blocks is longer than there is
@@ -449,11 +486,37 @@ static bool dump_blocks(dump_t *d)
     }
     for (unsigned i = 0; i < d->eai_n_sights; i++) {
         put_block(d, &d->eai_sights[i]);
-        put_sight_trouble(d, &d->eai_sights[i]);
-        if (d->eai_sights[i].eai_finding != 0) put_around(d, slot, d->eai_sights[i].eai_first_bad);
-        if (d->eai_sights[i].eai_trouble != 0) put_around(d, slot, d->eai_sights[i].eai_where);
+        eai_dump_put_wounds(d, &d->eai_sights[i], slot->eai_begin, slot->eai_end);
     }
     return more;
+}
+
+/* --- stores that are no allocator's ----------------------------------------------------------- */
+
+static uint8_t dump_store(dump_t *d)
+{
+    const ea_dump_stores_t *stores = &d->eai_options->stores;
+    if (stores->eai_how == NULL || d->eai_index >= stores->eai_n) return AT_RANGES;
+    const ea_dump_range_t *range = &stores->eai_list[d->eai_index++];
+    const char *begin = range->begin;
+    d->eai_in_region = false;
+    if (!eai_dump_is_readable(d, begin, range->size_bytes)) {
+        eai_dump_put_trouble(d, EA_DUMP_RANGE, begin, "store");
+        return AT_STORES;
+    }
+    bool possible = stores->eai_how->begin(d, NULL, begin, begin + range->size_bytes, range->name);
+    return possible ? AT_STORE_BLOCKS : AT_STORES;
+}
+
+static uint8_t dump_store_block(dump_t *d)
+{
+#if EA_CFG_ALLOC_MOVABLE
+    if (d->eai_in_region) {
+        const slot_t *slot = &d->eai_allocator->eai_slots[d->eai_index - 1u];
+        return eai_dump_store_block(d, slot) ? AT_STORE_BLOCKS : AT_REGION;
+    }
+#endif
+    return d->eai_options->stores.eai_how->next(d, NULL) ? AT_STORE_BLOCKS : AT_STORES;
 }
 
 /* --- ranges and end --------------------------------------------------------------------------- */
@@ -496,7 +559,9 @@ static void dump_end(dump_t *d)
 
 static void go_to(dump_t *d, uint8_t phase)
 {
-    if (phase == AT_RANGES && d->eai_phase != AT_RANGE_BYTES) d->eai_index = 0;
+    bool begins = phase == AT_RANGES && d->eai_phase != AT_RANGE_BYTES;
+    begins |= phase == AT_STORES && d->eai_phase < AT_STORES;
+    if (begins) d->eai_index = 0;
     d->eai_phase = phase;
 }
 
@@ -512,7 +577,7 @@ static uint8_t dump_once(dump_t *d)
     case AT_COUNTERS: dump_counters(d); break;
     default: break;
     }
-    return (uint8_t)(d->eai_phase + 1u);
+    return d->eai_allocator != NULL ? (uint8_t)(d->eai_phase + 1u) : AT_STORES;
 }
 
 static void step(dump_t *d)
@@ -534,7 +599,7 @@ static void step(dump_t *d)
 #if EA_CFG_ALLOC_POOLS
     case AT_POOLS: {
         eai_dump_pool_t then = eai_dump_pool(d);
-        next = then == EAI_DUMP_NO_POOL      ? AT_RANGES
+        next = then == EAI_DUMP_NO_POOL      ? AT_STORES
                : then == EAI_DUMP_ITS_BLOCKS ? AT_POOL_BLOCKS
                                              : AT_POOLS;
         break;
@@ -543,8 +608,10 @@ static void step(dump_t *d)
         if (!eai_dump_pool_blocks(d)) next = AT_POOLS;
         break;
 #else
-    case AT_POOLS: next = AT_RANGES; break;
+    case AT_POOLS: next = AT_STORES; break;
 #endif
+    case AT_STORES: next = dump_store(d); break;
+    case AT_STORE_BLOCKS: next = dump_store_block(d); break;
     case AT_RANGES: next = dump_range(d); break;
     case AT_RANGE_BYTES:
         if (!dump_range_bytes(d)) next = AT_RANGES;
@@ -560,8 +627,8 @@ static void step(dump_t *d)
 
 ea_status_t ea_dump_begin(dump_t *dump, const alloc_t *allocator, const ea_dump_options_t *options)
 {
-    if (dump == NULL || allocator == NULL || options == NULL || options->write == NULL)
-        return EA_ERR_INVALID;
+    if (dump == NULL || options == NULL || options->write == NULL) return EA_ERR_INVALID;
+    if (allocator == NULL && options->stores.eai_how == NULL) return EA_ERR_INVALID;
     memset(dump, 0, sizeof *dump);
     dump->eai_allocator = allocator;
     dump->eai_options = options;
@@ -570,7 +637,7 @@ ea_status_t ea_dump_begin(dump_t *dump, const alloc_t *allocator, const ea_dump_
 
 ea_status_t ea_dump_step(dump_t *dump, size_t max_steps)
 {
-    if (dump == NULL || dump->eai_allocator == NULL) return EA_ERR_INVALID;
+    if (dump == NULL || dump->eai_options == NULL) return EA_ERR_INVALID;
     for (size_t i = 0; (i < max_steps || i == 0) && dump->eai_phase != IS_DONE; i++) {
         step(dump);
         if (!dump->eai_failed) continue;
@@ -592,7 +659,7 @@ ea_status_t ea_dump(dump_t *dump, const alloc_t *allocator, const ea_dump_option
 
 void ea_dump_end(dump_t *dump)
 {
-    if (dump == NULL || dump->eai_allocator == NULL) return;
+    if (dump == NULL || dump->eai_options == NULL) return;
     if (dump->eai_phase == AT_BLOCKS && dump->eai_options->is_live &&
         dump->eai_cursor.eai_state != 0) {
         slot_t *slot = &locks_of(dump)->eai_slots[dump->eai_index - 1u];

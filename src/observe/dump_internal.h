@@ -22,7 +22,9 @@ enum {
     EAI_RECORD_RANGE,
     EAI_RECORD_RAW,
     EAI_RECORD_TROUBLE,
-    EAI_RECORD_END
+    EAI_RECORD_END,
+    EAI_RECORD_STORE,
+    EAI_RECORD_STORE_BLOCK
 };
 
 /* --- writing (dump_write.c) ------------------------------------------------------------------- */
@@ -64,6 +66,34 @@ eai_dump_pool_t eai_dump_pool(ea_dump_t *d);
 /* Some of its blocks. false: those were the last. */
 bool eai_dump_pool_blocks(ea_dump_t *d);
 #endif
+
+/* --- regions (dump.c) ------------------------------------------------------------------------- */
+
+/* A region's lock, if the system is live; slot NULL: of none. */
+void eai_dump_lock(const ea_dump_t *d, const eai_region_slot_t *slot);
+void eai_dump_unlock(const ea_dump_t *d, const eai_region_slot_t *slot);
+/* Fill in what the allocator knows of a used block, of so many usable bytes, of its region. */
+void eai_dump_look_closer(const ea_dump_t *d, const eai_region_slot_t *slot, const char *raw,
+                          size_t usable, eai_dump_sight_t *sight);
+/* What follows a block's state in its record; the finding only if there is one. */
+void eai_dump_put_whose(ea_dump_t *d, const eai_dump_sight_t *sight);
+/* The trouble of a look, and the bytes around what is damaged as far as they are in that memory. */
+void eai_dump_put_wounds(ea_dump_t *d, const eai_dump_sight_t *sight, const char *begin,
+                         const char *end);
+
+/* --- stores of movable blocks (dump_movable.c) ------------------------------------------------ */
+
+/* The record of the store in this memory. false: no block can be looked at. */
+bool eai_dump_store(ea_dump_t *d, const eai_region_slot_t *slot, const char *mem, const char *end,
+                    const char *name);
+/* Look at its next block; slot NULL: it is no allocator's. false: that was all. */
+bool eai_dump_store_block(ea_dump_t *d, const eai_region_slot_t *slot);
+/* The two, as EA_DUMP_STORES() brings them. */
+struct eai_dump_stores {
+    bool (*begin)(ea_dump_t *d, const eai_region_slot_t *slot, const char *mem, const char *end,
+                  const char *name);
+    bool (*next)(ea_dump_t *d, const eai_region_slot_t *slot);
+};
 
 /* --- a heap (dump_heap.c) --------------------------------------------------------------------- */
 

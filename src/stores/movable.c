@@ -563,11 +563,19 @@ void ea_movable_set_relocate(ea_movable_t *m, ea_movable_relocate_t relocate, vo
 
 /* --- life ------------------------------------------------------------------------------------- */
 
+/* What `ealloc inspect` needs beside the types' debug information to make sense of a core. It
+ * stands in the debug information alone. */
+enum eai_movable_layout {
+    EAI_LAYOUT_MOVABLE = EA_CFG_MOVABLE_LAYOUT,
+    EAI_LAYOUT_MOVABLE_FEATURES =
+        EA_CFG_MOVABLE_ISR | EA_CFG_MOVABLE_FIXED << 1 | EA_CFG_MOVABLE_RELOCATE << 2
+};
+
 ea_movable_t *ea_movable_init(void *mem, size_t size_bytes, const ea_movable_options_t *options)
 {
-    const size_t align = EAI_LARGE ? 8u : sizeof(void *) > 4 ? 8u : 4u;
+    (void)(enum eai_movable_layout)0; /* or the compiler would leave it out */
     ea_movable_options_t o = {0, 0};
-    size_t skipped = (size_t)(0u - (uintptr_t)mem) & (align - 1u), most;
+    size_t skipped = (size_t)(0u - (uintptr_t)mem) & (EAI_STORE_ALIGN - 1u);
     if (options) o = *options;
     if (o.max_handles == 0) o.max_handles = EA_MOVABLE_MAX_HANDLES;
     if (o.max_handles > EA_MOVABLE_MAX_HANDLES || o.n_handles > o.max_handles) return NULL;
@@ -575,13 +583,9 @@ ea_movable_t *ea_movable_init(void *mem, size_t size_bytes, const ea_movable_opt
     /* Whole chunks, as the table grows. */
     o.n_handles = (o.n_handles + EAI_CHUNK_ENTRIES - 1u) / EAI_CHUNK_ENTRIES * EAI_CHUNK_ENTRIES;
     if (o.max_handles < o.n_handles) o.max_handles = o.n_handles;
-    size_t table = (size_t)(o.n_handles / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES;
+    size_t table = table_bytes(o.n_handles);
     if (!mem || size_bytes < skipped) return NULL;
-    size_bytes -= skipped;
-    most = (size_t)EAI_MAX_UNITS << EAI_UNIT_SHIFT;
-    if (size_bytes >> EAI_UNIT_SHIFT > EAI_MAX_UNITS)
-        size_bytes = size_bytes - most <= EAI_UNIT_BYTES ? most : 0;
-    size_bytes &= ~(size_t)(EAI_UNIT_BYTES - 1u);
+    size_bytes = whole_bytes(size_bytes - skipped);
     if (size_bytes < ((size_t)(EAI_CONTROL_UNITS + EAI_MIN_UNITS + 1u) << EAI_UNIT_SHIFT) + table)
         return NULL;
 

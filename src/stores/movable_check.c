@@ -25,7 +25,7 @@ void ea_movable_stats(const ea_movable_t *m, ea_movable_stats_t *stats)
     stats->free_bytes = (size_t)m->free_units << EAI_UNIT_SHIFT;
     stats->largest_bytes = largest ? (size_t)(largest - 1u) << EAI_UNIT_SHIFT : 0;
     stats->control_bytes = (size_t)EAI_CONTROL_UNITS << EAI_UNIT_SHIFT;
-    stats->table_bytes = (size_t)(m->n_handles / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES;
+    stats->table_bytes = table_bytes(m->n_handles);
     stats->n_live = m->n_live;
 #if EA_CFG_MOVABLE_FIXED
     stats->n_fixed = m->n_fixed;
@@ -118,7 +118,7 @@ static bool broken(ea_movable_fault_t *fault, unsigned number, const void *where
 
 static bool check_control(const ea_movable_t *m, ea_movable_fault_t *fault)
 {
-    size_t table = (size_t)(m->n_handles / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES;
+    size_t table = table_bytes(m->n_handles);
     size_t size = (size_t)(m->table + EAI_TABLE_SPAN - (uintptr_t)m);
     const eai_move_t *move = &m->move;
     bool good = m->first == EAI_CONTROL_UNITS && m->end > m->first && size % EAI_UNIT_BYTES == 0 &&

@@ -246,9 +246,13 @@ EA_INLINE uint32_t *free_word(const ea_movable_t *m, uint32_t chunk)
 {
     return (uint32_t *)(m->table + (size_t)chunk * EAI_TABLE_CHUNK_BYTES);
 }
+EA_INLINE state_t *entry_in(uintptr_t table, uint32_t index)
+{
+    return (state_t *)(table + 4u + (index >> 5) * 4u + index * 2u);
+}
 EA_INLINE state_t *entry(const ea_movable_t *m, uint32_t index)
 {
-    return (state_t *)(m->table + 4u + (index >> 5) * 4u + index * 2u);
+    return entry_in(m->table, index);
 }
 EA_INLINE uint32_t locks_of(state_t state)
 {
@@ -335,13 +339,17 @@ typedef state_t entry_t;
 #endif
 #define EAI_TABLE_CHUNK_BYTES ((uint32_t)(EAI_CHUNK_ENTRIES * sizeof(entry_t)))
 
+EA_INLINE state_t *entry_in(uintptr_t table, uint32_t index)
+{
+    return (state_t *)(table + (size_t)index * sizeof(entry_t));
+}
 EA_INLINE entry_t *entry_at(const ea_movable_t *m, uint32_t index)
 {
-    return (entry_t *)(m->table + (size_t)index * sizeof(entry_t));
+    return (entry_t *)(void *)entry_in(m->table, index);
 }
 EA_INLINE state_t *entry(const ea_movable_t *m, uint32_t index)
 {
-    return (state_t *)(void *)entry_at(m, index);
+    return entry_in(m->table, index);
 }
 EA_INLINE uint32_t locks_of(state_t state)
 {
@@ -402,6 +410,25 @@ EA_INLINE head_t tag(uint32_t index, uint32_t gen)
 #define EAI_LINKED(word) EAI_LOAD_LINKED(word)
 #define EAI_COND(word, seen, value) EAI_STORE_COND_U32(word, seen, value)
 #endif
+
+/* Where a store's memory ends from which so many bytes may be had from its first on: a multiple of
+ * units; 0: the layout cannot hold so much. */
+EA_INLINE size_t whole_bytes(size_t size_bytes)
+{
+    size_t most = (size_t)EAI_MAX_UNITS << EAI_UNIT_SHIFT;
+    if (size_bytes >> EAI_UNIT_SHIFT > EAI_MAX_UNITS)
+        size_bytes = size_bytes - most <= EAI_UNIT_BYTES ? most : 0;
+    return size_bytes & ~(size_t)(EAI_UNIT_BYTES - 1u);
+}
+
+/* Bytes of a table of so many entries. */
+EA_INLINE size_t table_bytes(uint32_t n_handles)
+{
+    return (size_t)(n_handles / EAI_CHUNK_ENTRIES) * EAI_TABLE_CHUNK_BYTES;
+}
+
+/* What the store's first byte is aligned to. */
+#define EAI_STORE_ALIGN (EAI_LARGE ? 8u : sizeof(void *) > 4 ? 8u : 4u)
 
 /* --- who else uses the store ------------------------------------------------------------------ */
 

@@ -2,9 +2,9 @@
  *
  * Firmware for Cortex-M3 that dies of a bug as they happen: a radio driver copies a packet that is
  * longer than its buffer over what the display has put next to it, a pointer; the display follows
- * it. The fault handler dumps the allocator to the console, or with CRASH_STAYS does nothing, for a
- * debugger to save the RAM. crash_test.py builds it, runs it in QEMU and asks ealloc inspect who
- * did it.
+ * it. Beside it are movable blocks. The fault handler dumps the allocator to the console, or with
+ * CRASH_STAYS does nothing, for a debugger to save the RAM. crash_test.py builds it, runs it in
+ * QEMU and asks ealloc inspect who did it.
  */
 #include <string.h>
 
@@ -21,6 +21,8 @@ static ea_allocator_t memory;
 static ea_accounts_t book;
 static ea_account_t nodes[4];
 static ea_dump_t dump;
+static _Alignas(4) unsigned char store_memory[1024];
+static ea_movable_t *letters;
 static ea_trace_t *trace;
 static _Alignas(8) unsigned char ring[EA_TRACE_BYTES(32)];
 #ifndef CRASH_STAYS
@@ -60,6 +62,7 @@ static __attribute__((noinline)) ea_status_t dump_on_paint(const ea_dump_options
 static __attribute__((used)) void dump_after_fault(const uint32_t *frame)
 {
     static ea_dump_range_t readable[2];
+    static const ea_dump_range_t store = {store_memory, sizeof store_memory, "letters"};
     static const ea_dump_range_t history = {ring, sizeof ring, "trace"};
     static ea_dump_options_t options = {.write = write_console, .cause = "HardFault"};
     readable[0] = (ea_dump_range_t){(const void *)4, 0x400000u - 4u, "flash"};
@@ -71,6 +74,7 @@ static __attribute__((used)) void dump_after_fault(const uint32_t *frame)
     options.fault_at = (const void *)(uintptr_t)frame[6];
     options.extra = &history;
     options.n_extra = 1;
+    options.stores = (ea_dump_stores_t)EA_DUMP_STORES(&store, 1);
     for (stays = CRASH_STAYS; stays;) continue;
     ea_status_t status = dump_on_paint(&options);
     board_exit(status == EA_OK ? 42 : status == EA_ERR_RANGE ? 43 : 1);
@@ -101,6 +105,21 @@ static __attribute__((noinline)) char draw(window_t *window)
     return *(volatile const char *)window->title; /* here it dies */
 }
 
+/* Movable blocks: the first one is free, the next one is locked, the third one in flight. */
+static bool fill_letters(void)
+{
+    ea_movable_handle_t handles[5];
+    letters = ea_movable_init(store_memory, sizeof store_memory, NULL);
+    if (letters == NULL) return false;
+    for (unsigned i = 0; i < 5; i++) handles[i] = ea_movable_alloc(letters, 80, 0);
+    if (ea_movable_is_none(handles[4]) || ea_movable_free(letters, handles[0]) != EA_OK ||
+        ea_movable_free(letters, handles[2]) != EA_OK ||
+        ea_movable_lock(letters, handles[1]) == NULL ||
+        ea_movable_alloc_fixed(letters, 20, 0, 0) == NULL)
+        return false;
+    return ea_movable_step(letters, 48) == EA_ERR_AGAIN;
+}
+
 int main(void)
 {
     static const ea_account_options_t radio_options = {.name = "radio"};
@@ -121,6 +140,7 @@ int main(void)
         ea_allocator_add_region(&memory, ram, sizeof ram, NULL) != EA_OK)
         return 1;
     trace = ea_trace_open(ring, sizeof ring, NULL);
+    if (!fill_letters()) return 1;
     if (trace == NULL || ea_trace_attach(trace, &memory) != EA_OK) return 1;
 
     char *first = NULL;

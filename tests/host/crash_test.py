@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """From a crash to its culprit: firmware dies of a bug in QEMU, its fault handler dumps the allocator,
-and ealloc inspect names owner, file and line of the block that was overrun. The same from the RAM
-that QEMU saves of firmware that has no dump.
+and ealloc inspect names owner, file and line of the block that was overrun, and tells of movable
+blocks. The same from the RAM that QEMU saves of firmware that has no dump.
 
     crash_test.py EALLOC        (77: the cross compiler or QEMU is not there)
 """
@@ -82,7 +82,12 @@ def main():
                    rf"\(crash_firmware.c:{line_with('the culprit:')}\)")
         for what in (r"cause +HardFault",
                      rf"where +draw \(crash_firmware.c:{line_with('here it dies')}\)",
-                     r"build id +[0-9a-f]{40}, that of the ELF file", culprit):
+                     r"build id +[0-9a-f]{40}, that of the ELF file", culprit,
+                     r"store letters: .*\n.*L.*~.*m.*\n(?:.*\n)+?  blocks +252 bytes in 3 with a handle, "
+                     r"24 bytes in 1 fixed\n",
+                     r"  move +80 bytes from 0x2\w+ to 0x2\w+, \d+ of them are there\n"
+                     r"  locked +1 block, 84 bytes; .*\n    0x2\w+: 80 bytes, handle 0x\w+, 1 lock; free below "
+                     r"84, above 0\n"):
             if not re.search(what, done.stdout):
                 failures.append(f"not found: {what}")
         told = done.stdout.split("used ", 1)[-1]

@@ -2,9 +2,11 @@
  *
  * Writes the dump of a small allocator to a file, or its own RAM, or dies, for inspect_test.py.
  *
- *     dump_make FILE [leak|drip|overflow|header|freed|pools|trace|id|ram|die]...
+ *     dump_make FILE [leak|drip|overflow|header|freed|pools|trace|store|torn|id|ram|die]...
  *
- * ram: FILE gets the program's RAM instead, and its first address is printed. die: no file.
+ * store: with a store of movable blocks beside it, in the middle of a move; torn: whose header of a
+ * block is overwritten. ram: FILE gets the program's RAM instead, and its first address is printed.
+ * die: no file.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -22,6 +24,9 @@ static _Alignas(8) unsigned char ring[EA_TRACE_BYTES(64)];
 #define CLASSES(CLASS, name) CLASS(name, small, 64, 4) CLASS(name, large, 128, 8)
 EA_POOLSET_DEFINE_CLASSES_STATIC(set, CLASSES, EA_POOLSET_NEXT_LARGER, 0, NULL);
 EA_POOL_DEFINE(messages, 24, 6); /* nobody's but its user's */
+
+static _Alignas(8) unsigned char store_memory[2048];
+static ea_movable_t *letters;
 
 extern unsigned char __data_start[], _end[]; /* of the linker: what the program writes to */
 
@@ -50,6 +55,35 @@ static __attribute__((noinline)) void drip(void)
         char *gone = take_frame(40);
         if (gone != NULL) (void)ea_free(&memory, gone);
     }
+}
+
+/* Blocks of 100 bytes: one locked twice, above which one is in flight; the last one fixed. */
+static bool fill_store(bool is_torn)
+{
+    const ea_movable_options_t options = {16, 16};
+    ea_movable_handle_t handles[8];
+    char *bytes;
+    letters = ea_movable_init(store_memory, sizeof store_memory, &options);
+    if (letters == NULL) return false;
+    for (unsigned i = 0; i < 8; i++) {
+        handles[i] = ea_movable_alloc(letters, 100, 0);
+        bytes = ea_movable_lock(letters, handles[i]);
+        if (bytes == NULL) return false;
+        memset(bytes, 'a' + (int)i, 100);
+        (void)ea_movable_unlock(letters, handles[i]);
+    }
+    if (ea_movable_free(letters, handles[0]) != EA_OK ||
+        ea_movable_free(letters, handles[2]) != EA_OK ||
+        ea_movable_lock(letters, handles[1]) == NULL ||
+        ea_movable_lock(letters, handles[1]) == NULL ||
+        ea_movable_alloc_fixed(letters, 60, 8, 0) == NULL)
+        return false;
+    (void)ea_movable_step(letters, 48); /* block 3 */
+    bytes = ea_movable_lock(letters, handles[5]);
+    if (bytes == NULL) return false;
+    (void)ea_movable_unlock(letters, handles[5]);
+    if (is_torn) memset(bytes - EA_MOVABLE_HEADER_BYTES, '!', EA_MOVABLE_HEADER_BYTES);
+    return true;
 }
 
 static int write_ram(const char *path)
@@ -97,6 +131,8 @@ int main(int argc, char **argv)
         if (strcmp(argv[i], "overflow") == 0) memcpy(first + 100, "!!", 2);
         if (strcmp(argv[i], "header") == 0) memcpy(first + 100, "written far beyond its end", 26);
         if (strcmp(argv[i], "freed") == 0) memset(gone - 16, 0, 300);
+        bool is_torn = strcmp(argv[i], "torn") == 0;
+        if ((is_torn || strcmp(argv[i], "store") == 0) && !fill_store(is_torn)) return 1;
         if (strcmp(argv[i], "id") == 0) id = (const char *)build_id;
         if (strcmp(argv[i], "ram") == 0) return write_ram(argv[1]);
         if (strcmp(argv[i], "die") == 0) first = *(char *volatile *)NULL;
@@ -104,7 +140,9 @@ int main(int argc, char **argv)
     FILE *file = fopen(argv[1], "wb");
     if (file == NULL) return 1;
     const ea_dump_range_t extra = {ring, sizeof ring, "trace"};
-    const ea_dump_options_t to_file = {.extra = &extra,
+    const ea_dump_range_t of_store = {store_memory, sizeof store_memory, "letters"};
+    const ea_dump_options_t to_file = {.stores = EA_DUMP_STORES(&of_store, letters != NULL),
+                                       .extra = &extra,
                                        .n_extra = trace != NULL,
                                        .write = write_file,
                                        .context = file,

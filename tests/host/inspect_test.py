@@ -360,6 +360,72 @@ class Inspect(unittest.TestCase):
                 Path("bad").write_bytes(bad)
                 self.assertIn(inspect("bad", MAKE).returncode, (0, 1, 3))
 
+    def test_a_store_of_movable_blocks_is_told_with_its_locks_and_its_move(self):
+        text = self.found(make("a.dump", "store"), MAKE)
+        self.assertRegex(text, r"\nstore letters: 0x[0-9a-f]+ to 0x[0-9a-f]+\n +0x[0-9a-f]+ .*L.*~.*m.*#.*\.")
+        self.assertRegex(text, r"blocks +624 bytes in 6 with a handle, 64 bytes in 1 fixed\n"
+                               r"  free +932 bytes in 2 holes, the largest 828; fragmentation 11.1 %\n"
+                               r"  other +104 bytes\n"
+                               r"  compaction +can make a hole of 932 bytes; moved \d+ bytes in 0 moves until now\n"
+                               r"  handles +16 of at most 16, medium layout; refusals: 0, for want of budget 0\n"
+                               r"  move +100 bytes from (0x[0-9a-f]+) to (0x[0-9a-f]+), \d+ of them are there\n"
+                               r"  locked +1 block, 104 bytes; without locks a hole of 1036 could be made\n"
+                               r"    0x[0-9a-f]+: 100 bytes, handle 0x[0-9a-f]+, 2 locks; free below 104, above 0\n")
+        self.assertIn("damage       none was found", text)
+        self.assertRegex(text, r"net +1 +100 +2000")  # its blocks are no owner's
+        self.assertNotIn("nobody", text)
+
+    def test_json_of_a_store_adds_up_and_its_blocks_leave_no_gap(self):
+        told = self.json(make("a.dump", "store"), MAKE)["stores"][0]
+        self.assertEqual(sum(b["bytes"] for b in told["blocks"]), told["total_bytes"])
+        self.assertEqual(told["total_bytes"], told["used_bytes"] + told["fixed_bytes"] + told["free_bytes"]
+                         + told["other_bytes"])
+        ends = [int(b["begin"], 16) + b["bytes"] for b in told["blocks"]]
+        self.assertEqual([int(b["begin"], 16) for b in told["blocks"]][1:], ends[:-1])
+        moving = [b for b in told["blocks"] if b["state"] == "moving"]
+        self.assertEqual(len(moving), 1)
+        self.assertEqual([p["address"] for p in moving[0]["pieces"]][0], told["move"]["to"])
+        self.assertEqual(sum(p["bytes"] for p in moving[0]["pieces"]), 100)
+        self.assertEqual(told["pins"][0]["block"]["locks"], 2)
+        self.assertEqual(len([b for b in told["blocks"] if b.get("fixed")]), 1)
+        self.assertIsNone(told["region"])
+
+    def test_a_torn_header_of_a_store_is_named_with_the_block_and_the_one_below(self):
+        text = self.found(make("a.dump", "torn"), MAKE, status=3)
+        self.assertRegex(text, r"damage: 1 place\n  damaged block header, at 0x[0-9a-f]+\n"
+                               r"    block +0x[0-9a-f]+: up to 100 bytes, handle 0x[0-9a-f]+\n"
+                               r"    below +0x[0-9a-f]+: 100 bytes, handle 0x[0-9a-f]+\n"
+                               r".*\n    bytes +21 21 21 21 66")
+        at = re.search(r"damaged block header, at (0x[0-9a-f]+)", text)[1]
+        about = self.found("--address", hex(int(at, 16) + 20), "a.dump", status=3)
+        self.assertRegex(about, r"16 bytes into a block\nblock .*, behind a damaged header\n +up to 100 bytes, handle ")
+
+    def test_a_store_in_ram_tells_what_a_dump_tells(self):
+        for how in "store", "torn":
+            base = make_ram("ram.bin", how)
+            status = 3 if how == "torn" else 0
+            dump = self.json(make("a.dump", how), MAKE, status=status)["stores"][0]
+            ram = self.json("--base", base, "ram.bin", RAM_MAKE, status=status)["stores"][0]
+            self.assertEqual(dump["name"], ram["name"])
+            for key in set(dump) - {"begin", "end", "move", "pins", "blocks"}:
+                self.assertEqual(dump[key], ram[key], (how, key))
+            for one, other in zip(dump["blocks"], ram["blocks"], strict=True):
+                for key in set(one) - {"begin", "address", "pieces"}:
+                    self.assertEqual(one[key], other[key], (how, key))
+            self.assertEqual(dump["move"]["copied_bytes"], ram["move"]["copied_bytes"])
+
+    def test_any_flipped_byte_of_a_store_in_ram_ends_in_a_report_or_a_line(self):
+        base = make_ram("ram.bin", "store")
+        data = Path("ram.bin").read_bytes()
+        told = self.json("--base", base, "ram.bin", RAM_MAKE)["stores"][0]
+        first = int(told["begin"], 16) - int(base, 16)
+        last = int(told["end"], 16) - int(base, 16)
+        for i in range(first, last, 97 if SANITIZED else 23):
+            Path("bad").write_bytes(data[:i] + bytes([data[i] ^ (0xFF if i % 2 else 0x01)]) + data[i + 1:])
+            done = inspect("--base", base, "bad", RAM_MAKE)
+            self.assertIn(done.returncode, (0, 1, 3), (i, done.stderr))
+            self.assertEqual(done.stderr.count("\n"), 1 if done.returncode == 1 else 0, (i, done.stderr))
+
     def test_an_address_is_told_with_its_neighbours_and_its_history(self):
         told = self.json(make("a.dump", "trace", "drip"), MAKE)
         leaked = [b for b in told["regions"][0]["blocks"] if b.get("requested") == 24]
