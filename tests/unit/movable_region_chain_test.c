@@ -402,12 +402,16 @@ TEST(allocator_moves_nothing_for_who_cannot_pay, RAM)
     EXPECT_HEARD("clo");
     EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, WANTED, &request)));
     EXPECT_HEARD("lo");
+    (void)make(296, 'm'); /* free memory is in two pieces now */
+    EXPECT_EQ(ea_resize_movable(&a, store, high, high_bytes - 304), EA_OK);
+    EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, 900, &request)));
+    EXPECT_HEARD("lo");
     EXPECT_EQ(moved_bytes(), 0);
     EXPECT_EQ(ea_account_committed(one), 0);
     /* What was refused by the store is not charged either. */
     EXPECT(!ea_movable_is_none(ea_malloc_movable(&a, store, 400, &request)));
     EXPECT_EQ(ea_account_committed(one), 400 + EA_MOVABLE_HEADER_BYTES);
-    EXPECT(!ea_movable_is_none(ea_malloc_movable(&a, store, 580, NULL)));
+    EXPECT(!ea_movable_is_none(ea_malloc_movable(&a, store, 560, NULL)));
     EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, 80, &request)));
     EXPECT_HEARD("o");
     EXPECT_EQ(ea_account_committed(one), 400 + EA_MOVABLE_HEADER_BYTES);
