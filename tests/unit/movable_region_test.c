@@ -340,6 +340,9 @@ TEST(allocator_owners_pay_for_movable_blocks, RAM)
     EXPECT_EQ(ea_resize_movable(&a, store, handle, 500), EA_ERR_LIMIT);
     EXPECT_EQ(ea_resize_movable(&a, store, handle, 64), EA_OK);
     EXPECT_EQ(ea_account_committed(one), 64 + EA_MOVABLE_HEADER_BYTES);
+    EXPECT_EQ(ea_resize_movable(&a, store, handle, 65), EA_OK);
+    EXPECT_EQ(ea_account_committed(one), 64 + EA_MOVABLE_ALIGN + EA_MOVABLE_HEADER_BYTES);
+    EXPECT_EQ(ea_resize_movable(&a, store, handle, SIZE_MAX), EA_ERR_LIMIT);
     EXPECT_EQ(ea_resize_movable(&a, store, handle, 304), EA_OK);
     EXPECT_EQ(ea_account_committed(one), gross);
     ea_movable_handle_t theirs = ea_malloc_movable(&a, store, 8, &other);
