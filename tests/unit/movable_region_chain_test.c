@@ -281,7 +281,39 @@ TEST(allocator_movable_requests_move_at_once_and_not_in_the_chain, RAM)
     ea_allocator_last_failure(&a, &failure);
     EXPECT_EQ(failure.size_bytes, 1500);
     EXPECT(failure.free_bytes >= 1000 && failure.largest_free_bytes < 1500);
+    /* Another region of movable blocks is none that the request could have used. */
+    const ea_region_options_t movable = {.n_handles = N_HANDLES};
+    const size_t free_bytes = failure.free_bytes;
+    REQUIRE(ea_allocator_add_region(&a, ram + STORE, RAM - STORE, &movable) == EA_OK);
+    EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, 1500, NULL)));
+    ea_allocator_last_failure(&a, &failure);
+    EXPECT_EQ(failure.free_bytes, free_bytes);
     expect_whole();
+}
+
+static unsigned n_pressure_events;
+static void note_pressure(void *context, const ea_event_t *event)
+{
+    (void)context, (void)event;
+    n_pressure_events++;
+}
+
+TEST(allocator_movable_blocks_count_for_pressure, RAM)
+{
+    static ea_listener_t pressure_listener;
+    REQUIRE(begin(0));
+    memset(&pressure_listener, 0, sizeof pressure_listener);
+    REQUIRE(ea_events_listen(&events, &pressure_listener, EA_EVENT_BIT(EA_EVENT_PRESSURE),
+                             note_pressure, NULL) == EA_OK);
+    n_pressure_events = 0;
+    ea_movable_handle_t most = make(STORE * 7 / 8, 'p');
+    EXPECT_EQ(n_pressure_events, 1);
+    EXPECT_EQ(ea_resize_movable(&a, store, most, 100), EA_OK);
+    EXPECT_EQ(n_pressure_events, 2);
+    EXPECT_EQ(ea_resize_movable(&a, store, most, STORE * 7 / 8), EA_OK);
+    EXPECT_EQ(n_pressure_events, 3);
+    EXPECT_EQ(ea_free_movable(&a, store, most), EA_OK);
+    EXPECT_EQ(n_pressure_events, 4);
 }
 
 /* --- what callbacks free ---------------------------------------------------------------------- */
@@ -490,6 +522,7 @@ TEST_MAIN(&allocator_compacts_after_reclaimers_and_before_all_that_is_dearer,
           &allocator_does_not_compact_where_nothing_is_movable,
           &allocator_asks_its_hook_before_it_moves_blocks_itself,
           &allocator_movable_requests_move_at_once_and_not_in_the_chain,
+          &allocator_movable_blocks_count_for_pressure,
           &allocator_reclaimers_may_free_movable_blocks, &allocator_compacts_what_reclaimers_freed,
           &allocator_handler_may_free_and_allocate_movable_blocks,
           &allocator_moves_blocks_for_who_waits, &allocator_compacts_before_it_spends_its_reserve,
