@@ -171,13 +171,19 @@ TEST(allocator_compacts_after_reclaimers_and_before_all_that_is_dearer, RAM)
 {
     REQUIRE(begin(STORE));
     listen_to_all_links();
+    ea_movable_handle_t one = make(16, '1'), two = make(100, '2');
+    EXPECT_EQ(ea_free_movable(&a, store, one), EA_OK);
+    while (ea_allocator_step(&a, 500) == EA_ERR_AGAIN) continue;
+    EXPECT_EQ(ea_free_movable(&a, store, two), EA_OK);
+    const size_t before = moved_bytes();
+    EXPECT(before >= 100);
     fill(1000);
     char *block = ea_malloc_ex(&a, WANTED, &patient);
     REQUIRE(block != NULL);
     EXPECT_HEARD("rc");
     EXPECT(compaction.where == block);
-    EXPECT_EQ(compaction.size_bytes, moved_bytes());
-    EXPECT(moved_bytes() >= high_bytes);
+    EXPECT_EQ(compaction.size_bytes, moved_bytes() - before);
+    EXPECT(moved_bytes() - before >= high_bytes);
     EXPECT_EQ(stats_of(&a).n_compactions, 1);
     EXPECT_EQ(stats_of(&a).n_compacted, 1);
     EXPECT(is_full_of(high, high_bytes, 'h'));
@@ -288,6 +294,21 @@ TEST(allocator_movable_requests_move_at_once_and_not_in_the_chain, RAM)
     EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, 1500, NULL)));
     ea_allocator_last_failure(&a, &failure);
     EXPECT_EQ(failure.free_bytes, free_bytes);
+    /* For a block with an address it is, and the larger of both holes is told. */
+    ea_movable_t *other = ea_allocator_store(&a, ram + STORE);
+    ea_movable_handle_t most = ea_malloc_movable(&a, other, 600, NULL);
+    EXPECT(!ea_movable_is_none(most));
+    EXPECT(ea_malloc(&a, 1500) == NULL);
+    ea_allocator_last_failure(&a, &failure);
+    EXPECT(failure.free_bytes > free_bytes);
+    EXPECT(failure.largest_free_bytes > 800);
+    EXPECT_EQ(ea_free_movable(&a, other, most), EA_OK);
+    /* Nor is a heap. */
+    EXPECT_EQ(ea_allocator_remove_region(&a, ram + STORE, NULL), EA_OK);
+    REQUIRE(ea_allocator_add_region(&a, ram + STORE, RAM - STORE, NULL) == EA_OK);
+    EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, 1500, NULL)));
+    ea_allocator_last_failure(&a, &failure);
+    EXPECT_EQ(failure.free_bytes, free_bytes);
     expect_whole();
 }
 
@@ -306,11 +327,14 @@ TEST(allocator_movable_blocks_count_for_pressure, RAM)
     REQUIRE(ea_events_listen(&events, &pressure_listener, EA_EVENT_BIT(EA_EVENT_PRESSURE),
                              note_pressure, NULL) == EA_OK);
     n_pressure_events = 0;
-    ea_movable_handle_t most = make(STORE * 7 / 8, 'p');
+    ea_movable_stats_t stats;
+    ea_movable_stats(store, &stats);
+    const size_t much = stats.total_bytes * 7 / 8;
+    ea_movable_handle_t most = make(much, 'p');
     EXPECT_EQ(n_pressure_events, 1);
     EXPECT_EQ(ea_resize_movable(&a, store, most, 100), EA_OK);
     EXPECT_EQ(n_pressure_events, 2);
-    EXPECT_EQ(ea_resize_movable(&a, store, most, STORE * 7 / 8), EA_OK);
+    EXPECT_EQ(ea_resize_movable(&a, store, most, much), EA_OK);
     EXPECT_EQ(n_pressure_events, 3);
     EXPECT_EQ(ea_free_movable(&a, store, most), EA_OK);
     EXPECT_EQ(n_pressure_events, 4);
