@@ -104,7 +104,6 @@ ea_movable_handle_t ea_malloc_movable(alloc_t *a, ea_movable_t *store, size_t si
     eai_unlock_slot(a, slot);
     if (!eai_want(a, &want, size_bytes, &wish, EAI_CALLER())) return none;
     want.store = store;
-    want.is_guarded = false;
     want.raw_bytes = size_bytes; /* what reclaimers hear */
     want.gross_bytes = gross_of_movable(size_bytes);
     void *found = eai_try(a, &want);

@@ -60,6 +60,8 @@ static void expect_end(void)
 
 #define LONG_US (20u * 1000 * 1000)
 
+static ea_movable_handle_t low, awaited;
+
 static void *wait_for_room(void *argument)
 {
     const ea_request_t request = {.timeout_us = LONG_US};
@@ -67,15 +69,34 @@ static void *wait_for_room(void *argument)
     return ea_malloc_ex(&a, 3000, &request);
 }
 
-TEST(allocator_steps_in_idle_time_serve_who_waits, 0)
+static void *wait_for_movable(void *argument)
+{
+    const ea_request_t request = {.timeout_us = LONG_US};
+    awaited = ea_malloc_movable(&a, store, 3000, &request);
+    return argument;
+}
+
+static void step_to_the_end(void)
+{
+    while (ea_allocator_step(&a, 1000) == EA_ERR_AGAIN) continue;
+}
+
+static void free_low(void)
+{
+    EXPECT_EQ(ea_free_movable(&a, store, low), EA_OK);
+}
+
+static void shrink_low(void)
+{
+    EXPECT_EQ(ea_resize_movable(&a, store, low, 100), EA_OK);
+}
+
+/* One waits, then room is made. Returns what it got. */
+static void *serve(void *(*waiter)(void *), void (*make_room)(void))
 {
     pthread_t thread;
-    void *block = NULL;
-    REQUIRE(begin(0)); /* nothing is moved for a request */
-    ea_movable_handle_t low = ea_malloc_movable(&a, store, 6000, NULL);
-    ea_movable_handle_t high = ea_malloc_movable(&a, store, 4000, NULL);
-    EXPECT_EQ(ea_free_movable(&a, store, low), EA_OK);
-    REQUIRE(pthread_create(&thread, NULL, wait_for_room, NULL) == 0);
+    void *got = NULL;
+    if (pthread_create(&thread, NULL, waiter, NULL) != 0) return NULL;
     ea_allocator_stats_t stats = {0};
     for (unsigned i = 0; i < 5000 && stats.n_waits == 0; i++) {
         const struct timespec pause = {.tv_nsec = 1000 * 1000};
@@ -84,13 +105,38 @@ TEST(allocator_steps_in_idle_time_serve_who_waits, 0)
     }
     (void)nanosleep(&(struct timespec){.tv_nsec = 20 * 1000 * 1000}, NULL); /* it sleeps by now */
     const uint64_t from_us = ea_port_time_us();
-    while (ea_allocator_step(&a, 1000) == EA_ERR_AGAIN) continue;
-    EXPECT_EQ(pthread_join(thread, &block), 0);
-    EXPECT(block != NULL);
+    make_room();
+    EXPECT_EQ(pthread_join(thread, &got), 0);
     EXPECT(ea_port_time_us() - from_us < LONG_US / 2);
+    return got;
+}
+
+TEST(allocator_steps_in_idle_time_serve_who_waits, 0)
+{
+    REQUIRE(begin(0)); /* nothing is moved for a request */
+    low = ea_malloc_movable(&a, store, 6000, NULL);
+    ea_movable_handle_t high = ea_malloc_movable(&a, store, 4000, NULL);
+    free_low();
+    void *block = serve(wait_for_room, step_to_the_end);
+    EXPECT(block != NULL);
     EXPECT_EQ(ea_free(&a, block), EA_OK);
     EXPECT_EQ(ea_free_movable(&a, store, high), EA_OK);
     expect_end();
+}
+
+TEST(allocator_serves_who_waits_for_movable_blocks_when_others_go_or_shrink, 0)
+{
+    for (unsigned shrinks = 0; shrinks < 2; shrinks++) {
+        REQUIRE(begin(0));
+        low = ea_malloc_movable(&a, store, 6000, NULL);
+        ea_movable_handle_t high = ea_malloc_movable(&a, store, 4000, NULL);
+        (void)serve(wait_for_movable, shrinks ? shrink_low : free_low);
+        EXPECT(!ea_movable_is_none(awaited));
+        EXPECT_EQ(ea_free_movable(&a, store, awaited), EA_OK);
+        EXPECT_EQ(ea_free_movable(&a, store, high), EA_OK);
+        if (shrinks) free_low();
+        expect_end();
+    }
 }
 
 /* --- load ------------------------------------------------------------------------------------- */
@@ -250,4 +296,5 @@ TEST(allocator_movable_regions_serve_many_tasks_at_once, 0)
 }
 
 TEST_MAIN(&allocator_steps_in_idle_time_serve_who_waits,
+          &allocator_serves_who_waits_for_movable_blocks_when_others_go_or_shrink,
           &allocator_movable_regions_serve_many_tasks_at_once)

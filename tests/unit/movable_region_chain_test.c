@@ -171,13 +171,19 @@ TEST(allocator_compacts_after_reclaimers_and_before_all_that_is_dearer, RAM)
 {
     REQUIRE(begin(STORE));
     listen_to_all_links();
+    ea_movable_handle_t one = make(16, '1'), two = make(100, '2');
+    EXPECT_EQ(ea_free_movable(&a, store, one), EA_OK);
+    while (ea_allocator_step(&a, 500) == EA_ERR_AGAIN) continue;
+    EXPECT_EQ(ea_free_movable(&a, store, two), EA_OK);
+    const size_t before = moved_bytes();
+    EXPECT(before >= 100);
     fill(1000);
     char *block = ea_malloc_ex(&a, WANTED, &patient);
     REQUIRE(block != NULL);
     EXPECT_HEARD("rc");
     EXPECT(compaction.where == block);
-    EXPECT_EQ(compaction.size_bytes, moved_bytes());
-    EXPECT(moved_bytes() >= high_bytes);
+    EXPECT_EQ(compaction.size_bytes, moved_bytes() - before);
+    EXPECT(moved_bytes() - before >= high_bytes);
     EXPECT_EQ(stats_of(&a).n_compactions, 1);
     EXPECT_EQ(stats_of(&a).n_compacted, 1);
     EXPECT(is_full_of(high, high_bytes, 'h'));
@@ -281,7 +287,57 @@ TEST(allocator_movable_requests_move_at_once_and_not_in_the_chain, RAM)
     ea_allocator_last_failure(&a, &failure);
     EXPECT_EQ(failure.size_bytes, 1500);
     EXPECT(failure.free_bytes >= 1000 && failure.largest_free_bytes < 1500);
+    /* Another region of movable blocks is none that the request could have used. */
+    const ea_region_options_t movable = {.n_handles = N_HANDLES};
+    const size_t free_bytes = failure.free_bytes;
+    REQUIRE(ea_allocator_add_region(&a, ram + STORE, RAM - STORE, &movable) == EA_OK);
+    EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, 1500, NULL)));
+    ea_allocator_last_failure(&a, &failure);
+    EXPECT_EQ(failure.free_bytes, free_bytes);
+    /* For a block with an address it is, and the larger of both holes is told. */
+    ea_movable_t *other = ea_allocator_store(&a, ram + STORE);
+    ea_movable_handle_t most = ea_malloc_movable(&a, other, 600, NULL);
+    EXPECT(!ea_movable_is_none(most));
+    EXPECT(ea_malloc(&a, 1500) == NULL);
+    ea_allocator_last_failure(&a, &failure);
+    EXPECT(failure.free_bytes > free_bytes);
+    EXPECT(failure.largest_free_bytes > 800);
+    EXPECT_EQ(ea_free_movable(&a, other, most), EA_OK);
+    /* Nor is a heap. */
+    EXPECT_EQ(ea_allocator_remove_region(&a, ram + STORE, NULL), EA_OK);
+    REQUIRE(ea_allocator_add_region(&a, ram + STORE, RAM - STORE, NULL) == EA_OK);
+    EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, 1500, NULL)));
+    ea_allocator_last_failure(&a, &failure);
+    EXPECT_EQ(failure.free_bytes, free_bytes);
     expect_whole();
+}
+
+static unsigned n_pressure_events;
+static void note_pressure(void *context, const ea_event_t *event)
+{
+    (void)context, (void)event;
+    n_pressure_events++;
+}
+
+TEST(allocator_movable_blocks_count_for_pressure, RAM)
+{
+    static ea_listener_t pressure_listener;
+    REQUIRE(begin(0));
+    memset(&pressure_listener, 0, sizeof pressure_listener);
+    REQUIRE(ea_events_listen(&events, &pressure_listener, EA_EVENT_BIT(EA_EVENT_PRESSURE),
+                             note_pressure, NULL) == EA_OK);
+    n_pressure_events = 0;
+    ea_movable_stats_t stats;
+    ea_movable_stats(store, &stats);
+    const size_t much = stats.total_bytes * 7 / 8;
+    ea_movable_handle_t most = make(much, 'p');
+    EXPECT_EQ(n_pressure_events, 1);
+    EXPECT_EQ(ea_resize_movable(&a, store, most, 100), EA_OK);
+    EXPECT_EQ(n_pressure_events, 2);
+    EXPECT_EQ(ea_resize_movable(&a, store, most, much), EA_OK);
+    EXPECT_EQ(n_pressure_events, 3);
+    EXPECT_EQ(ea_free_movable(&a, store, most), EA_OK);
+    EXPECT_EQ(n_pressure_events, 4);
 }
 
 /* --- what callbacks free ---------------------------------------------------------------------- */
@@ -402,12 +458,16 @@ TEST(allocator_moves_nothing_for_who_cannot_pay, RAM)
     EXPECT_HEARD("clo");
     EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, WANTED, &request)));
     EXPECT_HEARD("lo");
+    (void)make(296, 'm'); /* free memory is in two pieces now */
+    EXPECT_EQ(ea_resize_movable(&a, store, high, high_bytes - 304), EA_OK);
+    EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, 900, &request)));
+    EXPECT_HEARD("lo");
     EXPECT_EQ(moved_bytes(), 0);
     EXPECT_EQ(ea_account_committed(one), 0);
     /* What was refused by the store is not charged either. */
     EXPECT(!ea_movable_is_none(ea_malloc_movable(&a, store, 400, &request)));
     EXPECT_EQ(ea_account_committed(one), 400 + EA_MOVABLE_HEADER_BYTES);
-    EXPECT(!ea_movable_is_none(ea_malloc_movable(&a, store, 580, NULL)));
+    EXPECT(!ea_movable_is_none(ea_malloc_movable(&a, store, 560, NULL)));
     EXPECT(ea_movable_is_none(ea_malloc_movable(&a, store, 80, &request)));
     EXPECT_HEARD("o");
     EXPECT_EQ(ea_account_committed(one), 400 + EA_MOVABLE_HEADER_BYTES);
@@ -486,6 +546,7 @@ TEST_MAIN(&allocator_compacts_after_reclaimers_and_before_all_that_is_dearer,
           &allocator_does_not_compact_where_nothing_is_movable,
           &allocator_asks_its_hook_before_it_moves_blocks_itself,
           &allocator_movable_requests_move_at_once_and_not_in_the_chain,
+          &allocator_movable_blocks_count_for_pressure,
           &allocator_reclaimers_may_free_movable_blocks, &allocator_compacts_what_reclaimers_freed,
           &allocator_handler_may_free_and_allocate_movable_blocks,
           &allocator_moves_blocks_for_who_waits, &allocator_compacts_before_it_spends_its_reserve,

@@ -340,6 +340,9 @@ TEST(allocator_owners_pay_for_movable_blocks, RAM)
     EXPECT_EQ(ea_resize_movable(&a, store, handle, 500), EA_ERR_LIMIT);
     EXPECT_EQ(ea_resize_movable(&a, store, handle, 64), EA_OK);
     EXPECT_EQ(ea_account_committed(one), 64 + EA_MOVABLE_HEADER_BYTES);
+    EXPECT_EQ(ea_resize_movable(&a, store, handle, 65), EA_OK);
+    EXPECT_EQ(ea_account_committed(one), 64 + EA_MOVABLE_ALIGN + EA_MOVABLE_HEADER_BYTES);
+    EXPECT_EQ(ea_resize_movable(&a, store, handle, SIZE_MAX), EA_ERR_LIMIT);
     EXPECT_EQ(ea_resize_movable(&a, store, handle, 304), EA_OK);
     EXPECT_EQ(ea_account_committed(one), gross);
     ea_movable_handle_t theirs = ea_malloc_movable(&a, store, 8, &other);
@@ -347,7 +350,14 @@ TEST(allocator_owners_pay_for_movable_blocks, RAM)
     {
         EXPECT_EQ(ea_free_movable(&a, store, theirs), EA_ERR_NOT_OWNER);
     }
-    EXPECT_EQ(ea_free_movable(&a, store, theirs), EA_OK);
+    /* Owners of another book are nobody here. */
+    static ea_account_t other_nodes[2];
+    static ea_accounts_t other_book;
+    REQUIRE(ea_accounts_init(&other_book, other_nodes, 2, NULL) == EA_OK);
+    EA_OWNER_SCOPE(ea_account_create(&other_book, ea_accounts_root(&other_book), NULL))
+    {
+        EXPECT_EQ(ea_free_movable(&a, store, theirs), EA_OK);
+    }
     EXPECT_EQ(ea_account_committed(two), 0);
     char *block = ea_malloc_ex(&a, 20, &request);
     EXPECT(block != NULL && ea_account_committed(one) > gross + 20);

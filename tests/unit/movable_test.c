@@ -501,6 +501,56 @@ TEST(movable_requests_for_fixed_blocks_do_not_undo_steps_either, RAM)
     }
 }
 
+/* [hole][locked][block][hole]: where it could stand if the block hopped over the locked one, it is
+ * the budget that refuses. */
+TEST(movable_a_fixed_block_is_refused_for_the_budget_where_another_could_hop, RAM)
+{
+    start(8, 8);
+    ea_movable_handle_t low = make(340, 'l');
+    a = make(stats().largest_bytes - 300 - 200 - 2 * EA_MOVABLE_HEADER_BYTES, 'p');
+    rest = make(300, 'x');
+    EXPECT_EQ(ea_movable_free(m, low), EA_OK);
+    EXPECT(ea_movable_lock(m, a) != NULL);
+    EXPECT(ea_movable_alloc_fixed(m, 450, 0, 100) == NULL);
+    EXPECT_EQ(ea_movable_last_refusal(m), EA_ERR_AGAIN);
+    EXPECT(ea_movable_alloc_fixed(m, 800, 0, 100) == NULL); /* more than can ever come together */
+    EXPECT(ea_movable_last_refusal(m) == EA_ERR_BUSY ||
+           ea_movable_last_refusal(m) == EA_ERR_NO_MEMORY);
+    expect_sound();
+    EXPECT(ea_movable_alloc_fixed(m, 450, 0, 400) != NULL);
+    EXPECT(is_full_of(rest, 300, 'x'));
+    expect_sound();
+}
+
+#if EA_CFG_MOVABLE_LAYOUT == 0
+/* The lowest entry, which a fixed block's header seems to name, exists. */
+TEST(movable_a_fixed_block_is_told_from_that_of_the_lowest_entry, 6144)
+{
+    const ea_movable_options_t options = {EA_MOVABLE_MAX_HANDLES, 0};
+    size_t position = 0;
+    unsigned n_fixed = 0;
+    ea_movable_block_t block;
+    m = ea_movable_init(tap_ram(), 6144, &options);
+    REQUIRE(m != NULL);
+    ea_movable_handle_t h = make(40, 'm');
+    char *fixed = ea_movable_alloc_fixed(m, 60, 0, 0);
+    EXPECT(fixed != NULL);
+    while (ea_movable_walk(m, &position, &block)) {
+        if (!block.is_fixed) continue;
+        n_fixed++;
+        EXPECT(ea_movable_is_none(block.handle));
+        EXPECT(!block.moving && block.n_locks == 0);
+    }
+    EXPECT_EQ(n_fixed, 1);
+    expect_sound();
+    EXPECT_EQ(ea_movable_free_fixed(m, fixed), EA_OK);
+    EXPECT_EQ(ea_movable_free(m, h), EA_OK);
+}
+#define LOWEST_ENTRY_TEST , &movable_a_fixed_block_is_told_from_that_of_the_lowest_entry
+#else
+#define LOWEST_ENTRY_TEST
+#endif
+
 TEST(movable_a_fixed_block_is_served_while_another_moves, RAM)
 {
     start(8, 8);
@@ -984,7 +1034,8 @@ TEST(movable_walk_and_pins_tell_fixed_blocks_from_holes, RAM)
         &movable_the_table_does_not_grow_past_a_fixed_block,                                       \
         &movable_walk_and_pins_tell_fixed_blocks_from_holes,                                       \
         &movable_requests_for_fixed_blocks_do_not_undo_steps_either,                               \
-        &movable_a_fixed_block_is_served_while_another_moves
+        &movable_a_fixed_block_is_refused_for_the_budget_where_another_could_hop,                  \
+        &movable_a_fixed_block_is_served_while_another_moves LOWEST_ENTRY_TEST
 #else
 #define FIXED_TESTS
 #endif
