@@ -48,7 +48,7 @@ static void start(uint32_t n_handles)
     ea_movable_options_t options = {n_handles, n_handles};
     the_bed = tap_ram();
     memset(&bed, 0, sizeof bed);
-    bed.ram = (unsigned char *)(the_bed + 1);
+    bed.ram = (unsigned char *)(((uintptr_t)(the_bed + 1) + 15u) & ~(uintptr_t)15u);
     memset(bed.ram, 0, RAM);
     bed.m = ea_movable_init(bed.ram, RAM, &options);
     bed.memory = (ea_dump_range_t){bed.ram, RAM, "messages"};
