@@ -376,7 +376,7 @@ class Inspect(unittest.TestCase):
         self.assertNotIn("nobody", text)
 
     def test_json_of_a_store_adds_up_and_its_blocks_leave_no_gap(self):
-        told = self.json(make("a.dump", "store"), MAKE)["stores"][0]
+        told = self.json(make("a.dump", "pools", "store"), MAKE)["stores"][0]
         self.assertEqual(sum(b["bytes"] for b in told["blocks"]), told["total_bytes"])
         self.assertEqual(told["total_bytes"], told["used_bytes"] + told["fixed_bytes"] + told["free_bytes"]
                          + told["other_bytes"])

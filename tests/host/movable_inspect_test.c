@@ -175,6 +175,30 @@ TEST(the_same_is_told_of_a_running_system, 0)
     expect_built(true);
 }
 
+TEST(owners_that_cannot_stand_where_they_are_said_to_are_not_read, 0)
+{
+    build();
+    unsigned before = 0;
+    memory.eai_slots[0].eai_owners = (uint16_t *)(void *)store - 1; /* room for one */
+    snapshot_t *s = dump(false);
+    REQUIRE(s != NULL);
+    for (size_t i = 0; i < s->stores[0].n_blocks; i++) {
+        const snap_block_t *b = &s->blocks[s->stores[0].first_block + i];
+        if (b->handle == 0 || b->handle == handles[0].eai_word) continue;
+        EXPECT_EQ(b->owner, 0);
+        before++;
+    }
+    EXPECT_EQ(before, 5);
+    snapshot_free(s);
+    memory.eai_slots[0].eai_owners = (uint16_t *)(uintptr_t)(ram - 2);
+    s = dump(false);
+    REQUIRE(s != NULL);
+    for (size_t i = 0; i < s->stores[0].n_blocks; i++)
+        if (s->blocks[s->stores[0].first_block + i].handle != 0)
+            EXPECT_EQ(s->blocks[s->stores[0].first_block + i].owner, 0);
+    snapshot_free(s);
+}
+
 TEST(a_block_whose_header_is_damaged_keeps_its_handle_and_gets_a_size, 0)
 {
     judgement_t j;
@@ -341,6 +365,7 @@ TEST(no_record_of_a_store_leads_the_reader_astray, 0)
 }
 
 TEST_MAIN(&owners_of_a_region_of_movable_blocks_add_up, &the_same_is_told_of_a_running_system,
+          &owners_that_cannot_stand_where_they_are_said_to_are_not_read,
           &a_block_whose_header_is_damaged_keeps_its_handle_and_gets_a_size,
           &a_damaged_counter_of_a_store_is_named_as_the_stores,
           &blocks_that_overlap_or_lie_outside_are_cut_and_told_of,

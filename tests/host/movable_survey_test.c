@@ -69,17 +69,22 @@ static bool open_self(void)
 }
 
 /* What the host makes of the copy of the memory. NULL: nothing, and it said why in a line. */
-static snapshot_t *look(void)
+static snapshot_t *look_at(size_t n)
 {
     char error[200] = "";
     image_t *m = image_new();
-    image_add_constant(m, (uintptr_t)ram, copy, RAM);
+    image_add_constant(m, (uintptr_t)ram, copy, n);
     image_add_constant(m, (uintptr_t)&letters, (const uint8_t *)&letters, sizeof letters);
     const survey_options_t how = {m, layout, loaded, "letters"};
     snapshot_t *s = survey(&how, error, sizeof error);
     EXPECT(s != NULL || (error[0] != '\0' && strchr(error, '\n') == NULL));
     image_free(m);
     return s;
+}
+
+static snapshot_t *look(void)
+{
+    return look_at(RAM);
 }
 
 static void change(void)
@@ -203,5 +208,61 @@ TEST(damage_in_memory_leads_the_survey_nowhere, 0)
     EXPECT(n_found > 1000);
 }
 
+/* A word of the control structure is told of, and what it says is found elsewhere; a hole that says
+ * there is a hole below it is none. */
+TEST(a_damaged_word_is_told_of_and_the_blocks_are_found, 0)
+{
+    static const uint32_t n_indexes[] = {1u << 11, 1u << 14, 1u << 24};
+    ea_movable_stats_t stats;
+    unsigned n = 0;
+    REQUIRE(open_self());
+    build((uint32_t)tap_arg("seed", 1));
+    for (unsigned i = 0; i < 60; i++) change();
+    ea_movable_stats(letters, &stats);
+    uint32_t first_entry = n_indexes[EA_CFG_MOVABLE_LAYOUT] - stats.n_handles;
+    memcpy(copy, ram, RAM);
+    size_t at = 0;
+    while (memcmp(copy + at, &first_entry, 4) != 0 && at < stats.control_bytes) at += 4;
+    copy[at + 1] ^= 0x02;
+    snapshot_t *s = look();
+    REQUIRE(s != NULL && s->n_stores == 1);
+    for (size_t i = 0; i < s->n_blocks; i++) n += s->blocks[i].handle != 0;
+    EXPECT_EQ(n, stats.n_live);
+    EXPECT_EQ(s->n_troubles, 1);
+    snapshot_free(s);
+
+    memcpy(copy, ram, RAM);
+    s = look();
+    REQUIRE(s != NULL && s->n_troubles == 0);
+    size_t i = 0;
+    while (s->blocks[i].state != SNAP_FREE) i++;
+    size_t hole = (size_t)(s->blocks[i].begin - (uintptr_t)ram), size = (size_t)s->blocks[i].bytes;
+    copy[hole] |= 2u;
+    copy[hole + size - EA_MOVABLE_HEADER_BYTES] |= 2u;
+    snapshot_free(s);
+    s = look();
+    REQUIRE(s != NULL);
+    EXPECT(s->n_troubles > 0 && s->troubles[0].where == (uintptr_t)ram + hole);
+    snapshot_free(s);
+}
+
+TEST(memory_that_ends_in_the_middle_of_a_store_is_a_flaw, 0)
+{
+    REQUIRE(open_self());
+    build((uint32_t)tap_arg("seed", 1));
+    for (unsigned i = 0; i < 60; i++) change();
+    memcpy(copy, ram, RAM);
+    for (size_t n = RAM - 1; n > 1000; n -= 101) {
+        snapshot_t *s = look_at(n);
+        REQUIRE(s != NULL && s->n_stores == 1);
+        EXPECT(strstr(s->flaw, "a store's memory is missing from") != NULL);
+        for (size_t i = 0; i < s->n_troubles; i++)
+            EXPECT(strcmp(s->troubles[i].text, "an entry of the table of handles") != 0);
+        snapshot_free(s);
+    }
+}
+
 TEST_MAIN(&memory_tells_of_a_store_what_a_dump_of_it_tells,
-          &damage_in_memory_leads_the_survey_nowhere)
+          &damage_in_memory_leads_the_survey_nowhere,
+          &a_damaged_word_is_told_of_and_the_blocks_are_found,
+          &memory_that_ends_in_the_middle_of_a_store_is_a_flaw)

@@ -48,7 +48,7 @@ static void start(uint32_t n_handles)
     ea_movable_options_t options = {n_handles, n_handles};
     the_bed = tap_ram();
     memset(&bed, 0, sizeof bed);
-    bed.ram = (unsigned char *)(the_bed + 1);
+    bed.ram = (unsigned char *)(((uintptr_t)(the_bed + 1) + 15u) & ~(uintptr_t)15u);
     memset(bed.ram, 0, RAM);
     bed.m = ea_movable_init(bed.ram, RAM, &options);
     bed.memory = (ea_dump_range_t){bed.ram, RAM, "messages"};
@@ -354,24 +354,28 @@ typedef uint32_t head_t;
 #define IS_HOLE 1u
 #define PREV_FREE 2u
 
-/* The header of the last hole. */
-static unsigned char *find_last_hole(void)
+/* The header of the first or the last hole, and how many bytes it has. */
+static unsigned char *find_hole(bool is_last, size_t *size_bytes)
 {
     ea_movable_block_t b;
-    size_t position = 0, last = 0;
-    while (ea_movable_walk(bed.m, &position, &b))
-        if (ea_movable_is_none(b.handle) && !is_fixed_block(&b)) last = b.offset_bytes;
-    return (unsigned char *)bed.m + last - EA_MOVABLE_HEADER_BYTES;
+    size_t position = 0, found = 0;
+    while (ea_movable_walk(bed.m, &position, &b)) {
+        if (!ea_movable_is_none(b.handle) || is_fixed_block(&b)) continue;
+        if (found != 0 && !is_last) continue;
+        found = b.offset_bytes;
+        *size_bytes = b.size_bytes + EA_MOVABLE_HEADER_BYTES;
+    }
+    return (unsigned char *)bed.m + found - EA_MOVABLE_HEADER_BYTES;
 }
 
 #if EA_CFG_MOVABLE_FIXED
 TEST(movable_dump_finds_a_fixed_block_behind_a_hole_of_a_wrong_size, BED_BYTES)
 {
-    fill();
-    unsigned char *hole = find_last_hole();
+    size_t size;
     head_t head;
+    fill();
+    unsigned char *hole = find_hole(true, &size), *fixed = hole + size;
     memcpy(&head, hole, sizeof head);
-    unsigned char *fixed = hole + (size_t)(head >> UNITS_SHIFT) * EA_MOVABLE_ALIGN;
     head += (head_t)3 << UNITS_SHIFT; /* into the fixed block */
     memcpy(hole, &head, sizeof head);
     REQUIRE(dump());
@@ -408,12 +412,10 @@ TEST(movable_dump_takes_bytes_of_a_block_for_no_headers, BED_BYTES)
 /* What is damaged and what has changed since the last look cannot be told apart. */
 TEST(movable_dump_of_a_running_system_tells_of_no_damage, BED_BYTES)
 {
+    size_t size, first_size;
     fill();
-    unsigned char *hole = find_last_hole();
-    head_t head;
-    memcpy(&head, hole, sizeof head);
-    size_t bytes = (size_t)(head >> UNITS_SHIFT) * EA_MOVABLE_ALIGN;
-    memset(hole + bytes - EA_MOVABLE_ALIGN, 0, EA_MOVABLE_ALIGN);
+    unsigned char *hole = find_hole(true, &size), *first = find_hole(false, &first_size);
+    memset(first + first_size - EA_MOVABLE_ALIGN, 0, EA_MOVABLE_ALIGN);
     bed.options.is_live = true;
     for (unsigned i = 0; i < 2; i++) {
         REQUIRE(dump());
