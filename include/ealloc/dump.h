@@ -79,9 +79,9 @@ typedef struct {
 /* To initialise that with: n memories as ea_movable_init() was given them; a name may be NULL. */
 #define EA_DUMP_STORES(list, n)                                                                    \
     {                                                                                              \
-        (list), (n), &eai_dump_stores                                                              \
+        (list), (n), &ea_dump_of_stores                                                            \
     }
-extern const struct eai_dump_stores eai_dump_stores;
+extern const struct eai_dump_stores ea_dump_of_stores; /* private */
 
 /* All but write may be 0 or NULL. */
 typedef struct {

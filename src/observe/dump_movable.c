@@ -147,4 +147,4 @@ bool eai_dump_store_block(dump_t *d, const slot_t *slot)
     return more;
 }
 
-const struct eai_dump_stores eai_dump_stores = {eai_dump_store, eai_dump_store_block};
+const struct eai_dump_stores ea_dump_of_stores = {eai_dump_store, eai_dump_store_block};
