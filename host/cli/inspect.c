@@ -47,7 +47,8 @@ static const struct argp_option option_table[] = {
     {"address", 'a', "ADDRESS", 0, "Tell of this address: its block, what happened to it", 0},
     {"base", 'b', "ADDRESS", 0, "The file holds RAM as it was, from ADDRESS on", 0},
     {"image", 'i', "FILE@ADDRESS", 0, "More RAM, from ADDRESS on; may be given several times", 0},
-    {"heap", 'H', "NAME|ADDRESS", 0, "The allocator or heap in a core or in RAM (the first)", 0},
+    {"heap", 'H', "NAME|ADDRESS", 0, "The allocator, heap or store in a core or in RAM (the first)",
+     0},
     {0},
 };
 

@@ -373,19 +373,24 @@ static void read_own_pools(survey_t *v, uint64_t loaded)
     }
 }
 
-/* Stores that variables of the program lead to and that are no allocator's. */
-static void read_own_stores(survey_t *v, const survey_options_t *o)
+static void read_own_store(survey_t *v, uint64_t address, const char *name)
+{
+    bool is_known = false;
+    for (size_t k = 0; k < v->s->n_stores; k++) is_known |= v->s->stores[k].address == address;
+    if (!is_known && survey_is_store(v, address)) survey_store(v, address, UINT64_MAX, 0, name);
+}
+
+/* Stores that variables of the program lead to and that are no allocator's; and the one at chosen,
+ * if that is none of these. */
+static void read_own_stores(survey_t *v, const survey_options_t *o, uint64_t chosen)
 {
     size_t n;
     const object_t *objects = layout_objects(v->layout, &n);
     for (size_t i = 0; i < n; i++) {
         if (objects[i].kind != OF_STORE || !objects[i].is_pointer) continue;
-        uint64_t address = place_of(o, &objects[i]);
-        bool is_known = false;
-        for (size_t k = 0; k < v->s->n_stores; k++) is_known |= v->s->stores[k].address == address;
-        if (is_known || !survey_is_store(v, address)) continue;
-        survey_store(v, address, UINT64_MAX, 0, objects[i].name);
+        read_own_store(v, place_of(o, &objects[i]), objects[i].name);
     }
+    if (chosen != 0) read_own_store(v, chosen, NULL);
 }
 
 /* --- the history ------------------------------------------------------------------------------ */
@@ -451,10 +456,14 @@ static bool choose(survey_t *v, const survey_options_t *o, object_kind_t *kind, 
     if (o->which != NULL && o->which[0] >= '0' && o->which[0] <= '9') {
         uint64_t end;
         *address = strtoull(o->which, NULL, 0);
-        *kind = survey_is_heap(v, *address, &end) ? OF_HEAP : OF_ALLOCATOR;
+        *kind = survey_is_heap(v, *address, &end) ? OF_HEAP
+                : survey_is_store(v, *address)    ? OF_STORE
+                                                  : OF_ALLOCATOR;
         snprintf(v->s->subject, sizeof v->s->subject, "at 0x%" PRIx64, *address);
-        if (*kind == OF_HEAP || is_allocator(v, *address)) return true;
-        snprintf(error, size, "no allocator or heap of ealloc is at 0x%" PRIx64, *address);
+        if (*kind != OF_ALLOCATOR || is_allocator(v, *address)) return true;
+        snprintf(error, size,
+                 "no allocator, heap or store of movable blocks of ealloc is at 0x%" PRIx64,
+                 *address);
         return false;
     }
     static const object_kind_t order[] = {OF_ALLOCATOR, OF_HEAP, OF_STORE};
@@ -476,14 +485,13 @@ static bool choose(survey_t *v, const survey_options_t *o, object_kind_t *kind, 
         if (chosen != NULL) break;
     }
     if (chosen == NULL && o->which != NULL) {
-        snprintf(error, size, "no allocator or heap in use is called that (--heap)");
+        snprintf(error, size, "no allocator, heap or store in use is called that (--heap)");
         return false;
     }
     if (chosen == NULL) {
-        snprintf(
-            error, size,
-            "no allocator or heap of ealloc in use is among the variables of what was compiled "
-            "with -g; --heap ADDRESS names one");
+        snprintf(error, size,
+                 "no allocator, heap or store of ealloc in use is among the variables of what was "
+                 "compiled with -g; --heap ADDRESS names one");
         return false;
     }
     int at = snprintf(v->s->subject, sizeof v->s->subject, "%.60s, at 0x%" PRIx64, chosen->name,
@@ -551,7 +559,7 @@ snapshot_t *survey(const survey_options_t *o, char *error, size_t error_size)
         v.s->head.tags = 0;
     }
     read_own_pools(&v, o->loaded);
-    read_own_stores(&v, o);
+    read_own_stores(&v, o, kind == OF_STORE ? address : 0);
     read_time(&v);
     if (v.s->flaw[0] == '\0' && image_flaw(o->image)[0] != '\0')
         snprintf(v.s->flaw, sizeof v.s->flaw, "%s", image_flaw(o->image));

@@ -369,7 +369,7 @@ static void add_store(const movable_t *m, const char *name, bool in_region)
                             .in_region = in_region,
                             .region = in_region ? s->n_regions - 1 : 0,
                             .first_block = s->n_blocks};
-    strncpy(store->name, name, sizeof store->name - 1);
+    if (name != NULL) strncpy(store->name, name, sizeof store->name - 1);
     s->store_is_open = true;
     if (m->n == 0) return;
     store->from = address_of(m, m->from);

@@ -274,7 +274,7 @@ class Inspect(unittest.TestCase):
         done = inspect("--base", base, "cut", RAM_MAKE)
         self.one_line(done, status=1, holds=r"cut: the region's memory is missing from 0x[0-9a-f]+ on")
         self.assertRegex(done.stdout, r"net +1 +100")
-        self.one_line(inspect("--base", "0x1000", "ram.bin", RAM_MAKE), status=1, holds=r"ram.bin: no allocator or heap")
+        self.one_line(inspect("--base", "0x1000", "ram.bin", RAM_MAKE), status=1, holds=r"ram.bin: no allocator, heap or store")
         self.one_line(inspect("--base", base, "ram.bin", "ram.bin"), status=1, holds=r"ram.bin: not an ELF file")
         self.one_line(inspect("--base", base, "missing", RAM_MAKE), status=1, holds=r"missing: No such file")
         self.one_line(inspect("--base", base, "ram.bin", EALLOC), status=1, holds=r"ealloc: no debug inf|no allocator")
@@ -312,7 +312,7 @@ class Inspect(unittest.TestCase):
         self.one_line(inspect(core, RAM_MAKE), status=1, holds=r"ram_make: another build or program .*build ids")
         subprocess.run(["strip", "-s", "-o", "stripped.elf", MAKE], check=True)
         self.one_line(inspect(core, "stripped.elf"), status=1, holds=r"stripped.elf: no debug information of ealloc")
-        self.one_line(inspect("--heap", "nobody", core), status=1, holds=r"no allocator or heap in use is called that")
+        self.one_line(inspect("--heap", "nobody", core), status=1, holds=r"no allocator, heap or store in use is called that")
         self.one_line(inspect(MAKE), status=1, holds=r"an ELF file, but neither a dump nor a core")
 
     def test_diff_says_when_the_two_are_of_different_builds(self):
@@ -413,6 +413,14 @@ class Inspect(unittest.TestCase):
                 for key in set(one) - {"begin", "address", "pieces"}:
                     self.assertEqual(one[key], other[key], (how, key))
             self.assertEqual(dump["move"]["copied_bytes"], ram["move"]["copied_bytes"])
+
+    def test_a_store_is_found_by_its_address(self):
+        base = make_ram("ram.bin", "store")
+        first = self.json("--base", base, "ram.bin", RAM_MAKE)
+        store = first["stores"][0]["begin"]
+        again = self.json("--heap", store, "--base", base, "ram.bin", RAM_MAKE)
+        self.assertEqual(again["stores"], first["stores"])
+        self.assertEqual((again["regions"], again["damage"]), ([], []))
 
     def test_any_flipped_byte_of_a_store_in_ram_ends_in_a_report_or_a_line(self):
         base = make_ram("ram.bin", "store")
