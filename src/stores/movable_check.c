@@ -21,6 +21,10 @@ static units_t largest_hole(const ea_movable_t *m)
 void ea_movable_stats(const ea_movable_t *m, ea_movable_stats_t *stats)
 {
     units_t largest = largest_hole(m);
+    EAI_MASK_BEGIN(irq); /* who locks a block in flight moves it as well */
+    stats->moved_bytes = m->moved_units << EAI_UNIT_SHIFT;
+    stats->n_moves = m->n_moves;
+    EAI_MASK_END(irq);
     stats->total_bytes = (size_t)(m->end - m->first) << EAI_UNIT_SHIFT;
     stats->free_bytes = (size_t)m->free_units << EAI_UNIT_SHIFT;
     stats->largest_bytes = largest ? (size_t)(largest - 1u) << EAI_UNIT_SHIFT : 0;
@@ -31,9 +35,7 @@ void ea_movable_stats(const ea_movable_t *m, ea_movable_stats_t *stats)
     stats->n_fixed = m->n_fixed;
 #endif
     stats->n_handles = m->n_handles;
-    stats->moved_bytes = m->moved_units << EAI_UNIT_SHIFT;
     stats->max_demand_bytes = m->max_demand_bytes;
-    stats->n_moves = m->n_moves;
     stats->n_failures = m->n_failures;
     stats->n_again = m->n_again;
 }

@@ -122,6 +122,21 @@ static state_t state_and_move(const look_t *l, uint32_t index, eai_move_t *move)
     return state;
 }
 
+/* As they are at one moment. */
+static void count_moves(const look_t *l, eai_movable_facts_t *facts)
+{
+    const ea_movable_t *m = l->eai_store;
+    if (l->eai_is_live) {
+        EAI_MASK_BEGIN(irq);
+        facts->moved_bytes = m->moved_units << EAI_UNIT_SHIFT;
+        facts->n_moves = m->n_moves;
+        EAI_MASK_END(irq);
+    } else {
+        facts->moved_bytes = m->moved_units << EAI_UNIT_SHIFT;
+        facts->n_moves = m->n_moves;
+    }
+}
+
 void eai_movable_look_facts(const look_t *l, eai_movable_facts_t *facts)
 {
     const ea_movable_t *m = l->eai_store;
@@ -134,8 +149,7 @@ void eai_movable_look_facts(const look_t *l, eai_movable_facts_t *facts)
     facts->end = (const char *)at(m, l->eai_end);
     facts->table_end = (const char *)(l->eai_table + EAI_TABLE_SPAN);
     facts->free_bytes = (size_t)m->free_units << EAI_UNIT_SHIFT;
-    facts->moved_bytes = m->moved_units << EAI_UNIT_SHIFT;
-    facts->n_moves = m->n_moves;
+    count_moves(l, facts);
     facts->max_demand_bytes = m->max_demand_bytes;
     facts->n_handles = EAI_INDEXES - l->eai_first_entry;
     facts->max_handles = m->max_handles;

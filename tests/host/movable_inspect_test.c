@@ -190,7 +190,7 @@ TEST(owners_that_cannot_stand_where_they_are_said_to_are_not_read, 0)
     }
     EXPECT_EQ(before, 5);
     snapshot_free(s);
-    memory.eai_slots[0].eai_owners = (uint16_t *)(uintptr_t)(ram - 2);
+    memory.eai_slots[0].eai_owners = (uint16_t *)((uintptr_t)ram - 2);
     s = dump(false);
     REQUIRE(s != NULL);
     for (size_t i = 0; i < s->stores[0].n_blocks; i++)

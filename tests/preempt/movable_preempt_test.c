@@ -346,7 +346,10 @@ TEST(movable_who_helps_copies_nothing_of_a_move_that_was_given_up, 0)
         EXPECT(store->move.n != 0 && store->move.k != 0 && store->move.k != store->move.n);
         uint32_t index = index_of(store->move.head);
         if (how == 0) {
-            EXPECT(eai_movable_give_up_move(store));
+            /* To serve a request that wants the hole it goes into. */
+            size_t hole = (store->move.from - store->move.to - 1u) << EAI_UNIT_SHIFT;
+            EXPECT(!ea_movable_is_none(ea_movable_alloc(store, hole, 0)));
+            EXPECT_EQ(store->move.n, 0);
         } else {
             unsigned block = 0;
             while (handles[block].eai_word >> EAI_HANDLE_SHIFT != index) block++;
