@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dumped.h"
 #include "ealloc/ealloc.h"
 #include "lineage.h"
 #include "tap.h"
@@ -14,17 +15,6 @@ static unsigned char ram[4096];
 static uintptr_t table[EA_LINEAGE_BYTES(8, 1, 2) / sizeof(uintptr_t)];
 static uintptr_t stack_table[EA_STACKS_BYTES(8, 3) / sizeof(uintptr_t)];
 static ea_allocator_t memory;
-static uint8_t bytes[16384];
-static size_t n_bytes;
-
-static bool keep(void *context, const void *from, size_t n)
-{
-    (void)context;
-    if (n > sizeof bytes - n_bytes) return false;
-    memcpy(bytes + n_bytes, from, n);
-    n_bytes += n;
-    return true;
-}
 
 static void *served, *child;
 
@@ -36,7 +26,7 @@ static bool make_dump(void)
     ea_stacks_t *stacks = ea_stacks_init(stack_table, sizeof stack_table, &of_stacks);
     const ea_lineage_options_t options = {.n_blocks = 8, .n_tasks = 1, .n_hand_overs = 2};
     ea_lineage_t *lineage = ea_lineage_init(table, sizeof table, &options);
-    n_bytes = 0;
+    n_dumped = 0;
     memset(&memory, 0, sizeof memory);
     if (!lineage || !stacks || ea_allocator_init(&memory, NULL) != EA_OK ||
         ea_allocator_add_region(&memory, ram, sizeof ram, NULL) != EA_OK ||
@@ -53,15 +43,14 @@ static bool make_dump(void)
     table[place + 7] |= (uintptr_t)id << 16;
     const ea_dump_range_t ranges[] = {{table, sizeof table, "lineage"},
                                       {stack_table, sizeof stack_table, "stacks"}};
-    const ea_dump_options_t to = {.write = keep, .extra = ranges, .n_extra = 2};
+    const ea_dump_options_t to = {.write = keep_dumped, .extra = ranges, .n_extra = 2};
     return ea_dump(&dump, &memory, &to) == EA_OK;
 }
 
 TEST(lineages_of_a_dump_are_those_of_the_device, 0)
 {
-    char error[200];
     REQUIRE(make_dump());
-    snapshot_t *s = snapshot_read(bytes, n_bytes, error, sizeof error);
+    snapshot_t *s = read_dumped();
     REQUIRE(s != NULL);
     lineages_t *l = lineages_read(s);
     REQUIRE(l != NULL);
@@ -103,12 +92,12 @@ static void read_all(const uint8_t *from, size_t n)
 TEST(lineages_of_a_damaged_dump_are_fewer_and_no_fault, 0)
 {
     REQUIRE(make_dump());
-    for (size_t n = 0; n < n_bytes; n += 7) read_all(bytes, n);
-    for (size_t i = 0; i < n_bytes; i++) {
+    for (size_t n = 0; n < n_dumped; n += 7) read_all(dumped, n);
+    for (size_t i = 0; i < n_dumped; i++) {
         static const uint8_t flips[] = {0x01, 0x80, 0xFF};
-        bytes[i] ^= flips[i % 3];
-        read_all(bytes, n_bytes);
-        bytes[i] ^= flips[i % 3];
+        dumped[i] ^= flips[i % 3];
+        read_all(dumped, n_dumped);
+        dumped[i] ^= flips[i % 3];
     }
 }
 

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dumped.h"
 #include "ealloc/ealloc.h"
 #include "judge.h"
+#include "self.h"
 #include "store.h"
 #include "tap.h"
 
@@ -20,20 +22,9 @@ static ea_allocator_t memory;
 static ea_accounts_t book;
 static ea_account_t nodes[4];
 static ea_account_t *net, *ui;
-static ea_movable_t *store, *other;
+static ea_movable_t *store, *spare;
 static ea_movable_handle_t handles[8];
 static void *block;
-static uint8_t bytes[32768];
-static size_t n_bytes;
-
-static bool keep(void *context, const void *from, size_t n)
-{
-    (void)context;
-    if (n > sizeof bytes - n_bytes) return false;
-    memcpy(bytes + n_bytes, from, n);
-    n_bytes += n;
-    return true;
-}
 
 static ea_movable_handle_t make(size_t size_bytes, ea_account_t *owner)
 {
@@ -62,15 +53,9 @@ static void build(void)
     EXPECT_EQ(ea_free_movable(&memory, store, handles[2]), EA_OK);
     EXPECT_EQ(ea_free_movable(&memory, store, handles[4]), EA_OK);
     EXPECT(ea_movable_lock(store, handles[3]) != NULL);
-    other = ea_movable_init(alone, sizeof alone, &table);
-    REQUIRE(other != NULL);
-    EXPECT(!ea_movable_is_none(ea_movable_alloc(other, 77, 0)));
-}
-
-static snapshot_t *read_dump(void)
-{
-    char error[200];
-    return snapshot_read(bytes, n_bytes, error, sizeof error);
+    spare = ea_movable_init(alone, sizeof alone, &table);
+    REQUIRE(spare != NULL);
+    EXPECT(!ea_movable_is_none(ea_movable_alloc(spare, 77, 0)));
 }
 
 static snapshot_t *dump(bool is_live)
@@ -78,10 +63,10 @@ static snapshot_t *dump(bool is_live)
     static ea_dump_t under_way;
     const ea_dump_range_t range = {alone, sizeof alone, "spare"};
     const ea_dump_options_t options = {
-        .write = keep, .stores = EA_DUMP_STORES(&range, 1), .is_live = is_live};
-    n_bytes = 0;
+        .write = keep_dumped, .stores = EA_DUMP_STORES(&range, 1), .is_live = is_live};
+    n_dumped = 0;
     EXPECT_EQ(ea_dump(&under_way, &memory, &options), EA_OK);
-    return read_dump();
+    return read_dumped();
 }
 
 static bool is_tiled(const snapshot_t *s, const snap_store_t *st)
@@ -111,11 +96,10 @@ static const sum_t *sum_of(const judgement_t *j, const ea_account_t *account)
 
 /* --- tests ------------------------------------------------------------------------------------ */
 
-static void expect_built(bool is_live)
+static void expect_built(snapshot_t *s)
 {
     judgement_t j;
     store_sums_t sums;
-    snapshot_t *s = dump(is_live);
     REQUIRE(s != NULL);
     EXPECT(s->flaw[0] == '\0');
     EXPECT_EQ(s->n_stores, 2);
@@ -131,10 +115,10 @@ static void expect_built(bool is_live)
     EXPECT_EQ(of_ui->n_blocks, 3);
     EXPECT_EQ(of_ui->gross_bytes, used_by(ui));
 
-    const snap_store_t *of_region = &s->stores[0], *spare = &s->stores[1];
-    EXPECT(of_region->in_region && !spare->in_region);
-    EXPECT(strcmp(spare->name, "spare") == 0 && of_region->name[0] == '\0');
-    EXPECT(is_tiled(s, of_region) && is_tiled(s, spare));
+    const snap_store_t *of_region = &s->stores[0], *of_none = &s->stores[1];
+    EXPECT(of_region->in_region && !of_none->in_region);
+    EXPECT(strcmp(of_none->name, "spare") == 0 && of_region->name[0] == '\0');
+    EXPECT(is_tiled(s, of_region) && is_tiled(s, of_none));
     EXPECT_EQ(s->regions[0].n_blocks, of_region->n_blocks);
     store_sums(s, of_region, &sums);
     EXPECT_EQ(sums.n_used, 6);
@@ -166,13 +150,28 @@ static void expect_built(bool is_live)
 TEST(owners_of_a_region_of_movable_blocks_add_up, 0)
 {
     build();
-    expect_built(false);
+    expect_built(dump(false));
 }
 
 TEST(the_same_is_told_of_a_running_system, 0)
 {
     build();
-    expect_built(true);
+    expect_built(dump(true));
+}
+
+TEST(the_same_is_told_of_memory_as_it_is, 0)
+{
+    build();
+    REQUIRE(open_self());
+    image_t *m = image_new();
+    image_add_constant(m, (uintptr_t)ram, ram, sizeof ram);
+    image_add_constant(m, (uintptr_t)alone, alone, sizeof alone);
+    image_add_constant(m, (uintptr_t)&memory, (const uint8_t *)&memory, sizeof memory);
+    image_add_constant(m, (uintptr_t)&book, (const uint8_t *)&book, sizeof book);
+    image_add_constant(m, (uintptr_t)nodes, (const uint8_t *)nodes, sizeof nodes);
+    image_add_constant(m, (uintptr_t)&spare, (const uint8_t *)&spare, sizeof spare);
+    expect_built(survey_self(m, "memory"));
+    image_free(m);
 }
 
 TEST(owners_that_cannot_stand_where_they_are_said_to_are_not_read, 0)
@@ -228,18 +227,18 @@ TEST(a_damaged_counter_of_a_store_is_named_as_the_stores, 0)
     judgement_t j;
     ea_movable_stats_t stats;
     build();
-    ea_movable_stats(other, &stats);
+    ea_movable_stats(spare, &stats);
     uint32_t n_free = (uint32_t)(stats.free_bytes / EA_MOVABLE_ALIGN);
     size_t i = 0; /* the word of the control structure that counts free units */
-    while (memcmp((char *)other + i, &n_free, sizeof n_free) != 0) i += 4;
-    ((char *)other)[i] ^= 1;
+    while (memcmp((char *)spare + i, &n_free, sizeof n_free) != 0) i += 4;
+    ((char *)spare)[i] ^= 1;
     snapshot_t *s = dump(false);
     REQUIRE(s != NULL);
     judge(&j, s);
     REQUIRE(j.n_wounds == 1);
     EXPECT(strcmp(j.wounds[0].what, "the store is damaged") == 0);
     EXPECT(strncmp(j.wounds[0].text, "I8", 2) == 0);
-    EXPECT_EQ(j.wounds[0].where, (uintptr_t)other);
+    EXPECT_EQ(j.wounds[0].where, (uintptr_t)spare);
     judgement_release(&j);
     snapshot_free(s);
 }
@@ -250,7 +249,7 @@ static void put(uint64_t major, uint64_t value)
 {
     uint8_t head[9] = {(uint8_t)(major << 5 | 27u)};
     for (unsigned i = 0; i < 8; i++) head[1 + i] = (uint8_t)(value >> 8 * (7 - i));
-    (void)keep(NULL, head, sizeof head);
+    (void)keep_dumped(NULL, head, sizeof head);
 }
 
 static void put_record(const uint64_t *fields, size_t n)
@@ -267,8 +266,8 @@ static void put_record(const uint64_t *fields, size_t n)
 static void begin_dump(void)
 {
     static const uint8_t magic[] = {0xD9, 0xD9, 0xF7, 0x9F};
-    n_bytes = 0;
-    (void)keep(NULL, magic, sizeof magic);
+    n_dumped = 0;
+    (void)keep_dumped(NULL, magic, sizeof magic);
     RECORD(0, 1, 4, 0x100, 0, 0, 0, 0, 8, 4, 8);
     RECORD(14, 0, 0x1000, 1, 3, 4, 4, 0x1100, 0x1200, 0x1300, 8, 8);
 }
@@ -290,7 +289,7 @@ TEST(blocks_that_overlap_or_lie_outside_are_cut_and_told_of, 0)
     RECORD(15, 0x11F0, UINT64_MAX, 1, 0x40003, 0);
     RECORD(15, 0x0FFC, 0x10, 1, 0x40004, 0);
     RECORD(15, 0x1200, 0x10, 1, 0x40005, 0);
-    snapshot_t *s = read_dump();
+    snapshot_t *s = read_dumped();
     REQUIRE(s != NULL && s->n_stores == 1);
     EXPECT(is_tiled(s, &s->stores[0]));
     EXPECT_EQ(s->n_troubles, 3);
@@ -346,7 +345,7 @@ TEST(no_record_of_a_store_leads_the_reader_astray, 0)
             if (fields[0] == 15 && fields[3] > 6) fields[3] %= 7;
             put_record(fields, random >> 27 & 1 ? 24 : 6);
         }
-        snapshot_t *s = read_dump();
+        snapshot_t *s = read_dumped();
         REQUIRE(s != NULL);
         judgement_t j;
         judge(&j, s);
@@ -365,6 +364,7 @@ TEST(no_record_of_a_store_leads_the_reader_astray, 0)
 }
 
 TEST_MAIN(&owners_of_a_region_of_movable_blocks_add_up, &the_same_is_told_of_a_running_system,
+          &the_same_is_told_of_memory_as_it_is,
           &owners_that_cannot_stand_where_they_are_said_to_are_not_read,
           &a_block_whose_header_is_damaged_keeps_its_handle_and_gets_a_size,
           &a_damaged_counter_of_a_store_is_named_as_the_stores,

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dumped.h"
 #include "ealloc/ealloc.h"
-#include "firmware.h"
 #include "judge.h"
+#include "self.h"
 #include "store.h"
-#include "survey.h"
 #include "tap.h"
 
 #define RAM 8192u
@@ -22,11 +22,6 @@ static _Alignas(16) unsigned char ram[RAM], copy[RAM];
 static ea_movable_t *letters; /* found by its name */
 static ea_movable_handle_t handles[MOST];
 static void *fixed[4];
-static firmware_t *self;
-static layout_t *layout;
-static uint64_t loaded;
-static uint8_t bytes[32768];
-static size_t n_bytes;
 static uint32_t random_state;
 
 static uint32_t next_random(uint32_t limit)
@@ -35,49 +30,23 @@ static uint32_t next_random(uint32_t limit)
     return (random_state >> 8) % limit;
 }
 
-static bool keep(void *context, const void *from, size_t n)
-{
-    (void)context;
-    if (n > sizeof bytes - n_bytes) return false;
-    memcpy(bytes + n_bytes, from, n);
-    n_bytes += n;
-    return true;
-}
-
 static snapshot_t *dump(void)
 {
     static ea_dump_t under_way;
-    char error[200];
     const ea_dump_range_t range = {ram, RAM, "letters"};
-    const ea_dump_options_t options = {.write = keep, .stores = EA_DUMP_STORES(&range, 1)};
-    n_bytes = 0;
+    const ea_dump_options_t options = {.write = keep_dumped, .stores = EA_DUMP_STORES(&range, 1)};
+    n_dumped = 0;
     EXPECT_EQ(ea_dump(&under_way, NULL, &options), EA_OK);
-    return snapshot_read(bytes, n_bytes, error, sizeof error);
-}
-
-static bool open_self(void)
-{
-    char error[200];
-    if (self != NULL) return true;
-    self = firmware_open("/proc/self/exe", error, sizeof error);
-    if (self == NULL) return false;
-    const snapshot_t here = {.head = {.anchor = (uintptr_t)ea_dump}};
-    firmware_place(self, &here);
-    loaded = firmware_loaded(self);
-    layout = firmware_layout(self);
-    return layout != NULL;
+    return read_dumped();
 }
 
 /* What the host makes of the copy of the memory. NULL: nothing, and it said why in a line. */
 static snapshot_t *look_at(size_t n)
 {
-    char error[200] = "";
     image_t *m = image_new();
     image_add_constant(m, (uintptr_t)ram, copy, n);
     image_add_constant(m, (uintptr_t)&letters, (const uint8_t *)&letters, sizeof letters);
-    const survey_options_t how = {m, layout, loaded, "letters"};
-    snapshot_t *s = survey(&how, error, sizeof error);
-    EXPECT(s != NULL || (error[0] != '\0' && strchr(error, '\n') == NULL));
+    snapshot_t *s = survey_self(m, "letters");
     image_free(m);
     return s;
 }

@@ -33,6 +33,7 @@ static void preempt_irq_restore(ea_port_irq_t state);
 #include "tap.h"
 
 #if HAS_INSPECT
+#include "dumped.h"
 #include "ealloc/dump.h"
 #include "store.h"
 #endif
@@ -413,18 +414,6 @@ static bool may_be_freed(unsigned program, unsigned block)
 }
 
 #if HAS_INSPECT
-static uint8_t dumped[16384];
-static size_t n_dumped;
-
-static bool keep(void *context, const void *bytes, size_t n_bytes)
-{
-    (void)context;
-    if (n_bytes > sizeof dumped - n_dumped) return false;
-    memcpy(dumped + n_dumped, bytes, n_bytes);
-    n_dumped += n_bytes;
-    return true;
-}
-
 /* The store and its memory's bytes, as a program that starts again would dump them. NULL: no
  * sound dump. */
 static snapshot_t *dump(void)
@@ -432,11 +421,10 @@ static snapshot_t *dump(void)
     static ea_dump_t under_way;
     static const ea_dump_range_t range = {memory, sizeof memory, "store"};
     static const ea_dump_options_t options = {
-        .write = keep, .stores = EA_DUMP_STORES(&range, 1), .extra = &range, .n_extra = 1};
-    char error[200];
+        .write = keep_dumped, .stores = EA_DUMP_STORES(&range, 1), .extra = &range, .n_extra = 1};
     n_dumped = 0;
     if (ea_dump(&under_way, NULL, &options) != EA_OK) return NULL;
-    snapshot_t *s = snapshot_read(dumped, n_dumped, error, sizeof error);
+    snapshot_t *s = read_dumped();
     if (s == NULL || (s->flaw[0] == '\0' && s->n_stores == 1)) return s;
     snapshot_free(s);
     return NULL;

@@ -3,15 +3,13 @@
  * When memory ends in an allocator with a region of movable blocks (rows A4, A7): the links of the
  * chain, in their order, with compaction present, absent, out of budget and in vain.
  */
-#include "allocator_testing.h"
+#include "movable_region_testing.h"
 
 #define RAM 7168u
 #define STORE 5120u /* of these the region of movable blocks; then one with a heap */
 #define N_HANDLES 16u
 #define WANTED 700u /* bytes of the block with an address that is asked for */
 
-static ea_allocator_t a;
-static ea_movable_t *store;
 static char *ram;
 
 /* What was heard, a letter each: r reclaimer, c compaction, s reserve spent, w wait, h handler,
@@ -75,28 +73,6 @@ static bool begin_with(const ea_allocator_options_t *options, size_t move_bytes,
 static bool begin(size_t move_bytes)
 {
     return begin_with(NULL, move_bytes, false);
-}
-
-static ea_movable_handle_t make(size_t size_bytes, int byte)
-{
-    ea_movable_handle_t handle = ea_malloc_movable(&a, store, size_bytes, NULL);
-    EXPECT(!ea_movable_is_none(handle));
-    EA_MOVABLE_LOCKED(store, handle, char, bytes)
-    {
-        if (bytes) memset(bytes, byte, size_bytes);
-    }
-    return handle;
-}
-
-static bool is_full_of(ea_movable_handle_t handle, size_t size_bytes, int byte)
-{
-    bool good = false;
-    EA_MOVABLE_LOCKED(store, handle, char, bytes)
-    {
-        good = bytes != NULL;
-        for (size_t i = 0; good && i < size_bytes; i++) good = bytes[i] == (char)byte;
-    }
-    return good;
 }
 
 /* Two movable blocks fill the store; where a gap of gap_bytes is freed below the upper one, a block

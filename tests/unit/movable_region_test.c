@@ -3,14 +3,12 @@
  * Regions of movable blocks in an allocator (rows A4, A7): both kinds of blocks from one region,
  * what is moved when memory ends, owners, the chain, walks, life.
  */
-#include "allocator_testing.h"
+#include "movable_region_testing.h"
 
 #define RAM 6144u
 #define N_HANDLES 32u
 #define MOVE_BYTES 2048u
 
-static ea_allocator_t a;
-static ea_movable_t *store;
 static char *ram;
 static size_t ram_bytes;
 
@@ -28,27 +26,6 @@ static bool begin(size_t move_bytes)
 {
     const ea_allocator_options_t options = {.secret = 0x1234567u};
     return init(&a, &options) == EA_OK && add(RAM, move_bytes);
-}
-
-static ea_movable_handle_t make(size_t size_bytes, int byte)
-{
-    ea_movable_handle_t handle = ea_malloc_movable(&a, store, size_bytes, NULL);
-    EA_MOVABLE_LOCKED(store, handle, char, bytes)
-    {
-        if (bytes) memset(bytes, byte, size_bytes);
-    }
-    return handle;
-}
-
-static bool is_full_of(ea_movable_handle_t handle, size_t size_bytes, int byte)
-{
-    bool good = false;
-    EA_MOVABLE_LOCKED(store, handle, char, bytes)
-    {
-        good = bytes != NULL;
-        for (size_t i = 0; good && i < size_bytes; i++) good = bytes[i] == (char)byte;
-    }
-    return good;
 }
 
 static void expect_whole(void)
@@ -256,10 +233,63 @@ TEST(allocator_movable_regions_refuse_options_they_cannot_have, RAM)
     EXPECT_EQ(ea_allocator_add_region(&a, tap_ram(), RAM, &options), EA_ERR_INVALID);
     options.n_handles = EA_MOVABLE_MAX_HANDLES; /* more than there is room for */
     EXPECT_EQ(ea_allocator_add_region(&a, tap_ram(), RAM, &options), EA_ERR_INVALID);
+#if EA_CFG_HEAP_STATS
+    options = (ea_region_options_t){
+        .n_handles = N_HANDLES, .capabilities = EA_CAP_DMA, .reserve_bytes = 64};
+    EXPECT_EQ(ea_allocator_add_region(&a, tap_ram(), RAM, &options), EA_ERR_INVALID);
+#endif
     REQUIRE(add(RAM, 0));
     EXPECT_EQ(ea_allocator_grow_region(&a, ram, 2 * RAM), EA_ERR_INVALID);
     EXPECT_EQ(ea_allocator_shrink_region(&a, ram, RAM / 2), EA_ERR_INVALID);
 }
+
+TEST(allocator_movable_regions_too_small_for_anything_are_refused, RAM)
+{
+    const ea_region_options_t options = {.n_handles = 1, .move_bytes = MOVE_BYTES};
+    unsigned char *mem = tap_ram();
+    size_t n = 0;
+    REQUIRE(init(&a, NULL) == EA_OK);
+    for (ea_status_t status = EA_ERR_INVALID; status != EA_OK && n < RAM; n++) {
+        memset(mem, 0xA5, RAM);
+        status = ea_allocator_add_region(&a, mem, n, &options);
+        for (size_t i = n; i < RAM; i++)
+            if (mem[i] != 0xA5) EXPECT(!"written outside");
+        if (status != EA_OK) EXPECT_EQ(status, EA_ERR_INVALID);
+    }
+    EXPECT(n > EA_MOVABLE_HEADER_BYTES && n < RAM);
+    store = ea_allocator_store(&a, mem);
+    expect_whole();
+    EXPECT_EQ(ea_free_movable(&a, store, make(1, 'o')), EA_OK);
+}
+
+#if EA_CFG_ALLOC_REGIONS > 1
+/* That the one before it in its place was done says nothing of it. */
+TEST(allocator_steps_compact_a_region_that_is_added_while_others_are_compacted, RAM)
+{
+    const ea_region_options_t options = {.n_handles = 8};
+    char *mem = tap_ram();
+    ea_movable_stats_t stats;
+    REQUIRE(init(&a, NULL) == EA_OK);
+    REQUIRE(ea_allocator_add_region(&a, mem, RAM / 2, &options) == EA_OK);
+    REQUIRE(ea_allocator_add_region(&a, mem + RAM / 2, RAM / 2, &options) == EA_OK);
+    for (int round = 0; round < 2; round++) { /* a hole in the second one, then in the first one */
+        store = ea_allocator_store(&a, round == 0 ? mem + RAM / 2 : mem);
+        ea_movable_handle_t low = make(400, 'l');
+        (void)make(300, 'h');
+        EXPECT_EQ(ea_free_movable(&a, store, low), EA_OK);
+        if (round == 1) break;
+        for (int i = 0; i < 3; i++) EXPECT_EQ(ea_allocator_step(&a, 40), EA_ERR_AGAIN);
+        REQUIRE(ea_allocator_remove_region(&a, mem, NULL) == EA_OK);
+        REQUIRE(ea_allocator_add_region(&a, mem, RAM / 2, &options) == EA_OK);
+    }
+    for (int i = 0; i < 100 && ea_allocator_step(&a, 40) != EA_OK; i++) continue;
+    ea_movable_stats(store, &stats);
+    EXPECT_EQ(stats.n_moves, 1);
+}
+#define REGIONS_TESTS , &allocator_steps_compact_a_region_that_is_added_while_others_are_compacted
+#else
+#define REGIONS_TESTS
+#endif
 
 TEST(allocator_movable_regions_are_removed_when_nothing_lives_in_them, RAM)
 {
@@ -438,7 +468,7 @@ TEST(allocator_movable_regions_hold_for_long, RAM)
                 if (!is_full_of(handles[k], sizes[k], (int)k)) EXPECT(!"contents");
                 EXPECT_EQ(ea_free_movable(&a, store, handles[k]), EA_OK);
             }
-            handles[k] = make(size, (int)k);
+            handles[k] = try_make(size, (int)k);
             sizes[k] = size;
             n_refused += ea_movable_is_none(handles[k]);
         }
@@ -462,6 +492,7 @@ TEST_MAIN(&allocator_movable_and_fixed_blocks_come_from_the_two_ends,
           &allocator_realloc_to_less_succeeds_in_a_movable_region_that_is_full,
           &allocator_movable_blocks_are_resized, &allocator_movable_regions_refuse_what_is_no_block,
           &allocator_movable_regions_refuse_options_they_cannot_have,
+          &allocator_movable_regions_too_small_for_anything_are_refused,
           &allocator_movable_regions_are_removed_when_nothing_lives_in_them,
           &allocator_serves_movable_requests_by_way_of_the_chain,
-          &allocator_movable_regions_hold_for_long OWNER_TESTS)
+          &allocator_movable_regions_hold_for_long REGIONS_TESTS OWNER_TESTS)
