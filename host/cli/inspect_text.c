@@ -91,7 +91,7 @@ static void print_cell(char cell, bool colour)
         putchar(cell);
 }
 
-/* of: a region, or what stands for a store that is in none. */
+/* r: a region, or what stands for a store that is in none. */
 static void print_map(const snapshot_t *s, const snap_region_t *r, bool is_store)
 {
     uint64_t bytes = r->end - r->begin, width = columns() - 20u;
@@ -144,7 +144,8 @@ static void print_head(const judgement_t *j, firmware_t *f, const char *file)
     if (h->library != 0)
         printf(", ealloc %u.%u.%u", h->library >> 16, h->library >> 8 & 255, h->library & 255);
     putchar('\n');
-    if (j->s->subject[0] != '\0') printf("allocator    %s\n", j->s->subject);
+    if (j->s->subject[0] != '\0')
+        printf("%-12s %s\n", h->allocator != 0 ? "allocator" : "store", j->s->subject);
     if (h->has_no_time) {
         printf("taken at     not known; ages count from the youngest block or event\n");
     } else {

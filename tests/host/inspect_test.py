@@ -421,6 +421,8 @@ class Inspect(unittest.TestCase):
         again = self.json("--heap", store, "--base", base, "ram.bin", RAM_MAKE)
         self.assertEqual(again["stores"], first["stores"])
         self.assertEqual((again["regions"], again["damage"]), ([], []))
+        text = self.found("--heap", store, "--base", base, "ram.bin", RAM_MAKE)
+        self.assertRegex(text, rf"\nstore +at {store}\n")
 
     def test_any_flipped_byte_of_a_store_in_ram_ends_in_a_report_or_a_line(self):
         base = make_ram("ram.bin", "store")
