@@ -10,18 +10,17 @@
 #include "survey.h"
 #include "tap.h"
 
+static firmware_t *self; /* open until the program ends */
 static layout_t *self_layout;
-static uint64_t self_loaded;
 
 static inline bool open_self(void)
 {
     char error[200];
     if (self_layout != NULL) return true;
-    firmware_t *self = firmware_open("/proc/self/exe", error, sizeof error);
+    self = firmware_open("/proc/self/exe", error, sizeof error);
     if (self == NULL) return false;
     const snapshot_t here = {.head = {.anchor = (uintptr_t)ea_dump}};
     firmware_place(self, &here);
-    self_loaded = firmware_loaded(self);
     self_layout = firmware_layout(self);
     return self_layout != NULL;
 }
@@ -31,7 +30,7 @@ static inline bool open_self(void)
 static inline snapshot_t *survey_self(const image_t *m, const char *name)
 {
     char error[200] = "";
-    const survey_options_t how = {m, self_layout, self_loaded, name};
+    const survey_options_t how = {m, self_layout, firmware_loaded(self), name};
     snapshot_t *s = survey(&how, error, sizeof error);
     EXPECT(s != NULL || (error[0] != '\0' && strchr(error, '\n') == NULL));
     return s;
