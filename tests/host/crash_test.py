@@ -29,8 +29,15 @@ def line_with(text):
 
 def build(folder):
     common = ROOT / "boards/common"
-    sources = [p for part in ("base", "stores", "accounts", "memory", "observe")
-               for p in sorted((ROOT / "src" / part).glob("*.c")) if p.name != "heap_instance.c"]
+    sources = []
+    for part in "base", "stores", "accounts", "memory", "observe":  # a component a file, as the tests do
+        groups = {}
+        for path in sorted((ROOT / "src" / part).glob("*.c")):
+            if path.name != "heap_instance.c":
+                groups.setdefault(path.stem.split("_")[0], []).append(path)
+        for name, paths in groups.items():
+            sources.append(folder / f"{part}_{name}.c")
+            sources[-1].write_text("".join(f'#include "{path}"\n' for path in paths))
     sources += [ROOT / "ports/baremetal/port_baremetal.c", FIRMWARE]
     sources += [common / name for name in ("put.c", "start.c", "semihost.c", "cortex-m.c", "tick_arm.c")]
     flags = ["-mcpu=cortex-m3", "-mthumb", "-std=c11", "-g", "-Os", "-ffunction-sections",

@@ -19,10 +19,8 @@ target_link_libraries(leaky_store PRIVATE PkgConfig::LEAKY_SQLITE ealloc_warning
 target_link_libraries(leaky_sessions PRIVATE PkgConfig::LEAKY_JANSSON ealloc_warnings)
 target_link_libraries(leaky_workers PRIVATE PkgConfig::LEAKY_ZLIB Threads::Threads ealloc_warnings)
 
-if(NOT EALLOC_SANITIZE STREQUAL "thread")
-    add_test(NAME leaks_tool_test
-        COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/leaks_test.py
-            $<TARGET_FILE:ealloc_tool> $<TARGET_FILE:leaky_store> $<TARGET_FILE:leaky_sessions>
-            $<TARGET_FILE:leaky_workers>)
-    set_tests_properties(leaks_tool_test PROPERTIES TIMEOUT 120)
-endif()
+add_test(NAME leaks_tool_test
+    COMMAND ${Python3_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/leaks_test.py
+        $<TARGET_FILE:ealloc_tool> $<TARGET_FILE:leaky_store> $<TARGET_FILE:leaky_sessions>
+        $<TARGET_FILE:leaky_workers>)
+set_tests_properties(leaks_tool_test PROPERTIES TIMEOUT 120)
