@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * For a program of one thread that no signal interrupts: what masks interrupts on the host, two system
- * calls a section, has nothing to do there, and tests of millions of sections spend their time in it.
+ * For a program of one thread that no signal interrupts: what masks interrupts on the host, two
+ * system calls a section, has nothing to do there, and tests of millions of sections spend their
+ * time in it.
  */
 #include <signal.h>
 #include <stddef.h>
