@@ -5,6 +5,7 @@
 
 PREFIX ?= /usr/local
 CONFIG ?=
+TOOL   ?= ON
 JOBS   ?= $(shell nproc 2>/dev/null || echo 2)
 DEPS    = @scripts/install-deps $@
 BUILD   = @scripts/build -j $(JOBS)
@@ -24,7 +25,7 @@ help:
 	@echo "make docs       the manual                                          (build/docs/html)"
 	@echo "make format     format every C file"
 	@echo "make menuconfig choose the configuration                            (.config)"
-	@echo "make install    headers, libraries, tool          (PREFIX=$(PREFIX), CONFIG=.config)"
+	@echo "make install    headers, libraries, tool          (PREFIX=$(PREFIX), CONFIG=.config, TOOL=OFF)"
 	@echo "make clean      remove build/"
 
 demo:
@@ -76,7 +77,7 @@ install:
 	$(DEPS)
 	$(if $(CONFIG),@scripts/kconfig-header $(CONFIG) -o build/install/ealloc_config.h)
 	@cmake --preset release -B build/install -DCMAKE_INSTALL_PREFIX=$(PREFIX) \
-	    -DEALLOC_BUILD_TESTS=OFF -DEALLOC_BUILD_BENCH=OFF \
+	    -DEALLOC_BUILD_TESTS=OFF -DEALLOC_BUILD_BENCH=OFF -DEALLOC_BUILD_HOST=$(TOOL) \
 	    -DEALLOC_CONFIG_HEADER=$(if $(CONFIG),$(CURDIR)/build/install/ealloc_config.h) >/dev/null
 	@cmake --build build/install -j $(JOBS)
 	@cmake --install build/install

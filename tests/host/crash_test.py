@@ -17,6 +17,10 @@ from pathlib import Path
 
 EALLOC = os.path.abspath(sys.argv[1])
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+sys.dont_write_bytecode = True
+from by_component import units_of  # noqa: E402
+
 BOARD = "mps2-an385"
 RAM_BEGIN, RAM_BYTES = 0x20000000, 0x40000
 FIRMWARE = ROOT / "tests/host/crash_firmware.c"
@@ -29,15 +33,9 @@ def line_with(text):
 
 def build(folder):
     common = ROOT / "boards/common"
-    sources = []
-    for part in "base", "stores", "accounts", "memory", "observe":  # a component a file, as the tests do
-        groups = {}
-        for path in sorted((ROOT / "src" / part).glob("*.c")):
-            if path.name != "heap_instance.c":
-                groups.setdefault(path.stem.split("_")[0], []).append(path)
-        for name, paths in groups.items():
-            sources.append(folder / f"{part}_{name}.c")
-            sources[-1].write_text("".join(f'#include "{path}"\n' for path in paths))
+    sources = units_of([p for part in ("base", "stores", "accounts", "memory", "observe")
+                        for p in (ROOT / "src" / part).glob("*.c") if p.name != "heap_instance.c"],
+                       folder)
     sources += [ROOT / "ports/baremetal/port_baremetal.c", FIRMWARE]
     sources += [common / name for name in ("put.c", "start.c", "semihost.c", "cortex-m.c", "tick_arm.c")]
     flags = ["-mcpu=cortex-m3", "-mthumb", "-std=c11", "-g", "-Os", "-ffunction-sections",
