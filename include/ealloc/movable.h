@@ -269,9 +269,9 @@ EA_NODISCARD size_t ea_movable_size_bytes(ea_movable_t *m, ea_movable_handle_t h
 /* --- compaction: the owner's ------------------------------------------------------------------ */
 
 /* Slide blocks down into the holes below them, as far as budget_bytes reach: for idle time, and for
- * a task that wakes up now and then. A hole passes blocks up to four times its size first, larger
- * ones when there is nothing else to do. A block larger than what is left of the budget is moved in
- * several steps.
+ * a task that wakes up now and then. A hole passes blocks of sixteen times its size, all together,
+ * before it has to meet another one; more of them when there is nothing else to do. A block larger
+ * than what is left of the budget is moved in several steps.
  * Returns  EA_OK: a whole sweep found nothing to move; EA_ERR_AGAIN: call again to go on, also
  *          where the budget was not used up: a call ends with its sweep. A budget below
  *          EA_MOVABLE_ALIGN does nothing and says EA_ERR_AGAIN.

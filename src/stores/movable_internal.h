@@ -144,6 +144,7 @@ struct ea_movable {
     units_t free_units;
     units_t cursor; /* of the sweep: a header                              */
     units_t lowest; /* hole known to the next sweep, which begins there: a header, too */
+    units_t passed; /* by the hole that the sweep carries, since it grew */
     eai_move_t move;
     uint32_t n_handles, max_handles, n_live;
 #if EA_CFG_MOVABLE_RELOCATE

@@ -200,17 +200,18 @@ static units_t arrive(ea_movable_t *m)
     return hole;
 }
 
-static void settle(ea_movable_t *m)
+/* Returns the hole. */
+static units_t settle(ea_movable_t *m)
 {
     units_t distance = m->move.from - m->move.to, hole = arrive(m);
-    (void)eai_movable_make_hole(m, hole, distance);
+    return eai_movable_make_hole(m, hole, distance);
 }
 
 void eai_movable_finish_move(ea_movable_t *m)
 {
     if (m->move.n == 0) return;
     while (copied(m) != m->move.n) eai_movable_copy_chunk(m, EAI_CHUNK_UNITS);
-    settle(m);
+    (void)settle(m);
 }
 
 /* --- a hole carried upwards ------------------------------------------------------------------- */
@@ -221,9 +222,9 @@ void eai_movable_finish_move(ea_movable_t *m)
 #define EAI_GROW_CHARGE_BYTES                                                                      \
     (32u + 4u * EAI_CHUNK_ENTRIES) /* what must be left for more entries */
 
-/* In idle time a hole passes no block that is larger than so many times itself, until there is
- * nothing else to do: it is cheaper to let it grow first. */
-#define EAI_LAZY_SHIFT 2u
+/* In idle time a hole passes no more than so many times its own size before it grows, until there
+ * is nothing else to do: what it takes along is not worth more. */
+#define EAI_LAZY_SHIFT 4u
 
 typedef enum { LAZY, SLIDE, HOP, HOP_ONLY } carry_t;
 
@@ -301,10 +302,15 @@ static units_t carry(ea_movable_t *m, units_t hole, units_t want, units_t stop,
         if (head & EAI_HOLE) {
             eai_movable_unlink(m, above, units);
             size += units;
-            if (how == LAZY) spend(budget_bytes, EAI_LOOK_CHARGE_BYTES);
+            if (how != LAZY) continue;
+            m->passed = 0;
+            spend(budget_bytes, EAI_LOOK_CHARGE_BYTES);
             continue;
         }
-        if (how == LAZY && units >> EAI_LAZY_SHIFT > size && !m->is_strict) break;
+        if (how == LAZY) {
+            m->passed += units;
+            if (m->passed >> EAI_LAZY_SHIFT > size && !m->is_strict) break;
+        }
         if (how != LAZY && how != SLIDE) {
             if (hop(m, above, head, start, stop)) {
                 spend(budget_bytes, charge_for(units));
@@ -353,7 +359,7 @@ ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes)
 {
     if (m->move.n) {
         if (!go_on(m, copied(m), &budget_bytes)) return EA_ERR_AGAIN;
-        settle(m);
+        m->cursor = settle(m);
     }
     units_t place = m->cursor, end = m->end;
     while (budget_bytes >= EAI_UNIT_BYTES) {
@@ -365,8 +371,8 @@ ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes)
         if (head & EAI_HOLE) {
             if (place < m->lowest) m->lowest = place;
             spend(&budget_bytes, EAI_LOOK_CHARGE_BYTES);
-            if (above != end &&
-                (m->is_strict || units_of(*at(m, above)) >> EAI_LAZY_SHIFT <= units)) {
+            if (above != end && (m->is_strict || (m->passed + units_of(*at(m, above))) >>
+                                                     EAI_LAZY_SHIFT <= units)) {
                 m->cursor = place;
                 above = carry(m, place, EAI_MAX_UNITS, end, &budget_bytes, LAZY);
                 if (!above) return EA_ERR_AGAIN;
@@ -374,6 +380,7 @@ ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes)
                 above += units_of(*at(m, above));
             }
         }
+        m->passed = 0;
         place = above;
     }
     m->cursor = place;
@@ -471,7 +478,7 @@ static bool give_up(ea_movable_t *m)
         m->move.n = m->move.k = 0;
     }
     EAI_MASK_END(irq);
-    if (is_there) settle(m);
+    if (is_there) (void)settle(m);
     if (is_intact) {
         *at(m, hole) &= EAI_PREV_FREE;
         (void)eai_movable_make_hole(m, hole, distance);

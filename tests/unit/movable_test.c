@@ -408,6 +408,33 @@ TEST(movable_a_step_moves_as_many_blocks_as_it_is_charged_for, RAM)
     }
 }
 
+/* A small hole with much above it waits at sixteen times its size; a larger one further up, which
+ * is worth more, is taken up before anything beyond that moves. In the end all are one. */
+TEST(movable_a_hole_passes_sixteen_times_its_size_before_others_have_their_turn, RAM)
+{
+    enum { N = 10, WAITS = 7 };
+    ea_movable_handle_t blocks[N];
+    uintptr_t before[N];
+    start(16, 16);
+    ea_movable_handle_t small = make(12, 's');
+    for (unsigned i = 0; i < N; i++) {
+        if (i == N - 1) rest = make(200, 'x');
+        blocks[i] = make(60, (int)('0' + i));
+        before[i] = address_of(blocks[i]);
+    }
+    EXPECT_EQ(ea_movable_free(m, small), EA_OK);
+    EXPECT_EQ(ea_movable_free(m, rest), EA_OK);
+    for (unsigned i = 0; i < 100 && address_of(blocks[N - 1]) == before[N - 1]; i++)
+        (void)ea_movable_step(m, 256);
+    EXPECT(address_of(blocks[N - 1]) < before[N - 1]);
+    EXPECT(address_of(blocks[0]) < before[0]);
+    for (unsigned i = WAITS; i < N - 1; i++) EXPECT_EQ(address_of(blocks[i]), before[i]);
+    step_until_done(256);
+    EXPECT_EQ(stats().largest_bytes + EA_MOVABLE_HEADER_BYTES, stats().free_bytes);
+    for (unsigned i = 0; i < N; i++) EXPECT(is_full_of(blocks[i], 60, (int)('0' + i)));
+    expect_sound();
+}
+
 TEST(movable_a_step_is_charged_what_it_looks_at, RAM)
 {
     start(32, 32);
@@ -1146,6 +1173,7 @@ TEST_MAIN(&movable_init_refuses_too_little_memory_and_wrong_options,
           &movable_a_step_copies_no_more_than_its_budget_and_ends,
           &movable_a_step_moves_as_many_blocks_as_it_is_charged_for,
           &movable_a_step_is_charged_what_it_looks_at,
+          &movable_a_hole_passes_sixteen_times_its_size_before_others_have_their_turn,
           &movable_a_request_moves_within_its_budget_or_says_again,
           &movable_resize_grows_in_a_full_store_by_moving_its_neighbours,
           &movable_a_request_is_charged_exactly_what_it_moves,
