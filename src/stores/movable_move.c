@@ -332,6 +332,7 @@ static units_t carry(ea_movable_t *m, units_t hole, units_t want, units_t stop,
             hole = arrive(m);
         } else {
             keep_headers(m, start, above + units - start);
+            if (how == LAZY) m->cursor = hole; /* where the block goes: all below was passed */
             return 0;
         }
     }
@@ -358,8 +359,10 @@ static ea_status_t end_sweep(ea_movable_t *m, size_t budget_bytes)
 ea_status_t ea_movable_step(ea_movable_t *m, size_t budget_bytes)
 {
     if (m->move.n) {
+        bool is_at_cursor = m->cursor == m->move.to - 1u;
         if (!go_on(m, copied(m), &budget_bytes)) return EA_ERR_AGAIN;
-        m->cursor = settle(m);
+        units_t hole = settle(m);
+        if (is_at_cursor) m->cursor = hole;
     }
     units_t place = m->cursor, end = m->end;
     while (budget_bytes >= EAI_UNIT_BYTES) {
