@@ -10,12 +10,13 @@ function(ealloc_knobs_read)
     execute_process(COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/scripts/knobs_read.py
         -I ${PROJECT_SOURCE_DIR}/include -I ${PROJECT_SOURCE_DIR}/src ${ARGN}
         OUTPUT_VARIABLE said COMMAND_ERROR_IS_FATAL ANY)
-    string(REPLACE ";" " " said "${said}")
+    string(STRIP "${said}" said)
     string(REPLACE "\n" ";" lines "${said}")
     foreach(line IN LISTS lines)
-        separate_arguments(words UNIX_COMMAND "${line}")
-        list(POP_FRONT words source)
-        set_property(GLOBAL PROPERTY EALLOC_KNOBS_${source} "${words}")
+        string(REGEX REPLACE "\t.*" "" source "${line}")
+        string(REGEX REPLACE ".*\t" "" knobs "${line}")
+        string(REPLACE " " ";" knobs "${knobs}")
+        set_property(GLOBAL PROPERTY EALLOC_KNOBS_${source} "${knobs}")
     endforeach()
 endfunction()
 

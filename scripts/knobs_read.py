@@ -4,11 +4,12 @@
 differ in others make the same object file of it. (include/ealloc/config.h names them all; no knob's
 default there depends on another.)
 
-    scripts/knobs_read.py -I FOLDER... FILE...    a line a file: FILE;KNOB;KNOB...
+    scripts/knobs_read.py -I FOLDER... FILE...    a line a file: FILE, tab, KNOB KNOB ...
 """
 import argparse
 import functools
 import re
+import sys
 from pathlib import Path
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.MULTILINE)
@@ -49,7 +50,11 @@ def main():
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     for path in arguments.files:
-        print(";".join([str(path), *sorted(knobs_of(path, tuple(arguments.folders)))]))
+        try:
+            knobs = knobs_of(path, tuple(arguments.folders))
+        except (OSError, UnicodeDecodeError) as error:
+            sys.exit(f"knobs_read.py: {path}: {getattr(error, 'strerror', None) or error}")
+        print(path, " ".join(sorted(knobs)), sep="\t")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,8 @@ def missing_tools(cores):
 def build(folder, core, target):
     """Build one target of the project for a core in a build tree of its own."""
     command = ["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=MinSizeRel",
-               "-DEALLOC_BUILD_TESTS=OFF", "-DEALLOC_BUILD_HOST=OFF", "-DEALLOC_INSTALL=OFF"]
+               "-DEALLOC_BUILD_TESTS=OFF", "-DEALLOC_BUILD_HOST=OFF", "-DEALLOC_INSTALL=OFF",
+               "-DEALLOC_BUILD_COUNTS=ON"]
     if core != "host":
         command.append(f"-DCMAKE_TOOLCHAIN_FILE={ROOT}/cmake/toolchains/{core}.cmake")
     run(command)
