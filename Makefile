@@ -74,6 +74,7 @@ menuconfig:
 
 # A build tree of its own, so that a CONFIG given here stays out of the other builds.
 install:
+	$(if $(filter ON OFF,$(TOOL)),,@echo "make install: TOOL is ON or OFF, not '$(TOOL)'" >&2; exit 2)
 	$(DEPS)
 	$(if $(CONFIG),@scripts/kconfig-header $(CONFIG) -o build/install/ealloc_config.h)
 	@cmake --preset release -B build/install -DCMAKE_INSTALL_PREFIX=$(PREFIX) \
