@@ -85,6 +85,18 @@ static void lock_in_flight(void)
     count_note(OP_LOCK_IN_FLIGHT, n);
 }
 
+/* A request that may move nothing, and finds no hole. */
+static void refused(void)
+{
+    ea_movable_handle_t none = {0};
+    m = ea_movable_init(memory, MEMORY_BYTES, NULL);
+    ea_movable_handle_t a = ea_movable_alloc(m, 200, 0), b = ea_movable_alloc(m, 200, 0);
+    if (ea_movable_is_none(b) || ea_movable_free(m, a) != EA_OK) stop("not set up\n");
+    ea_movable_stats_t stats;
+    ea_movable_stats(m, &stats);
+    if (alloc(&none, stats.largest_bytes + 100)) stop("not refused\n");
+}
+
 int main(void)
 {
     count_calibrate();
@@ -110,6 +122,7 @@ int main(void)
     if (ea_movable_check(m, NULL) != EA_OK) stop("not sound\n");
     count_note(OP_ALLOC_MEAN, alloc_sum / n_allocs);
     lock_in_flight();
+    refused();
     count_report();
     count_report_all();
     board_put("end\n");
