@@ -29,6 +29,18 @@ function(ealloc_compile_by_component target)
     endforeach()
 endfunction()
 
+# ealloc_add_variant(<target> SOURCES <file>... [DEFINES <x>...] [LIBS <target>...])
+# Sources of the library in another configuration, for those who link it: they have its definitions too.
+function(ealloc_add_variant target)
+    cmake_parse_arguments(ARG "" "" "SOURCES;DEFINES;LIBS" ${ARGN})
+    add_library(${target} STATIC EXCLUDE_FROM_ALL ${ARG_SOURCES})
+    ealloc_compile_by_component(${target})
+    target_include_directories(${target}
+        PUBLIC ${PROJECT_SOURCE_DIR}/include PRIVATE ${PROJECT_SOURCE_DIR}/src)
+    target_compile_definitions(${target} PUBLIC ${ARG_DEFINES})
+    target_link_libraries(${target} PUBLIC ${ARG_LIBS} PRIVATE ealloc_warnings)
+endfunction()
+
 # What an allocator's configuration is made of: the sources that see its knobs. The rest comes from the
 # library as it is.
 function(ealloc_allocator_sources out)
