@@ -320,7 +320,8 @@ static bool step(movable_model_t *model)
     for (unsigned i = 0; i < n_steps; i++)
         n_sweeps += ea_movable_step(model->store, budget) == EA_OK;
     ea_movable_stats_t after = stats_of(model);
-    /* A hole too small for a block is nobody's largest, and what is relocated has to fit a budget. */
+    /* A hole too small for a block is nobody's largest, and what is relocated has to fit a
+     * budget. */
     bool is_one = after.largest_bytes + EA_MOVABLE_HEADER_BYTES >= after.free_bytes ||
                   after.largest_bytes == 0 || EA_CFG_MOVABLE_RELOCATE;
     if (n_sweeps > 1 && model->n_locked == 0 && after.n_fixed == 0 && !is_one)
